@@ -1,0 +1,3 @@
+module github.com/libvegas/vegas
+
+go 1.26
