@@ -1,0 +1,119 @@
+// Package observe is the port through which the engine reports what it does:
+// counts, sizes and times, and the life of shards. Exporters to metrics systems
+// implement Observer; the zero cost choice is Nop.
+//
+// Nothing reported holds keys or payloads of records.
+package observe
+
+import "time"
+
+// Observer receives reports. Its methods are called on hot paths by many
+// goroutines at once: they must return quickly and must not block.
+type Observer interface {
+	// Count adds n to a counter.
+	Count(c Counter, at Where, n int64)
+	// Gauge sets a value that can rise and fall.
+	Gauge(g Gauge, at Where, v int64)
+	// Time records one duration.
+	Time(t Timer, at Where, d time.Duration)
+	// Event reports a step in the life of a shard or a worker.
+	Event(e Event)
+}
+
+// Where says what a report is about. Empty fields do not apply.
+type Where struct {
+	Stream string
+	Shard  string
+	Group  string
+	Worker string
+}
+
+// Counter names a sum that only rises.
+type Counter string
+
+// Counters.
+const (
+	RecordsSent      Counter = "records_sent"      // acknowledged records
+	BytesSent        Counter = "bytes_sent"        // payload bytes of acknowledged records
+	RecordsFailed    Counter = "records_failed"    // ended as not stored
+	RecordsUnknown   Counter = "records_unknown"   // ended as unknown
+	RecordsResent    Counter = "records_resent"    // records that left more than once, per extra time
+	Requests         Counter = "requests"          // calls to the service
+	RequestErrors    Counter = "request_errors"    // calls that failed as a whole
+	Throttles        Counter = "throttles"         // entries or calls refused for a rate
+	EntriesSent      Counter = "entries_sent"      // Kinesis records put, aggregates count once
+	EntriesMisplaced Counter = "entries_misplaced" // aggregates that another shard took than predicted
+	MapRefreshes     Counter = "map_refreshes"     // listings of shards
+	RecordsReceived  Counter = "records_received"  // records handed to a handler
+	BytesReceived    Counter = "bytes_received"    // payload bytes of these
+	EntriesReceived  Counter = "entries_received"  // Kinesis records read
+	Duplicates       Counter = "duplicates"        // records removed by a mark
+	Misplaced        Counter = "misplaced"         // laned records outside their shard, ignored: their resend follows
+	Foreign          Counter = "foreign_outside"   // records of other producers outside their shard, delivered
+	Malformed        Counter = "malformed"         // aggregates that did not decode, delivered raw
+	HandlerErrors    Counter = "handler_errors"    // errors and panics of handlers
+	RecordsSkipped   Counter = "records_skipped"   // given up under the failure policy
+	Checkpoints      Counter = "checkpoints"       // checkpoints written
+	IteratorsExpired Counter = "iterators_expired" // iterators recovered by sequence number
+	Subscriptions    Counter = "subscriptions"     // SubscribeToShard calls that succeeded
+)
+
+// Gauge names a value that can rise and fall.
+type Gauge string
+
+// Gauges.
+const (
+	LaneDepth      Gauge = "lane_depth_records"    // records waiting or in flight in a lane
+	BufferBytes    Gauge = "buffer_bytes"          // memory held by accepted records
+	InFlight       Gauge = "requests_in_flight"    // PutRecords calls without an answer
+	BehindMillis   Gauge = "behind_ms"             // MillisBehindLatest of the last answer
+	PrefetchBytes  Gauge = "prefetch_bytes"        // read but not yet handed over
+	ShardsOwned    Gauge = "shards_owned"          // leases held by this worker
+	PaceBytes      Gauge = "pace_bytes_per_second" // what the producer allows itself on a shard
+	OldestUnackAge Gauge = "oldest_unacked_ms"     // age of the oldest accepted record of a lane
+)
+
+// Timer names a distribution of durations.
+type Timer string
+
+// Timers.
+const (
+	SendLatency    Timer = "send_latency"    // acceptance to receipt
+	RequestLatency Timer = "request_latency" // one call to the service
+	HandlerTime    Timer = "handler_time"    // one call of a handler
+	EndToEnd       Timer = "end_to_end"      // arrival in the stream to the end of the handler
+	BatchBytes     Timer = "batch_bytes"     // size of a PutRecords request, as a duration of that many ns
+)
+
+// EventKind is a step in the life of a shard or worker.
+type EventKind string
+
+// Kinds of events.
+const (
+	Acquired   EventKind = "acquired"   // the shard is read from Position on
+	Ended      EventKind = "ended"      // the shard was read to its end
+	Lost       EventKind = "lost"       // the lease is gone
+	Checkpoint EventKind = "checkpoint" // Position was written
+	Stopping   EventKind = "stopping"   // the consumer was told to stop
+	Stopped    EventKind = "stopped"    // the consumer has stopped
+	Opened     EventKind = "opened"     // the producer opened a lane for the shard
+	Closed     EventKind = "closed"     // the producer learnt that the shard is closed
+)
+
+// Event is one such step.
+type Event struct {
+	Kind        EventKind
+	Time        time.Time
+	Where       Where
+	Sequence    string // where it starts, or what was checkpointed
+	SubSequence int64
+	Parents     []string // of the shard, where known
+}
+
+// Nop observes nothing.
+type Nop struct{}
+
+func (Nop) Count(Counter, Where, int64)      {}
+func (Nop) Gauge(Gauge, Where, int64)        {}
+func (Nop) Time(Timer, Where, time.Duration) {}
+func (Nop) Event(Event)                      {}

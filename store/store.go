@@ -1,0 +1,102 @@
+// Package store is the port for what a consumer group remembers: leases,
+// checkpoints, marks. A store is a table of small rows with one way to write,
+// compare-and-swap on the row's revision; everything else (who owns a lease,
+// what a checkpoint may do) is decided above it.
+//
+// To add a store, implement Store in a directory of its own and run storetest
+// against it.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Row is one remembered thing of a group.
+type Row struct {
+	// Group is the consumer group that the row belongs to.
+	Group string
+	// ID names the row inside its group: "kind#name", such as
+	// "lease#shardId-000000000003".
+	ID string
+	// Revision is 0 for a row that is not stored, and otherwise a number that
+	// changes with every write of the row. A row that was deleted and made
+	// anew never repeats a revision that an earlier reader can hold.
+	Revision uint64
+	// Fields are the row's contents. Fields that a reader does not know must
+	// survive its writes: change a row by editing the Fields that were read.
+	Fields map[string]string
+	// Body is a second, opaque part for what is large and binary; may be nil.
+	Body []byte
+}
+
+// Clone is a deep copy.
+func (r Row) Clone() Row {
+	r.Fields = maps.Clone(r.Fields)
+	r.Body = slices.Clone(r.Body)
+	return r
+}
+
+// Store keeps rows. Its methods may be called by many goroutines at once.
+//
+// An error other than ErrConflict and ErrNotFound from a write means that its
+// outcome is unknown: it may have been applied, or may be applied later. The
+// caller reads the row and lets what it finds decide.
+type Store interface {
+	// List returns the rows of a group whose ID starts with prefix, ordered by
+	// ID, as they are after every write that was acknowledged before the call.
+	List(ctx context.Context, group, prefix string) ([]Row, error)
+	// Get returns one row, or ErrNotFound.
+	Get(ctx context.Context, group, id string) (Row, error)
+	// Swap stores row if what is stored has exactly row.Revision (0: nothing
+	// is stored) and returns it with its new revision. Otherwise it changes
+	// nothing and returns ErrConflict.
+	Swap(ctx context.Context, row Row) (Row, error)
+	// Delete removes the row if what is stored has exactly row.Revision.
+	// Otherwise it changes nothing and returns ErrConflict; a row that is
+	// already gone is a conflict too.
+	Delete(ctx context.Context, row Row) error
+	// Close releases what the store holds open. Rows stay.
+	Close() error
+}
+
+var (
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("row not found")
+	// ErrConflict: the stored row has another revision than expected.
+	ErrConflict = errors.New("row was changed by somebody else")
+)
+
+// Limits every store accepts at least. Larger rows may be refused.
+const (
+	// NameBytes is the longest Group or ID.
+	NameBytes = 1024
+	// RowBytes is the largest sum of a row's names, fields and body (the size
+	// of a DynamoDB item, 400 KB, less some room).
+	RowBytes = 390 << 10
+)
+
+// Check tells what is wrong with a row that is to be written, if anything.
+// Stores call it first.
+func Check(r Row) error {
+	switch {
+	case r.Group == "" || r.ID == "":
+		return fmt.Errorf("store row %q/%q: group and id must not be empty", r.Group, r.ID)
+	case len(r.Group) > NameBytes || len(r.ID) > NameBytes:
+		return fmt.Errorf("store row %.40q/%.40q: group and id are limited to %d bytes each", r.Group, r.ID, NameBytes)
+	}
+	size := len(r.Group) + len(r.ID) + len(r.Body)
+	for k, v := range r.Fields {
+		if k == "" || v == "" {
+			return fmt.Errorf("store row %q/%q: field %q: names and values must not be empty, leave the field out", r.Group, r.ID, k)
+		}
+		size += len(k) + len(v)
+	}
+	if size > RowBytes {
+		return fmt.Errorf("store row %q/%q: %d bytes, the limit is %d", r.Group, r.ID, size, RowBytes)
+	}
+	return nil
+}
