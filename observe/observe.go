@@ -14,8 +14,9 @@ type Observer interface {
 	Count(c Counter, at Where, n int64)
 	// Gauge sets a value that can rise and fall.
 	Gauge(g Gauge, at Where, v int64)
-	// Time records one duration.
-	Time(t Timer, at Where, d time.Duration)
+	// Observe adds one value to a distribution: nanoseconds of a duration,
+	// bytes of a size.
+	Observe(h Histogram, at Where, v int64)
 	// Event reports a step in the life of a shard or a worker.
 	Event(e Event)
 }
@@ -73,16 +74,16 @@ const (
 	OldestUnackAge Gauge = "oldest_unacked_ms"     // age of the oldest accepted record of a lane
 )
 
-// Timer names a distribution of durations.
-type Timer string
+// Histogram names a distribution.
+type Histogram string
 
-// Timers.
+// Histograms.
 const (
-	SendLatency    Timer = "send_latency"    // acceptance to receipt
-	RequestLatency Timer = "request_latency" // one call to the service
-	HandlerTime    Timer = "handler_time"    // one call of a handler
-	EndToEnd       Timer = "end_to_end"      // arrival in the stream to the end of the handler
-	BatchBytes     Timer = "batch_bytes"     // size of a PutRecords request, as a duration of that many ns
+	SendLatency    Histogram = "send_latency_ns"    // acceptance to receipt
+	RequestLatency Histogram = "request_latency_ns" // one call to the service
+	HandlerTime    Histogram = "handler_time_ns"    // one call of a handler
+	EndToEnd       Histogram = "end_to_end_ns"      // arrival in the stream to the end of the handler
+	RequestBytes   Histogram = "request_bytes"      // size of a PutRecords request
 )
 
 // EventKind is a step in the life of a shard or worker.
@@ -113,7 +114,14 @@ type Event struct {
 // Nop observes nothing.
 type Nop struct{}
 
-func (Nop) Count(Counter, Where, int64)      {}
-func (Nop) Gauge(Gauge, Where, int64)        {}
-func (Nop) Time(Timer, Where, time.Duration) {}
-func (Nop) Event(Event)                      {}
+// Count does nothing.
+func (Nop) Count(Counter, Where, int64) {}
+
+// Gauge does nothing.
+func (Nop) Gauge(Gauge, Where, int64) {}
+
+// Observe does nothing.
+func (Nop) Observe(Histogram, Where, int64) {}
+
+// Event does nothing.
+func (Nop) Event(Event) {}
