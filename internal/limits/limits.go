@@ -62,8 +62,9 @@ const (
 	// PayloadUnitOnDemand is the size of record an on-demand stream bills by.
 	PayloadUnitOnDemand = 1000
 
-	// RetentionHours is the default retention; RetentionHoursMax the longest.
-	RetentionHours    = 24
+	// RetentionHours is the default retention.
+	RetentionHours = 24
+	// RetentionHoursMax is the longest retention, a year.
 	RetentionHoursMax = 8760
 )
 

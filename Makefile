@@ -1,0 +1,53 @@
+# What checks vegas. `make check` is what CI runs; a stage of it by name is
+# quicker. Whatever else than Go they need is built once into .cache.
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z -]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-24s %s\n", $$1, $$2 }'
+
+.PHONY: check
+check: ## all that CI runs, with its time budget
+	.ci/run
+
+STAGES := test race vet-cross lint fuzz rehearse-release test-peers-short
+.PHONY: $(STAGES)
+$(STAGES):
+	.ci/run $@
+
+.PHONY: test-peers
+test-peers: ## like test-peers-short, with Java and every foreign server
+	go test -count=1 -timeout 60m -tags peers ./peers/...
+
+.PHONY: simulate
+SEEDS ?= 1000000
+simulate: ## the long ring of the pure simulator (SEEDS=1000000)
+	go test -count=1 -timeout 0 ./internal/simulate -args -seeds=$(SEEDS)
+
+.PHONY: bench
+BENCH ?= .
+COUNT ?= 10
+PKG   ?= work
+bench: ## benchmarks (BENCH=regexp COUNT=10 PKG=./internal/wire), for benchstat
+	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) $(PKG)
+
+.PHONY: generate
+generate: ## bring generated files up to date
+	go generate work
+
+.PHONY: fmt
+fmt: ## gofmt and goimports, in every module
+	.ci/run fmt
+
+.PHONY: tidy
+tidy: ## go mod tidy in every module; cmd/vegas sees the tree's own modules
+	go run ./internal/release tidy
+
+.PHONY: release
+release: ## tag all modules (VERSION=v0.1.0; DRY_RUN=1 only shows what it would do)
+	go run ./internal/release tag $(if $(DRY_RUN),--dry-run) $(VERSION)
+
+.PHONY: vuln
+vuln: ## known vulnerabilities, outside CI: asks vuln.go.dev
+	.ci/run vuln
