@@ -1,0 +1,55 @@
+package kinesisapi
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+)
+
+// Iterator asks for a place to read a shard from (5 calls a second and shard:
+// https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetShardIterator.html).
+func (c *Client) Iterator(ctx context.Context, shard string, from types.StartingPosition) (string, error) {
+	return call(ctx, c, "get shard iterator", "GetShardIterator", shard, func(ctx context.Context) (string, error) {
+		sdk, _, err := c.open(ctx)
+		if err != nil {
+			return "", err
+		}
+		in := &kinesis.GetShardIteratorInput{
+			ShardId:                aws.String(shard),
+			ShardIteratorType:      from.Type,
+			StartingSequenceNumber: from.SequenceNumber,
+			Timestamp:              from.Timestamp,
+		}
+		in.StreamName, in.StreamARN = c.name.ref()
+		out, err := sdk.GetShardIterator(ctx, in)
+		if err != nil {
+			return "", err
+		}
+		if aws.ToString(out.ShardIterator) == "" {
+			return "", errEmptyAnswer
+		}
+		return *out.ShardIterator, nil
+	})
+}
+
+// GetRecords reads on, once; shard is for the error only. Limit 0 is the
+// service's default, 10,000 records. A nil NextShardIterator in the answer is
+// the end of the shard.
+func (c *Client) GetRecords(ctx context.Context, shard, iterator string, limit int) (*kinesis.GetRecordsOutput, error) {
+	return call(ctx, c, "get records", "GetRecords", shard, func(ctx context.Context) (*kinesis.GetRecordsOutput, error) {
+		sdk, _, err := c.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		in := &kinesis.GetRecordsInput{ShardIterator: aws.String(iterator)}
+		if limit > 0 {
+			in.Limit = aws.Int32(int32(min(limit, 10000)))
+		}
+		if c.name.ARN != "" {
+			in.StreamARN = aws.String(c.name.ARN)
+		}
+		return sdk.GetRecords(ctx, in)
+	})
+}

@@ -1,0 +1,127 @@
+package kinesisapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+)
+
+// journey is what is learnt of one call on its way through the transport.
+type journey struct {
+	// sent: a connection was had, so bytes may have reached the service.
+	sent atomic.Bool
+	// answered: response headers came back.
+	answered atomic.Bool
+}
+
+type journeyKey struct{}
+
+func withJourney(ctx context.Context) (context.Context, *journey) {
+	j := new(journey)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { j.sent.Store(true) },
+	})
+	return context.WithValue(ctx, journeyKey{}, j), j
+}
+
+// carrier stands between the SDK and the HTTP client it would use.
+//
+// The SDK closes a request's body as soon as the answer's headers arrive, and
+// the WriteTo of its body then answers io.EOF, which net/http takes for a
+// failed write: over HTTP/1.1 it kills the connection in the middle of a good
+// answer, now and then, with "use of closed network connection" (smithy-go
+// 1.28.9, transport/http/internal/io/safe.go). A body without that WriteTo is
+// free of it: a late Read answers io.EOF, which is the truth.
+type carrier struct{ next aws.HTTPClient }
+
+func (c *carrier) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = onlyReader{r.Body}
+	}
+	resp, err := c.next.Do(r)
+	if j, ok := r.Context().Value(journeyKey{}).(*journey); ok && err == nil {
+		j.sent.Store(true) // a client without httptrace
+		j.answered.Store(true)
+	}
+	return resp, err
+}
+
+// onlyReader hides WriteTo.
+type onlyReader struct{ body io.ReadCloser }
+
+func (b onlyReader) Read(p []byte) (int, error) { return b.body.Read(p) }
+func (b onlyReader) Close() error               { return b.body.Close() }
+
+// pool is a connection pool that several clients of a process share.
+type pool struct {
+	key    any
+	client *http.Client
+	users  int
+}
+
+// pools are those in use, by the HTTP client that their configuration named
+// (nil: none). They live no longer than their users, so that connections never
+// outlive the test bubble that made them.
+var pools = struct {
+	sync.Mutex
+	of map[any]*pool
+}{of: map[any]*pool{}}
+
+// shared gives the HTTP client to use for a configuration's, and the pool that
+// is to be released, if any. The SDK would copy a BuildableClient, and its
+// connections with it, for every service client: two producers would not share
+// any, and ten idle connections (its default) are fewer than the requests of
+// one busy producer. Clients of other types are the caller's own and used as
+// they are.
+//
+// key says whose connections these are: the configuration's client, or nil for
+// the SDK's default configuration.
+func shared(key any, configured aws.HTTPClient) (aws.HTTPClient, *pool) {
+	builder, ok := configured.(*awshttp.BuildableClient)
+	switch {
+	case configured == nil:
+		key, builder = nil, awshttp.NewBuildableClient()
+	case !ok:
+		return configured, nil
+	}
+	pools.Lock()
+	defer pools.Unlock()
+	p := pools.of[key]
+	if p == nil {
+		t := builder.GetTransport()
+		t.MaxIdleConns = 0 // as many as the limit per host allows
+		t.MaxIdleConnsPerHost = idleConnections
+		p = &pool{key: key, client: &http.Client{
+			Transport: t,
+			Timeout:   builder.GetTimeout(),
+			// Kinesis does not redirect; what does is not Kinesis.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}}
+		pools.of[key] = p
+	}
+	p.users++
+	return p.client, p
+}
+
+// idleConnections is how many connections to an endpoint are kept for reuse: a
+// process with that many shards under load opens no new ones.
+const idleConnections = 256
+
+func (p *pool) release() {
+	pools.Lock()
+	p.users--
+	last := p.users == 0
+	if last {
+		delete(pools.of, p.key)
+	}
+	pools.Unlock()
+	if last {
+		p.client.CloseIdleConnections()
+	}
+}
