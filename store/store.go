@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // Row is one remembered thing of a group.
@@ -82,16 +84,16 @@ const (
 // Check tells what is wrong with a row that is to be written, if anything.
 // Stores call it first.
 func Check(r Row) error {
-	switch {
-	case r.Group == "" || r.ID == "":
-		return fmt.Errorf("store row %q/%q: group and id must not be empty", r.Group, r.ID)
-	case len(r.Group) > NameBytes || len(r.ID) > NameBytes:
-		return fmt.Errorf("store row %.40q/%.40q: group and id are limited to %d bytes each", r.Group, r.ID, NameBytes)
+	if err := CheckNames(r.Group, r.ID); err != nil {
+		return err
 	}
 	size := len(r.Group) + len(r.ID) + len(r.Body)
 	for k, v := range r.Fields {
 		if k == "" || v == "" {
 			return fmt.Errorf("store row %q/%q: field %q: names and values must not be empty, leave the field out", r.Group, r.ID, k)
+		}
+		if !text(k) || !text(v) {
+			return fmt.Errorf("store row %q/%q: field %q: names and values must be UTF-8 text without NUL, what is binary goes into the body", r.Group, r.ID, k)
 		}
 		size += len(k) + len(v)
 	}
@@ -100,3 +102,21 @@ func Check(r Row) error {
 	}
 	return nil
 }
+
+// CheckNames tells what is wrong with a group and an id, if anything: they are
+// UTF-8 text without NUL, of 1 to NameBytes bytes.
+func CheckNames(group, id string) error {
+	switch {
+	case group == "" || id == "":
+		return fmt.Errorf("store row %q/%q: group and id must not be empty", group, id)
+	case len(group) > NameBytes || len(id) > NameBytes:
+		return fmt.Errorf("store row %.40q/%.40q: group and id are limited to %d bytes each", group, id, NameBytes)
+	case !text(group) || !text(id):
+		return fmt.Errorf("store row %q/%q: group and id must be UTF-8 text without NUL", group, id)
+	}
+	return nil
+}
+
+// text is what every kind of store can keep in a name or field: PostgreSQL
+// takes no NUL, DynamoDB and JSON files nothing but UTF-8.
+func text(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }

@@ -1,0 +1,13 @@
+package memory_test
+
+import (
+	"testing"
+
+	"github.com/libvegas/vegas/store"
+	"github.com/libvegas/vegas/store/memory"
+	"github.com/libvegas/vegas/store/storetest"
+)
+
+func TestMemoryStoreConforms(t *testing.T) {
+	storetest.Run(t, func(*testing.T) store.Store { return memory.New() })
+}
