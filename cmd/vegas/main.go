@@ -1,22 +1,37 @@
-// Command vegas sends and receives records of Amazon Kinesis Data Streams.
+// Command vegas sends and receives records of Amazon Kinesis Data Streams, shows
+// and reshapes streams, and carries a Kinesis of its own to try all that
+// without an account.
+//
+//	vegas demo                          watch records flow through splits, merges and faults
+//	vegas dev --stream orders:2         run an embedded Kinesis; prints what to export
+//	vegas streams describe orders       shards as a tree
+//	vegas produce orders < lines.txt    a line is a record
+//	vegas consume orders --until-tip    a record is a line
+//
+// The command is a thin user of the public packages: whatever it does, a
+// program can do with github.com/libvegas/vegas and its stores. The files in
+// testdata/script are its tests and the precise documentation of its behaviour;
+// "vegas help exit-codes" and "vegas help environment" describe what scripts
+// rely on. Flags and the fields of its JSON output are kept stable; text meant
+// for people may change at any time.
 package main
 
 import (
-	"fmt"
+	"context"
 	"os"
-	"runtime/debug"
+	"os/signal"
+	"syscall"
 
-	_ "github.com/libvegas/vegas/record" // what the commands are made of
+	"github.com/libvegas/vegas/cmd/vegas/internal/command"
 )
 
-func main() {
-	if len(os.Args) != 2 || os.Args[1] != "version" {
-		fmt.Fprintln(os.Stderr, "usage: vegas version")
-		os.Exit(2)
-	}
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-	}
-	fmt.Println("vegas", version)
+func main() { os.Exit(run()) }
+
+// run ends its context at the first interrupt, so that commands end in order;
+// a second interrupt kills the process.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return command.Main(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
