@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
@@ -29,6 +30,9 @@ type Summary struct {
 	// OpenShards is how many shards are open.
 	OpenShards int
 	Retention  time.Duration
+	// Now is the service's clock when it answered, cut to the second (the Date
+	// header); zero if the server sent none.
+	Now time.Time
 }
 
 // Describe asks for the stream's summary (20 a second and account at most:
@@ -59,6 +63,7 @@ func (c *Client) Describe(ctx context.Context) (Summary, error) {
 			OpenShards:  int(aws.ToInt32(d.OpenShardCount)),
 			Retention:   time.Duration(aws.ToInt32(d.RetentionPeriodHours)) * time.Hour,
 		}
+		s.Now, _ = awsmiddleware.GetServerTime(out.ResultMetadata)
 		if kib := aws.ToInt32(d.MaxRecordSizeInKiB); kib > 0 {
 			s.RecordBytes = int(kib) << 10
 		}
