@@ -1,0 +1,30 @@
+package localkinesis
+
+import "time"
+
+// bucket is a token bucket that starts full. Taking may leave it in debt where
+// the caller allows it; it then refuses until the debt is paid back.
+type bucket struct {
+	level float64
+	at    time.Time
+}
+
+func (b *bucket) refill(now time.Time, rate, capacity float64) {
+	if b.at.IsZero() {
+		b.level, b.at = capacity, now
+		return
+	}
+	if d := now.Sub(b.at); d > 0 {
+		b.level, b.at = min(capacity, b.level+d.Seconds()*rate), now
+	}
+}
+
+// take takes n tokens if they are there.
+func (b *bucket) take(now time.Time, n, rate, capacity float64) bool {
+	b.refill(now, rate, capacity)
+	if b.level < n {
+		return false
+	}
+	b.level -= n
+	return true
+}

@@ -1,0 +1,4 @@
+package localkinesis
+
+// subscription is one running SubscribeToShard call.
+type subscription struct{}
