@@ -22,30 +22,32 @@ type Item struct {
 	Tag             any           // the caller's own
 
 	// Err is nil where the record was stored, else the cause of its end: wraps
-	// record.ErrDeadline, record.ErrEarlierFailed, or what Answer, Fail or
-	// Abort were given.
+	// record.ErrDeadline, record.ErrEarlierFailed, or what Answer, Fail,
+	// FailQueued or Abort were given.
 	Err error
-	// Unknown tells of a record that was not acknowledged that some attempt
-	// may have stored it. It is set by the first attempt without a clear answer
-	// and never cleared.
-	Unknown bool
-	// Attempts is how often it left.
-	Attempts int
 	// Shard holds it where it was stored, else is the one it last left for;
 	// empty if it never left.
 	Shard string
 	// Sequence and Index say where it lies in the shard: sequence number and
 	// index inside the aggregate.
 	Sequence string
-	Index    int
 	// Counter is its number in the order of acceptance, from 1.
 	Counter uint64
+	Index   int32
+	// Attempts is how often it left.
+	Attempts int32
+	// Unknown tells of a record that was not acknowledged that some attempt
+	// may have stored it. It is set by the first attempt without a clear answer
+	// and never cleared.
+	Unknown bool
 
-	state      state
-	size       int   // upper bound of its share of an aggregate
-	next, prev *Item // in the queue that holds it
-	behind     *Item // raw: the next one of the same hash, which waits for this one
-	owner      *lane // of the queue that holds it, nil before the first map
+	state         state
+	form          Form
+	size          int32 // upper bound of its share of an aggregate
+	group         int32 // raw: see Entry.group
+	next, prev    *Item // in the queue that holds it
+	ahead, behind *Item // raw: the unfinished neighbours of the same hash
+	owner         *lane // of the queue that holds it, nil before the first map
 }
 
 type state uint8
@@ -59,8 +61,62 @@ const (
 	done          // handed back, or about to be
 )
 
-// Left tells that it left at least once.
-func (it *Item) Left() bool { return it.Attempts > 0 }
+// Form is how a record travels.
+type Form uint8
 
-// bytes is what it adds to a queue.
-func (it *Item) bytes() int { return it.size }
+// Forms.
+const (
+	Shared   Form = iota // in an aggregate with others
+	Wrapped              // in an aggregate by itself
+	Single               // as it is: it has no identity and can carry no headers
+	TooLarge             // the stream takes no record of this size
+)
+
+// bound is an upper bound of what an aggregate grows by with the item: its
+// data and headers, its keys as if no other record had them, its counter.
+func (it *Item) bound() int {
+	n := 7 + 2*varint(len(it.Data)) + len(it.Data) + // tags, lengths of record and data, key index
+		2 + varint(len(it.Key)) + len(it.Key) + 5 // the key's place in the table; the counter
+	if it.ExplicitHashKey != "" {
+		n += 7 + len(it.ExplicitHashKey)
+	}
+	for i := range it.Headers {
+		h := &it.Headers[i]
+		n += 4 + len(h.Key) + len(h.Value) + 3*varint(len(h.Key)+len(h.Value))
+	}
+	return n
+}
+
+// varint is an upper bound of the size of a length that is not much above n.
+func varint(n int) int {
+	switch {
+	case n < 1<<7-64:
+		return 1
+	case n < 1<<14-64:
+		return 2
+	case n < 1<<21-64:
+		return 3
+	}
+	return 5
+}
+
+// aggregateFixed is an upper bound of an aggregate's size without its records:
+// magic and MD5 (20), the identity (producer 18, flags 2, range 36, base
+// counter 11, heads of the deltas and of the field itself 12), and the
+// partition key "a" that counts with it.
+const aggregateFixed = 104
+
+// form tells how an item can travel.
+func (c *Config) form(it *Item) Form {
+	switch whole := len(it.Data) + len(it.Key); {
+	case whole > c.RecordBytes:
+		return TooLarge
+	case c.Raw:
+		return Single
+	case it.bound()+aggregateFixed <= min(c.AggregateBytes, c.RecordBytes):
+		return Shared
+	case it.bound()+aggregateFixed <= c.RecordBytes:
+		return Wrapped
+	}
+	return Single
+}

@@ -16,7 +16,6 @@ type Request struct {
 	Left time.Duration
 
 	lone bool // counted against the requests kept for lanes in trouble
-	open bool // given out and not yet answered
 }
 
 // Entry is one Kinesis record. While the shard that it was made for is open it
@@ -39,10 +38,11 @@ type Entry struct {
 	HashKey string
 
 	lane    *lane
-	bound   int    // upper bound of its size with the key
-	charged int    // bytes taken from the lane's pace for the attempt under way
-	group   uint64 // of entries resent together after their request was refused
-	parked  *parked
+	bound   int           // upper bound of its size with the key
+	charged int           // bytes taken from the lane's pace for the attempt under way
+	group   int32         // of entries resent together after their request was refused
+	late    time.Duration // cached deadline; 0: to be found
+	parked  parked
 }
 
 // parked is an answer that cannot be judged yet: it names a shard that is not
