@@ -39,37 +39,26 @@ const (
 	Unknown
 )
 
-// Auditor keeps the accounts. Its methods may be called by many goroutines;
-// those of one key's deliveries must be called in the order of arrival.
+// Auditor keeps the sender's accounts and those of its readers. All methods may
+// be called by many goroutines; a reader's deliveries of one key must be handed
+// in in the order of their arrival.
 type Auditor struct {
 	mu   sync.Mutex
-	keys map[string]*account
-	live Sums // without Lost, and with OutOfOrder counted over all deliveries
-}
+	keys map[string][]Result // by number
+	sent Sums                // the sender's part
 
-type account struct {
-	results   []Result // by number
-	delivered []uint8  // by number: how often, at most 255
-	arrivals  []uint32 // numbers in the order of their first delivery
-	highest   int64    // highest number delivered
 }
 
 // New is an auditor without accounts.
-func New() *Auditor { return &Auditor{keys: map[string]*account{}} }
+func New() *Auditor { return &Auditor{keys: map[string][]Result{}} }
 
 // Next makes the stamp of the key's next record and counts it as sent.
 func (a *Auditor) Next(key string, now time.Time) Stamp {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	acc := a.keys[key]
-	if acc == nil {
-		acc = &account{highest: -1}
-		a.keys[key] = acc
-	}
-	n := len(acc.results)
-	acc.results = append(acc.results, unanswered)
-	acc.delivered = append(acc.delivered, 0)
-	a.live.Sent++
+	n := len(a.keys[key])
+	a.keys[key] = append(a.keys[key], unanswered)
+	a.sent.Sent++
 	return Stamp{Key: key, Number: uint64(n), Sent: now}
 }
 
@@ -78,53 +67,81 @@ func (a *Auditor) Next(key string, now time.Time) Stamp {
 func (a *Auditor) Answer(s Stamp, r Result) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	acc := a.keys[s.Key]
-	if acc == nil || s.Number >= uint64(len(acc.results)) || acc.results[s.Number] != unanswered {
-		a.live.AnsweredTwice++
+	results := a.keys[s.Key]
+	if s.Number >= uint64(len(results)) || results[s.Number] != unanswered {
+		a.sent.AnsweredTwice++
 		return
 	}
-	acc.results[s.Number] = r
+	results[s.Number] = r
 	switch r {
 	case Acknowledged:
-		a.live.Acknowledged++
+		a.sent.Acknowledged++
 	case NotStored:
-		a.live.NotStored++
+		a.sent.NotStored++
 	default:
-		a.live.Unknown++
+		a.sent.Unknown++
 	}
+}
+
+// Reader is one receiver of the whole stream.
+type Reader struct {
+	a    *Auditor
+	keys map[string]*arrivals
+	got  Sums // the reader's part; OutOfOrder over all deliveries
+}
+
+type arrivals struct {
+	seen    []bool   // by number
+	order   []uint32 // numbers in the order of their first arrival
+	highest int64
+}
+
+// Reader opens the accounts of one more receiver.
+func (a *Auditor) Reader() *Reader {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := &Reader{a: a, keys: map[string]*arrivals{}}
+	return r
 }
 
 // Deliver records the arrival of a record under a partition key and returns its
 // stamp. A payload that the auditor never stamped, or that was changed, or that
 // arrived under another key, is an error, counted as Corrupt.
-func (a *Auditor) Deliver(key string, payload []byte) (Stamp, error) {
+func (r *Reader) Deliver(key string, payload []byte) (Stamp, error) {
 	s, err := Parse(payload)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err == nil && s.Key != key {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	sent := len(r.a.keys[s.Key])
+	switch {
+	case err != nil:
+	case s.Key != key:
 		err = fmt.Errorf("record %d of key %q arrived under key %q", s.Number, s.Key, key)
-	}
-	acc := a.keys[s.Key]
-	if err == nil && (acc == nil || s.Number >= uint64(len(acc.results))) {
+	case s.Number >= uint64(sent):
 		err = fmt.Errorf("record %d of key %q was never sent", s.Number, s.Key)
 	}
 	if err != nil {
-		a.live.Corrupt++
+		r.got.Corrupt++
 		return Stamp{}, err
 	}
-	if acc.delivered[s.Number] < 255 {
-		acc.delivered[s.Number]++
+	k := r.keys[key]
+	if k == nil {
+		k = &arrivals{highest: -1}
+		r.keys[key] = k
 	}
-	if acc.delivered[s.Number] > 1 {
-		a.live.Duplicated++
+	for len(k.seen) < sent {
+		k.seen = append(k.seen, false)
+	}
+	if k.seen[s.Number] {
+		r.got.Duplicated++
 		return s, nil
 	}
-	a.live.Delivered++
-	acc.arrivals = append(acc.arrivals, uint32(s.Number))
-	if int64(s.Number) < acc.highest {
-		a.live.OutOfOrder++
+	k.seen[s.Number] = true
+	k.order = append(k.order, uint32(s.Number))
+	r.got.Delivered++
+	if n := int64(s.Number); n < k.highest {
+		r.got.OutOfOrder++
 	} else {
-		acc.highest = int64(s.Number)
+		k.highest = n
 	}
 	return s, nil
 }
@@ -160,48 +177,77 @@ func (s Sums) Clean() bool {
 	return s.Lost|s.OutOfOrder|s.Duplicated|s.Corrupt|s.Unanswered|s.AnsweredTwice|s.Ghosts == 0
 }
 
-// Missing is how many acknowledged records have yet to arrive, counted roughly
-// while both sides run.
-func (s Sums) Missing() int64 { return max(s.Acknowledged+s.Unknown-s.Delivered, 0) }
-
-// Live is what can be told at any moment at no cost: without Lost, Unanswered
-// and Ghosts, and with OutOfOrder over all deliveries, acknowledged or not.
-func (a *Auditor) Live() Sums {
+// Sent is the sender's part of the accounts, at any moment.
+func (a *Auditor) Sent() Sums {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := a.live
+	s := a.sent
 	s.Keys = int64(len(a.keys))
 	return s
 }
 
-// Sums closes the books: to be called when the sender has answered for every
-// record and the receiver has read to the end.
-func (a *Auditor) Sums() Sums {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	s := a.live
-	s.Keys = int64(len(a.keys))
-	s.OutOfOrder = 0
-	for _, acc := range a.keys {
-		for n, r := range acc.results {
-			arrived := acc.delivered[n] > 0
+// Live is what can be told of a reader at any moment at no cost: without Lost
+// and Ghosts, and with OutOfOrder over all deliveries, acknowledged or not.
+func (r *Reader) Live() Sums {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	return r.got
+}
+
+// Complete tells that every acknowledged record has arrived.
+func (r *Reader) Complete() bool {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	if r.got.Delivered < r.a.sent.Acknowledged {
+		return false // the usual case while records are under way, and cheap
+	}
+	return r.lost() == 0
+}
+
+func (r *Reader) lost() (n int64) {
+	for key, results := range r.a.keys {
+		for i, result := range results {
+			if result == Acknowledged && !r.arrived(key, i) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (r *Reader) arrived(key string, n int) bool {
+	k := r.keys[key]
+	return k != nil && n < len(k.seen) && k.seen[n]
+}
+
+// Sums closes the books of a reader: to be called when the sender has answered
+// for every record and the reader has read to the end.
+func (r *Reader) Sums() Sums {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	s := r.a.sent
+	s.Keys = int64(len(r.a.keys))
+	s.Delivered, s.Duplicated, s.Corrupt = r.got.Delivered, r.got.Duplicated, r.got.Corrupt
+	s.Lost = r.lost()
+	for key, results := range r.a.keys {
+		for i, result := range results {
 			switch {
-			case r == unanswered:
+			case result == unanswered:
 				s.Unanswered++
-			case r == Acknowledged && !arrived:
-				s.Lost++
-			case r == NotStored && arrived:
+			case result == NotStored && r.arrived(key, i):
 				s.Ghosts++
 			}
 		}
-		highest := int64(-1)
-		for _, n := range acc.arrivals {
-			switch {
-			case acc.results[n] != Acknowledged:
-			case int64(n) < highest:
-				s.OutOfOrder++
-			default:
-				highest = int64(n)
+		if k := r.keys[key]; k != nil {
+			highest := int64(-1)
+			for _, n := range k.order {
+				switch {
+				case results[n] != Acknowledged:
+				case int64(n) < highest:
+					s.OutOfOrder++
+				default:
+					highest = int64(n)
+				}
 			}
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// sent is one key's records as a stream would hold them.
+// send makes one key's records as a stream would hold them.
 func send(a *Auditor, key string, n int) []Stamp {
 	var out []Stamp
 	for range n {
@@ -22,6 +22,7 @@ func payload(s Stamp) []byte { return s.Append(nil, 120) }
 func TestPlantedFaults(t *testing.T) {
 	type books struct {
 		a *Auditor
+		r *Reader
 		s []Stamp
 	}
 	ack := func(b books, of ...int) {
@@ -31,7 +32,7 @@ func TestPlantedFaults(t *testing.T) {
 	}
 	deliver := func(b books, of ...int) {
 		for _, i := range of {
-			_, _ = b.a.Deliver(b.s[i].Key, payload(b.s[i]))
+			_, _ = b.r.Deliver(b.s[i].Key, payload(b.s[i]))
 		}
 	}
 	for _, c := range []struct {
@@ -72,27 +73,31 @@ func TestPlantedFaults(t *testing.T) {
 			deliver(b, 0, 1)
 			p := payload(b.s[2])
 			p[12] ^= 1
-			if _, err := b.a.Deliver("k", p); err == nil {
+			if _, err := b.r.Deliver("k", p); err == nil {
 				t.Error("a changed payload was accepted")
 			}
 		}, Sums{Acknowledged: 3, Delivered: 2, Lost: 1, Corrupt: 1}},
 		{"a record arrives under another key", func(b books) {
 			ack(b, 0, 1, 2)
 			deliver(b, 0, 1)
-			_, _ = b.a.Deliver("other", payload(b.s[2]))
+			_, _ = b.r.Deliver("other", payload(b.s[2]))
 		}, Sums{Acknowledged: 3, Delivered: 2, Lost: 1, Corrupt: 1}},
 		{"a record that nobody sent", func(b books) {
 			ack(b, 0, 1, 2)
 			deliver(b, 0, 1, 2)
-			_, _ = b.a.Deliver("k", payload(Stamp{Key: "k", Number: 3}))
+			_, _ = b.r.Deliver("k", payload(Stamp{Key: "k", Number: 3}))
 		}, Sums{Acknowledged: 3, Delivered: 3, Corrupt: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := books{a: New()}
+			b.r = b.a.Reader()
 			b.s = send(b.a, "k", 3)
 			c.do(b)
 			c.want.Sent, c.want.Keys = 3, 1
-			got := b.a.Sums()
+			got := b.r.Sums()
+			if b.r.Complete() != (c.want.Lost == 0) {
+				t.Errorf("Complete is %v for %+v", b.r.Complete(), got)
+			}
 			if got != c.want {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
@@ -106,17 +111,21 @@ func TestPlantedFaults(t *testing.T) {
 
 func TestKeysDoNotMix(t *testing.T) {
 	a := New()
+	r, other := a.Reader(), a.Reader()
 	x, y := send(a, "x", 2), send(a, "y", 2)
 	for _, s := range []Stamp{x[0], y[0], y[1], x[1]} {
 		a.Answer(s, Acknowledged)
 	}
 	for _, s := range []Stamp{y[0], x[0], x[1], y[1]} {
-		if _, err := a.Deliver(s.Key, payload(s)); err != nil {
+		if _, err := r.Deliver(s.Key, payload(s)); err != nil {
 			t.Error(err)
 		}
 	}
-	if s := a.Sums(); !s.Clean() || s.Delivered != 4 || s.Keys != 2 {
+	if s := r.Sums(); !s.Clean() || s.Delivered != 4 || s.Keys != 2 {
 		t.Errorf("%+v", s)
+	}
+	if s := other.Sums(); s.Lost != 4 || other.Complete() {
+		t.Errorf("a reader who read nothing: %+v", s)
 	}
 }
 

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/libvegas/vegas/localkinesis"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"vegas": func() { os.Exit(run()) }})
+}
+
+// TestScripts runs the files of testdata/script. Each has an embedded Kinesis
+// of its own behind the environment that every AWS tool reads, and begins with
+// what it documents. $ENDPOINT is its address.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "", // writes what "cmp" finds into the files
+		RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			srv := localkinesis.New(func(o *localkinesis.Options) { o.StateDelay = 0 })
+			l, err := localkinesis.Listen("127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			done := make(chan error, 1)
+			go func() { done <- srv.Serve(l) }()
+			e.Defer(func() {
+				_ = srv.Close()
+				if err := <-done; err != nil {
+					e.T().Log(err)
+				}
+			})
+			for name, value := range map[string]string{
+				"HOME":                        e.WorkDir,
+				"XDG_CACHE_HOME":              e.WorkDir + "/.cache",
+				"AWS_ENDPOINT_URL_KINESIS":    "http://" + l.Addr().String(),
+				"ENDPOINT":                    "http://" + l.Addr().String(),
+				"AWS_REGION":                  "us-east-1",
+				"AWS_ACCESS_KEY_ID":           "local",
+				"AWS_SECRET_ACCESS_KEY":       "local",
+				"AWS_EC2_METADATA_DISABLED":   "true",
+				"AWS_SHARED_CREDENTIALS_FILE": e.WorkDir + "/none",
+				"AWS_CONFIG_FILE":             e.WorkDir + "/none",
+			} {
+				e.Setenv(name, value)
+			}
+			return nil
+		},
+	})
+}
