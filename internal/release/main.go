@@ -2,7 +2,7 @@
 // that they install, and tidies them.
 //
 //	go run ./internal/release rehearse
-//	go run ./internal/release tidy
+//	go run ./internal/release tidy [--check]
 //	go run ./internal/release tag [--dry-run] v0.1.0
 //
 // The repository holds several modules that require each other. Library modules
@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 )
 
@@ -35,7 +34,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: release rehearse | tidy | tag [--dry-run] VERSION")
+var errUsage = errors.New("usage: release rehearse | tidy [--check] | tag [--dry-run] VERSION")
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
@@ -49,20 +48,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	switch args[0] {
-	case "rehearse":
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	check := flags.Bool("check", false, "tidy: a copy, and fail if that changes anything")
+	dry := flags.Bool("dry-run", false, "tag: in a clone, and show what would be committed and tagged")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	switch {
+	case args[0] == "rehearse" && flags.NArg() == 0:
 		return rehearse(ctx, tree, out)
-	case "tidy":
+	case args[0] == "tidy" && flags.NArg() == 0 && *check:
+		return checkTidy(ctx, tree)
+	case args[0] == "tidy" && flags.NArg() == 0:
 		return tidy(ctx, tree, out)
-	case "tag":
-		flags := flag.NewFlagSet("tag", flag.ContinueOnError)
-		dry := flags.Bool("dry-run", false, "release in a clone and show what would be committed and tagged")
-		if err := flags.Parse(args[1:]); err != nil {
-			return err
-		}
-		if flags.NArg() != 1 {
-			return errUsage
-		}
+	case args[0] == "tag" && flags.NArg() == 1:
 		return tag(ctx, tree, flags.Arg(0), *dry, out)
 	}
 	return errUsage
@@ -81,9 +80,4 @@ func command(ctx context.Context, dir string, env []string, name string, args ..
 			name, strings.Join(args, " "), dir, err, out.String(), errs.String())
 	}
 	return out.String(), nil
-}
-
-// cacheDir is where the rehearsal keeps what may stay between two runs.
-func (t *tree) cacheDir(elem ...string) string {
-	return filepath.Join(append([]string{t.root, ".cache", "rehearsal"}, elem...)...)
 }

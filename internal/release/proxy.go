@@ -144,7 +144,7 @@ func setRequirements(ctx context.Context, t *tree, m *module, file, version stri
 // proxyEnv makes the go command see the modules of the proxy in dir and nothing
 // else of this repository, in a module cache that holds only others' modules.
 func proxyEnv(ctx context.Context, t *tree, dir string) ([]string, error) {
-	mods := t.cacheDir("mod")
+	mods := filepath.Join(t.cache, "mod")
 	for _, own := range []string{
 		filepath.Join(mods, filepath.FromSlash(t.core().Module.Path)),
 		filepath.Join(mods, "cache", "download", filepath.FromSlash(t.core().Module.Path)),
@@ -173,7 +173,7 @@ func proxyEnv(ctx context.Context, t *tree, dir string) ([]string, error) {
 		"GONOPROXY=",
 		"GONOSUMDB=" + strings.TrimPrefix(nosum+","+t.core().Module.Path, ","),
 		"GOMODCACHE=" + mods,
-		"GOBIN=" + t.cacheDir("bin"),
+		"GOBIN=" + filepath.Join(t.cache, "bin"),
 		"GOFLAGS=" + strings.TrimSpace(flags+" -mod=mod -modcacherw"),
 	}, nil
 }

@@ -20,6 +20,10 @@ func rehearse(ctx context.Context, t *tree, out io.Writer) error {
 	if problems := t.problems(); len(problems) > 0 {
 		return fmt.Errorf("rehearse the release:\n%s", strings.Join(problems, "\n"))
 	}
+	// A requirement that is missing here would be found elsewhere below.
+	if err := checkTidy(ctx, t); err != nil {
+		return err
+	}
 	work, err := os.MkdirTemp("", "vegas-rehearsal-")
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func rehearse(ctx context.Context, t *tree, out io.Writer) error {
 			did, err = installCommand(ctx, t, m, env)
 		} else {
 			// Always the same folder: the build cache knows packages by folder.
-			did, err = useLibrary(ctx, m, t.cacheDir("use", path.Base(m.Module.Path)), env)
+			did, err = useLibrary(ctx, m, filepath.Join(t.cache, "use", path.Base(m.Module.Path)), env)
 		}
 		if err != nil {
 			return fmt.Errorf("rehearse the release: module %s: %w", m.Module.Path, err)
@@ -100,14 +104,14 @@ func useLibrary(ctx context.Context, m *module, dir string, env []string) (strin
 
 // installCommand installs a command by version and runs it.
 func installCommand(ctx context.Context, t *tree, m *module, env []string) (string, error) {
-	if err := os.RemoveAll(t.cacheDir("bin")); err != nil {
+	if err := os.RemoveAll(filepath.Join(t.cache, "bin")); err != nil {
 		return "", err
 	}
 	if _, err := command(ctx, os.TempDir(), env, "go", "install", m.Module.Path+"@"+rehearsed); err != nil {
 		return "", err
 	}
 	name := path.Base(m.Module.Path)
-	program, err := filepath.Abs(filepath.Join(t.cacheDir("bin"), name))
+	program, err := filepath.Abs(filepath.Join(t.cache, "bin", name))
 	if err != nil {
 		return "", err
 	}

@@ -235,6 +235,20 @@ func TestChangelog(t *testing.T) {
 	}
 }
 
+func TestCheckTidy(t *testing.T) {
+	t.Setenv("GOPROXY", "off")
+	if err := checkTidy(t.Context(), newTree(t, nil)); err == nil || !strings.Contains(err.Error(), "cmd/c/go.mod") {
+		// Its requirement of the core is an indirect one, and not marked so.
+		t.Errorf("a requirement without its mark: %v", err)
+	}
+	tidied := newTree(t, map[string]string{
+		"cmd/c/go.mod": "module example.org/v/cmd/c\n\ngo 1.26.0\n\nrequire example.org/v/lib v0.0.0\n\nrequire example.org/v v0.0.0 // indirect\n",
+	})
+	if err := checkTidy(t.Context(), tidied); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForgetSums(t *testing.T) {
 	tr := newTree(t, nil)
 	file := filepath.Join(t.TempDir(), "go.sum")

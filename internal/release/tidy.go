@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -57,6 +58,47 @@ func tidy(ctx context.Context, t *tree, out io.Writer) error {
 	// Loading the whole graph completes go.work.sum.
 	_, err = command(ctx, t.root, nil, "go", "list", "-m", "all")
 	return err
+}
+
+// checkTidy fails when tidy would change a go.mod or go.sum. The workspace hides
+// such mistakes: there a module may use what only another one requires.
+func checkTidy(ctx context.Context, t *tree) error {
+	dir, err := os.MkdirTemp("", "vegas-tidy-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	copied := *t
+	copied.root = dir
+	for _, name := range t.files {
+		data, err := os.ReadFile(t.path(name))
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(copied.path(name)), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(copied.path(name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	if err := tidy(ctx, &copied, io.Discard); err != nil {
+		return err
+	}
+	var stale []string
+	for _, m := range t.modules {
+		for _, name := range []string{path.Join(m.Dir, "go.mod"), path.Join(m.Dir, "go.sum")} {
+			have, _ := os.ReadFile(t.path(name)) // a missing one is an empty one
+			want, _ := os.ReadFile(copied.path(name))
+			if !bytes.Equal(have, want) {
+				stale = append(stale, name)
+			}
+		}
+	}
+	if len(stale) > 0 {
+		return fmt.Errorf("not tidy: %s; run make tidy", strings.Join(stale, ", "))
+	}
+	return nil
 }
 
 // forgetSums drops the sums of the tree's own modules from a go.sum: they are
