@@ -52,6 +52,7 @@ const (
 	Misplaced        Counter = "misplaced"         // laned records outside their shard, ignored: their resend follows
 	Foreign          Counter = "foreign_outside"   // records of other producers outside their shard, delivered
 	Malformed        Counter = "malformed"         // aggregates that did not decode, delivered raw
+	IdentityErrors   Counter = "identity_errors"   // aggregates whose identity contradicts them; delivered as if they had none
 	HandlerErrors    Counter = "handler_errors"    // errors and panics of handlers
 	RecordsSkipped   Counter = "records_skipped"   // given up under the failure policy
 	Checkpoints      Counter = "checkpoints"       // checkpoints written

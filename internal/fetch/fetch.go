@@ -1,0 +1,208 @@
+// Package fetch reads shards: by polling, or by enhanced fan-out. Both give the
+// same answers in the same order, without gaps and without repeats, until the
+// shard or the context ends.
+package fetch
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/keyspace"
+	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/internal/quiet"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// Answer is what one call, or one pushed event, gave of a shard.
+type Answer struct {
+	// Records are in stream order, and may be none.
+	Records []Record
+	// Behind is MillisBehindLatest.
+	Behind time.Duration
+	// End tells that the shard was read to its end: no answer follows.
+	End bool
+	// Children are the shards that follow; with End, and only from servers
+	// that name them.
+	Children []Child
+
+	share *Share
+	bytes int64
+}
+
+// Record is one Kinesis record, which may be an aggregate.
+type Record struct {
+	Sequence string
+	Key      string
+	Data     []byte
+	Arrival  time.Time
+}
+
+// Child is a shard that follows the one that ended.
+type Child struct {
+	ID      string
+	Parents []string
+	Range   keyspace.Range
+}
+
+// Release gives the answer's bytes back to the prefetch budget: its records
+// are done with. Every delivered answer is released exactly once.
+func (a *Answer) Release() {
+	if a.share != nil {
+		a.share.give(a.bytes)
+		a.share = nil
+	}
+}
+
+// From is where to start. The zero From is the oldest record that the shard
+// still has.
+type From struct {
+	// Sequence is the first record wanted.
+	Sequence string
+	// Time is that of the oldest record wanted; only without Sequence.
+	Time time.Time
+}
+
+// place is a From, or the place behind a sequence number.
+type place struct {
+	From
+	after string
+}
+
+func (p place) position() types.StartingPosition {
+	switch {
+	case p.after != "":
+		return types.StartingPosition{Type: types.ShardIteratorTypeAfterSequenceNumber, SequenceNumber: aws.String(p.after)}
+	case p.Sequence != "":
+		return types.StartingPosition{Type: types.ShardIteratorTypeAtSequenceNumber, SequenceNumber: aws.String(p.Sequence)}
+	case !p.Time.IsZero():
+		return types.StartingPosition{Type: types.ShardIteratorTypeAtTimestamp, Timestamp: aws.Time(p.Time)}
+	}
+	return types.StartingPosition{Type: types.ShardIteratorTypeTrimHorizon}
+}
+
+// Reader reads the shards of one stream. It is safe for use by many
+// goroutines.
+type Reader struct {
+	Client *kinesisapi.Client
+	// Budget bounds what is read ahead.
+	Budget *Budget
+	// Idle and Busy are the times between two calls on a shard that has
+	// nothing new, and on one that has.
+	Idle, Busy time.Duration
+	// ConsumerARN is the registered fan-out consumer; empty: poll.
+	ConsumerARN string
+	// FallBack polls a shard whose first subscription is refused for good.
+	FallBack bool
+
+	Warn     *quiet.Logger
+	Observer observe.Observer
+	// Where names stream, group and worker in what is observed.
+	Where observe.Where
+}
+
+// Read reads a shard and hands every answer to deliver, one after the other.
+// It returns nil when the answer that ends the shard was taken, the error of
+// deliver, the context's error when that ends, or what makes reading on
+// impossible.
+func (r *Reader) Read(ctx context.Context, shard string, from From, deliver func(context.Context, Answer) error) error {
+	one := &reading{
+		Reader: r, shard: shard, at: place{From: from}, deliver: deliver,
+		share: r.Budget.share(), where: r.Where, random: rand.Float64,
+	}
+	one.where.Shard = shard
+	defer one.share.end()
+	if r.ConsumerARN != "" {
+		err := one.subscribe(ctx)
+		if err == nil || !r.FallBack || !one.refused {
+			return err
+		}
+		r.Warn.Warn("enhanced fan-out was refused, polling instead", one.attrs(err)...)
+	}
+	return one.poll(ctx)
+}
+
+// reading is the reading of one shard, by one goroutine.
+type reading struct {
+	*Reader
+	shard   string
+	at      place // where to go on
+	deliver func(context.Context, Answer) error
+	share   *Share
+	where   observe.Where
+	random  func() float64
+	refused bool // the first subscription failed for good
+
+	failures int // in a row
+}
+
+// hand delivers an answer less what was delivered before, and moves on.
+func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) error {
+	a.Records = make([]Record, 0, len(records))
+	for i := range records {
+		k := &records[i]
+		seq := aws.ToString(k.SequenceNumber)
+		// An event delivered twice, or an iterator that went back.
+		if r.at.after != "" && record.CompareSequence(seq, r.at.after) <= 0 {
+			continue
+		}
+		r.at.after = seq
+		key := aws.ToString(k.PartitionKey)
+		a.Records = append(a.Records, Record{Sequence: seq, Key: key, Data: k.Data, Arrival: aws.ToTime(k.ApproximateArrivalTimestamp)})
+		a.bytes += int64(len(seq) + len(key) + len(k.Data))
+	}
+	r.failures = 0
+	r.Observer.Count(observe.EntriesReceived, r.where, int64(len(a.Records)))
+	r.Observer.Gauge(observe.BehindMillis, r.where, a.Behind.Milliseconds())
+	a.share = r.share
+	r.share.take(a.bytes, len(a.Records))
+	if err := r.deliver(ctx, a); err != nil {
+		a.Release()
+		return err
+	}
+	return nil
+}
+
+func children(from []types.ChildShard) ([]Child, error) {
+	var out []Child
+	for _, c := range from {
+		child := Child{ID: aws.ToString(c.ShardId), Parents: c.ParentShards}
+		if c.HashKeyRange != nil {
+			var err error
+			child.Range, err = keyspace.ParseRange(aws.ToString(c.HashKeyRange.StartingHashKey), aws.ToString(c.HashKeyRange.EndingHashKey))
+			if err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, child)
+	}
+	return out, nil
+}
+
+func (r *reading) attrs(err error) []any {
+	attrs := []any{slog.String("stream", r.where.Stream), slog.String("shard", r.shard), slog.String("worker", r.where.Worker)}
+	if err != nil {
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	return attrs
+}
+
+// wait sleeps, or returns the context's error.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,168 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/libvegas/vegas/internal/keyspace"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// Records makes a shard function of a record handler: it calls the handler for
+// one record after the other (or side by side by key, see Policy.Parallel),
+// applies the failure policy and writes checkpoints by itself.
+func Records(h record.Handler) Func {
+	return func(ctx context.Context, s *Shard) error {
+		if s.life.Parallel > 1 {
+			return s.sideBySide(ctx, h)
+		}
+		k := s.keep(ctx)
+		defer k.close()
+		w := s.watch()
+		defer w.close()
+		for {
+			b, answer, err := s.next()
+			if err != nil || b == nil {
+				return k.last(err)
+			}
+			s.hold(answer)
+			for _, r := range b.Records {
+				if s.stopping() {
+					s.end(Shutdown)
+					return k.last(nil)
+				}
+				if err := s.handle(ctx, h, r, w); err != nil {
+					return k.last(err)
+				}
+				k.passed(r.Position)
+			}
+			k.passed(b.End)
+		}
+	}
+}
+
+// BatchesFunc makes a shard function of a batch handler.
+func BatchesFunc(h func(context.Context, *record.Batch) error) Func {
+	return func(ctx context.Context, s *Shard) error {
+		k := s.keep(ctx)
+		defer k.close()
+		w := s.watch()
+		defer w.close()
+		for {
+			b, answer, err := s.next()
+			if err != nil || b == nil {
+				return k.last(err)
+			}
+			s.hold(answer)
+			if len(b.Records) > 0 {
+				if err := s.handleBatch(ctx, h, b, w); err != nil {
+					return k.last(err)
+				}
+			}
+			k.passed(b.End)
+		}
+	}
+}
+
+// errStopping tells that the consumer stopped between two attempts.
+var errStopping = errors.New("the consumer stops")
+
+// handle calls the handler until the record is done with: handled, given to the
+// dead letters, or skipped. An error means that it is not, and that the shard
+// is to be left.
+func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, w *watch) error {
+	l := s.life
+	for attempt := 1; ; attempt++ {
+		began := w.begin(r, 1)
+		err := guard(func() error { return h(ctx, r) })
+		w.end()
+		now := time.Now()
+		l.Observer.Observe(observe.HandlerTime, l.where, int64(now.Sub(began)))
+		if err == nil {
+			l.Observer.Observe(observe.EndToEnd, l.where, int64(now.Sub(r.ArrivalTime)))
+			return nil
+		}
+		if done, err := s.failed(ctx, []*record.Record{r}, attempt, err); done || err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Shard) handleBatch(ctx context.Context, h func(context.Context, *record.Batch) error, b *record.Batch, w *watch) error {
+	l := s.life
+	for attempt := 1; ; attempt++ {
+		began := w.begin(b.Records[0], len(b.Records))
+		err := guard(func() error { return h(ctx, b) })
+		w.end()
+		l.Observer.Observe(observe.HandlerTime, l.where, int64(time.Since(began)))
+		if err == nil {
+			l.Observer.Observe(observe.EndToEnd, l.where, int64(time.Since(b.Records[0].ArrivalTime)))
+			return nil
+		}
+		if done, err := s.failed(ctx, b.Records, attempt, err); done || err != nil {
+			return err
+		}
+	}
+}
+
+// failed applies the failure policy to records whose attempt-th handling
+// failed, and waits before the next one. done: they are done with.
+func (s *Shard) failed(ctx context.Context, rs []*record.Record, attempt int, cause error) (done bool, err error) {
+	l := s.life
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	l.Observer.Count(observe.HandlerErrors, l.where, 1)
+	attrs := append(l.attrs(), slog.String("sequence", rs[0].Position.String()), slog.String("key_hash", keyHash(rs[0])),
+		slog.Int("attempt", attempt), slog.Any("error", cause))
+	if l.MaxAttempts > 0 && attempt >= l.MaxAttempts {
+		switch {
+		case l.DeadLetter != nil:
+			if err := s.bury(ctx, rs, cause); err != nil {
+				// It is not to be lost because nobody would take it.
+				l.Warn.Warn("the dead-letter function failed, the record is held", append(attrs, slog.Any("dead_letter_error", err))...)
+				break
+			}
+			l.Observer.Count(observe.RecordsSkipped, l.where, int64(len(rs)))
+			l.Warn.Warn("attempts used up, given to the dead-letter function", attrs...)
+			return true, nil
+		case l.OnError == Skip:
+			l.Observer.Count(observe.RecordsSkipped, l.where, int64(len(rs)))
+			l.Warn.Warn("attempts used up, skipped", attrs...)
+			return true, nil
+		case l.OnError == Stop:
+			return false, errStop{fmt.Errorf("stream %q %s record %v: handler failed %d times: %w", l.Stream, l.ID, rs[0].Position, attempt, cause)}
+		}
+	}
+	l.Warn.Warn("handler failed, trying again", attrs...)
+	if !pause(ctx, s.stop, handlerRetries.Full(attempt, rand.Float64())) {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		return false, errStopping
+	}
+	return false, nil
+}
+
+func (s *Shard) bury(ctx context.Context, rs []*record.Record, cause error) error {
+	for _, r := range rs {
+		if err := guard(func() error { return s.life.DeadLetter(ctx, r, cause) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyHash names a record's key to people without telling it.
+func keyHash(r *record.Record) string {
+	h, err := keyspace.Effective(r.PartitionKey, r.ExplicitHashKey)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%016x%016x", h.Hi, h.Lo)
+}

@@ -1,0 +1,410 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/libvegas/vegas/internal/backoff"
+	"github.com/libvegas/vegas/internal/fetch"
+	"github.com/libvegas/vegas/internal/keyspace"
+	"github.com/libvegas/vegas/internal/mark"
+	"github.com/libvegas/vegas/internal/quiet"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// Lease is what is written about a shard. Its methods fail with ErrLeaseLost
+// once the possession is over.
+type Lease interface {
+	// Checkpoint stores a position.
+	Checkpoint(ctx context.Context, p record.Position) error
+	// SaveMarks stores marks.
+	SaveMarks(ctx context.Context, marks []byte) error
+}
+
+// Source reads a shard; fetch.Reader.Read is one.
+type Source func(ctx context.Context, from fetch.From, deliver func(context.Context, fetch.Answer) error) error
+
+// OnError is what becomes of a record whose handler keeps failing.
+type OnError uint8
+
+const (
+	// Hold tries again for as long as it takes; the shard waits.
+	Hold OnError = iota
+	// Skip passes the record over when its attempts are used up.
+	Skip
+	// Stop ends the consumer with the handler's error.
+	Stop
+)
+
+// String is the policy's word.
+func (o OnError) String() string {
+	switch o {
+	case Skip:
+		return "skip"
+	case Stop:
+		return "stop"
+	}
+	return "hold"
+}
+
+// Policy is how a consumer treats its shards.
+type Policy struct {
+	CheckpointEvery time.Duration
+	OnError         OnError
+	MaxAttempts     int // 0: no limit
+	DeadLetter      func(context.Context, *record.Record, error) error
+	Parallel        int
+	DropForeign     bool
+
+	Log      *slog.Logger
+	Warn     *quiet.Logger
+	Observer observe.Observer
+}
+
+// Timing of what is not an option.
+const (
+	// marksEvery is how old saved marks become while there is progress.
+	marksEvery = 30 * time.Second
+	// slowAfter is how long a handler may run before somebody is told.
+	slowAfter = 30 * time.Second
+	// lastWrite bounds the last checkpoint of a possession whose context is
+	// over.
+	lastWrite = 5 * time.Second
+)
+
+var (
+	handlerRetries = backoff.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second}
+	writeRetries   = backoff.Backoff{Min: 100 * time.Millisecond, Max: 2 * time.Second}
+)
+
+// Life is one possession of a shard: from the lease that was taken to the one
+// that is given back, lost or ended. Fill the exported fields, then Run.
+type Life struct {
+	*Policy
+	ID         string
+	Stream     string
+	Parents    []string
+	Range      keyspace.Range
+	Possession uint64
+	Lease      Lease
+	Source     Source
+	// At is the checkpoint; where it is a start, Time (if set) is where the
+	// group starts.
+	At   record.Position
+	Time time.Time
+	// Marks are those saved for this shard, nil if there are none; then those
+	// of its parents count.
+	Marks        *mark.Saved
+	ParentsMarks []*mark.Saved
+	// Where names stream, group and worker.
+	Where observe.Where
+	// Prefetched tells how much the consumer has read ahead; may be nil.
+	Prefetched func() int64
+
+	where observe.Where
+	from  fetch.From
+	turn  chan struct{} // who writes; holds one token
+
+	mu      sync.Mutex // guards what follows, and is never held across a wait
+	marks   *mark.Tracker
+	at      record.Position // last checkpoint
+	saved   time.Time       // when the marks were
+	savedAt record.Position // and for which checkpoint
+	state   Snapshot
+}
+
+// Snapshot is what a shard looks like at a moment.
+type Snapshot struct {
+	Shard      string
+	Checkpoint record.Position
+	Delivered  record.Position // last position handed out
+	Read       bool            // there was an answer
+	Behind     time.Duration   // of the last answer
+	Records    int64           // handed out
+}
+
+// Result is how a life ended without an error.
+type Result struct {
+	// Ended: the shard was read to its end and all of it is done with.
+	Ended    bool
+	Children []fetch.Child
+	// GivenBack: the function returned before it had to.
+	GivenBack bool
+}
+
+// Func is a user's function for a shard.
+type Func func(ctx context.Context, s *Shard) error
+
+// errStop wraps an error that ends the consumer.
+type errStop struct{ error }
+
+func (e errStop) Unwrap() error { return e.error }
+
+// prepare makes marks and the place to start from.
+func (l *Life) prepare() {
+	l.where = l.Where
+	l.where.Shard = l.ID
+	l.turn = make(chan struct{}, 1)
+	l.at, l.saved = l.At, time.Now()
+	l.marks = mark.New(l.Range, 0)
+	restored := false
+	if l.Marks != nil {
+		if restored = l.marks.Restore(l.Marks, l.At); !restored {
+			l.Log.Info("marks are ahead of the checkpoint and not used: somebody moved it back", l.attrs()...)
+		}
+	} else {
+		for _, m := range l.ParentsMarks {
+			l.marks.Inherit(m)
+		}
+	}
+	l.from = l.startAt(l.At)
+	if restored && !l.Marks.At.IsStart() && l.Marks.At.Compare(l.At) < 0 {
+		// The marks were saved a little before the checkpoint. Reading from
+		// there raises them over what was handled, so that its resends are
+		// recognised; nothing of it is delivered again.
+		l.from = l.startAt(l.Marks.At)
+	}
+	if restored {
+		l.savedAt = l.Marks.At
+	}
+	l.state = Snapshot{Shard: l.ID, Checkpoint: l.At, Delivered: l.At}
+}
+
+func (l *Life) startAt(p record.Position) fetch.From {
+	if p.IsStart() {
+		return fetch.From{Time: l.Time}
+	}
+	return fetch.From{Sequence: p.Sequence}
+}
+
+// Run reads the shard and runs fn on it, again and again if it fails, until the
+// shard ends, fn gives it back, stop is closed or ctx is over. stop ends the
+// reading; fn keeps its context.
+func (l *Life) Run(ctx context.Context, stop <-chan struct{}, fn Func) (Result, error) {
+	l.prepare()
+	for failures := 0; ; {
+		before := l.checkpoint()
+		s, err := l.once(ctx, stop, fn)
+		switch {
+		case ctx.Err() != nil:
+			return Result{}, context.Cause(ctx)
+		case s.broken != nil:
+			return Result{}, fmt.Errorf("stream %q %s: %w", l.Stream, l.ID, s.broken)
+		case err == nil && s.Ending() == ShardEnd:
+			// The position of the last record, and the marks that the children
+			// start with, before anybody may write that the shard has ended.
+			return Result{Ended: true, Children: s.children}, l.settle(ctx, s.delivered)
+		case err == nil:
+			return Result{GivenBack: s.Ending() == NotEnding}, nil
+		}
+		if stopped, ok := errors.AsType[errStop](err); ok {
+			return Result{}, stopped.error
+		}
+		if s.stopping() {
+			l.Warn.Warn("the shard's function failed while the consumer stops", append(l.attrs(), slog.Any("error", err))...)
+			return Result{}, nil
+		}
+		if l.checkpoint().Compare(before) > 0 {
+			failures = 0
+		}
+		failures++
+		l.Observer.Count(observe.HandlerErrors, l.where, 1)
+		if l.OnError == Stop && failures >= max(1, l.MaxAttempts) {
+			return Result{}, fmt.Errorf("stream %q %s: the shard's function failed %d times: %w", l.Stream, l.ID, failures, err)
+		}
+		l.Warn.Warn("the shard's function failed, starting it again from the last checkpoint",
+			append(l.attrs(), slog.Int("attempt", failures), slog.Any("error", err))...)
+		if !pause(ctx, stop, handlerRetries.Full(failures, rand.Float64())) {
+			if ctx.Err() != nil {
+				return Result{}, context.Cause(ctx)
+			}
+			return Result{}, nil
+		}
+		l.again()
+	}
+}
+
+// again goes back to the last checkpoint.
+func (l *Life) again() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.marks.Rewind()
+	if !l.at.IsStart() {
+		l.from = l.startAt(l.at)
+	}
+}
+
+// once runs fn once, over a reading of its own.
+func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard, error) {
+	at := l.checkpoint()
+	s := &Shard{
+		life: l, start: at, stop: stop, ctx: ctx, delivered: at,
+		answers: make(chan fetch.Answer, 1),
+		open: unpacker{
+			stream: l.Stream, shard: l.ID, after: at, dropForeign: l.DropForeign,
+			observer: l.Observer, where: l.where, mu: &l.mu, marks: l.marks,
+		},
+	}
+	readCtx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.read(readCtx, l.from)
+	}()
+	// Reading ends when the consumer stops; the function has its grace time.
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-stop:
+			cancel()
+		case <-readCtx.Done():
+		}
+	}()
+	err := guard(func() error { return fn(ctx, s) })
+	cancel()
+	for a := range s.answers {
+		a.Release()
+	}
+	<-done
+	<-stopped
+	s.hold(nil)
+	if s.stopping() {
+		s.end(Shutdown)
+	}
+	return s, err
+}
+
+// settle writes a checkpoint and the marks of it for sure: it tries until it
+// succeeds, the lease is lost or ctx is over. Then it tries once more, unless the
+// lease is lost: what was finished is finished.
+func (l *Life) settle(ctx context.Context, p record.Position) error {
+	for attempt := 1; ; attempt++ {
+		if ctx.Err() != nil {
+			if errors.Is(context.Cause(ctx), record.ErrLeaseLost) {
+				return context.Cause(ctx)
+			}
+			lastCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
+			defer cancel()
+			return l.write(lastCtx, p, true)
+		}
+		err := l.write(ctx, p, true)
+		if err == nil || errors.Is(err, record.ErrLeaseLost) {
+			return err
+		}
+		l.Warn.Warn("the last checkpoint could not be written, trying again", append(l.attrs(), slog.Any("error", err))...)
+		pause(ctx, nil, writeRetries.Full(attempt, rand.Float64()))
+	}
+}
+
+func (l *Life) checkpoint() record.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at
+}
+
+// write stores a checkpoint, if it is one step on, and afterwards the marks
+// where they are due. Never the other way round: marks must not lead. last: the
+// marks are due however young they are.
+func (l *Life) write(ctx context.Context, p record.Position, last bool) error {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if !p.IsStart() && p.Compare(l.checkpoint()) > 0 {
+		if err := l.Lease.Checkpoint(ctx, p); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.at = p
+		l.state.Checkpoint = p
+		l.marks.Checkpointed(p)
+		l.mu.Unlock()
+		l.Observer.Count(observe.Checkpoints, l.where, 1)
+		l.Observer.Event(observe.Event{Kind: observe.Checkpoint, Time: time.Now(), Where: l.where, Sequence: p.Sequence, SubSequence: p.SubSequence})
+	}
+	return l.saveMarks(ctx, last)
+}
+
+func (l *Life) saveMarks(ctx context.Context, last bool) error {
+	now := time.Now()
+	l.mu.Lock()
+	due := l.marks.Producers() > 0 && !l.at.IsStart() && l.at.Compare(l.savedAt) > 0 && (last || now.Sub(l.saved) >= marksEvery)
+	var body []byte
+	at := l.at
+	if due {
+		body = l.marks.Encode()
+	}
+	l.mu.Unlock()
+	if !due {
+		return nil
+	}
+	if err := l.Lease.SaveMarks(ctx, body); err != nil {
+		return fmt.Errorf("save marks: %w", err)
+	}
+	l.mu.Lock()
+	l.saved, l.savedAt = now, at
+	l.mu.Unlock()
+	return nil
+}
+
+// seen notes what an answer brought.
+func (l *Life) seen(a *fetch.Answer, records int, end record.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.Read, l.state.Behind = true, a.Behind
+	l.state.Records += int64(records)
+	if end.Compare(l.state.Delivered) > 0 {
+		l.state.Delivered = end
+	}
+}
+
+// Snapshot is the state of the shard now; of use once Run was called.
+func (l *Life) Snapshot() Snapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
+
+func (l *Life) prefetched() int64 {
+	if l.Prefetched == nil {
+		return 0
+	}
+	return l.Prefetched()
+}
+
+func (l *Life) attrs() []any {
+	return []any{slog.String("stream", l.Stream), slog.String("shard", l.ID), slog.String("worker", l.Where.Worker)}
+}
+
+// guard runs a user's code and turns a panic into an error with its stack.
+func guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// pause waits, and reports false if it was cut short.
+func pause(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-stop:
+	case <-ctx.Done():
+	}
+	return false
+}

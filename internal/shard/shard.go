@@ -1,0 +1,280 @@
+// Package shard is the consumer's side of one leased shard: what a user's
+// function sees of it, and the runner that reads it, opens aggregates, removes
+// duplicates, calls the handler and writes checkpoints.
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/libvegas/vegas/internal/fetch"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// Ending is why a shard has no more batches.
+type Ending uint8
+
+const (
+	// NotEnding: the shard goes on.
+	NotEnding Ending = iota
+	// ShardEnd: the shard was closed by a split or a merge and read to its
+	// end. Its children start when the function has returned nil.
+	ShardEnd
+	// Handoff: the lease goes to another worker.
+	Handoff
+	// Shutdown: the consumer stops.
+	Shutdown
+)
+
+// String is a word for logs.
+func (e Ending) String() string {
+	switch e {
+	case ShardEnd:
+		return "shard end"
+	case Handoff:
+		return "handoff"
+	case Shutdown:
+		return "shutdown"
+	}
+	return "not ending"
+}
+
+// Shard is one leased shard, as the function given to RunShards sees it. It is
+// valid until that function returns.
+type Shard struct {
+	life  *Life
+	start record.Position
+	stop  <-chan struct{} // closed when the consumer stops
+
+	answers chan fetch.Answer // closed when reading has ended
+	readErr error             // why, set before answers is closed; nil at shard end
+	broken  error             // readErr, once it was handed out: reading failed for good
+	open    unpacker
+
+	mu        sync.Mutex
+	ctx       context.Context // of the function
+	ending    Ending
+	delivered record.Position // end of the last batch handed out
+	drained   bool            // the answer that ends the shard was taken
+	children  []fetch.Child   // at shard end
+	held      *fetch.Answer   // that the last batch came from
+}
+
+// ID is the shard's ID, such as "shardId-000000000003".
+func (s *Shard) ID() string { return s.life.ID }
+
+// Stream is the name of the stream.
+func (s *Shard) Stream() string { return s.life.Stream }
+
+// Parents are the IDs of the shards that this one was split or merged from:
+// none, one or two. They are finished.
+func (s *Shard) Parents() []string { return append([]string(nil), s.life.Parents...) }
+
+// Start is the checkpoint behind which the batches begin; a start position for
+// a shard that was never checkpointed.
+func (s *Shard) Start() record.Position { return s.start }
+
+// Possession is the fencing token: it rises with every change of the lease's
+// possession over the life of the group, so that a write to another system can
+// be made conditional on nobody having written with a higher one.
+func (s *Shard) Possession() uint64 { return s.life.Possession }
+
+// Ending tells why Batches ended.
+func (s *Shard) Ending() Ending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ending
+}
+
+// Batches reads the shard: one batch for each answer of the service, in stream
+// order. It ends at the end of the shard and when the consumer stops; Ending
+// tells. An error is the last thing it yields, and means that reading failed
+// for good or that the context of the function is over.
+//
+// While the loop's body runs nothing more than o.PrefetchBytes is read ahead.
+func (s *Shard) Batches() iter.Seq2[*record.Batch, error] {
+	return func(yield func(*record.Batch, error) bool) {
+		for {
+			b, answer, err := s.next()
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if b == nil {
+				return
+			}
+			s.hold(answer)
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
+
+// hold releases the answer of the batch before: the function has come for more.
+func (s *Shard) hold(a *fetch.Answer) {
+	s.mu.Lock()
+	old := s.held
+	s.held = a
+	s.mu.Unlock()
+	if old != nil {
+		old.Release()
+	}
+}
+
+// Checkpoint writes that everything up to p, which is a batch's End or the
+// Position of a record, is done with. It returns once that is stored. A
+// position that was not delivered yet, or that lies before the last
+// checkpoint, is an error, and so is a lease that was lost (ErrLeaseLost).
+func (s *Shard) Checkpoint(ctx context.Context, p record.Position) error {
+	s.mu.Lock()
+	delivered, ending := s.delivered, s.ending
+	s.mu.Unlock()
+	if p.IsShardEnd() {
+		if ending != ShardEnd {
+			return fmt.Errorf("checkpoint: stream %q %s: SHARD_END before the end of the shard was read", s.life.Stream, s.life.ID)
+		}
+		// The end itself is written when the function has returned nil, after
+		// the children's leases.
+		p = delivered
+	}
+	last := s.life.checkpoint()
+	switch {
+	case p.Compare(last) == 0:
+		return nil // done before
+	case p.IsStart():
+		return fmt.Errorf("checkpoint: stream %q %s: %v is no record: pass a batch's End or a record's Position", s.life.Stream, s.life.ID, p)
+	case p.Compare(delivered) > 0:
+		return fmt.Errorf("checkpoint: stream %q %s: %v was not delivered yet: the last position handed out is %v", s.life.Stream, s.life.ID, p, delivered)
+	case p.Compare(last) < 0:
+		return fmt.Errorf("checkpoint: stream %q %s: %v lies before the last checkpoint %v: checkpoints never go back", s.life.Stream, s.life.ID, p, last)
+	}
+	return s.life.write(ctx, p, false)
+}
+
+// next is the next batch, nil at the end, with the answer it came from, which
+// is the caller's to release.
+func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
+	for {
+		if s.over() {
+			return nil, nil, nil
+		}
+		// What was read ahead is left alone once the consumer stops.
+		select {
+		case <-s.stop:
+			s.end(Shutdown)
+			return nil, nil, nil
+		default:
+		}
+		select {
+		case <-s.stop:
+			s.end(Shutdown)
+			return nil, nil, nil
+		case <-s.ctx.Done():
+			return nil, nil, context.Cause(s.ctx)
+		case a, ok := <-s.answers:
+			if !ok {
+				if s.ctx.Err() != nil {
+					return nil, nil, context.Cause(s.ctx)
+				}
+				select {
+				case <-s.stop:
+					s.end(Shutdown)
+					return nil, nil, nil
+				default:
+				}
+				s.broken = s.readErr
+				if s.broken == nil {
+					s.broken = errNoEnd
+				}
+				return nil, nil, s.broken
+			}
+			b := s.take(&a)
+			if b == nil {
+				a.Release()
+				continue
+			}
+			return b, &a, nil
+		}
+	}
+}
+
+// errNoEnd is a source that stops without an error or an end.
+var errNoEnd = errors.New("reading stopped before the end of the shard")
+
+// over tells that there are no more batches. A shard ends when the function
+// comes back after its last batch, and not before: until then it has not
+// finished that one.
+func (s *Shard) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drained {
+		s.ending = ShardEnd
+	}
+	return s.ending != NotEnding
+}
+
+// take opens an answer. nil: it brought nothing new.
+func (s *Shard) take(a *fetch.Answer) *record.Batch {
+	records, end := s.open.unpack(a.Records)
+	s.life.seen(a, len(records), end)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.End {
+		s.drained, s.children = true, a.Children
+	}
+	moved := end.Compare(s.delivered) > 0
+	if moved {
+		s.delivered = end
+	}
+	if len(records) == 0 && !moved {
+		return nil
+	}
+	return &record.Batch{Records: records, End: s.delivered, Behind: a.Behind}
+}
+
+func (s *Shard) end(e Ending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending == NotEnding {
+		s.ending = e
+	}
+}
+
+// unfinished takes back that the shard has ended if something of it was not
+// handled: what was left when the consumer stopped.
+func (s *Shard) unfinished(low record.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending == ShardEnd && low.Compare(s.delivered) < 0 {
+		s.ending = Shutdown
+	}
+}
+
+// stopping tells that the consumer stops.
+func (s *Shard) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// read runs the source until it ends, and closes answers.
+func (s *Shard) read(ctx context.Context, from fetch.From) {
+	defer close(s.answers)
+	s.readErr = s.life.Source(ctx, from, func(ctx context.Context, a fetch.Answer) error {
+		select {
+		case s.answers <- a:
+			s.life.Observer.Gauge(observe.PrefetchBytes, s.life.where, s.life.prefetched())
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}

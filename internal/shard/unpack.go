@@ -1,0 +1,136 @@
+package shard
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/libvegas/vegas/internal/aggregate"
+	"github.com/libvegas/vegas/internal/fetch"
+	"github.com/libvegas/vegas/internal/mark"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// unpacker turns Kinesis records into users' records: it opens aggregates,
+// skips what is checkpointed and asks the marks about the rest. It works in
+// stream order, before anything is handled side by side.
+type unpacker struct {
+	stream, shard string
+	after         record.Position // what lies up to here is skipped
+	dropForeign   bool
+	observer      observe.Observer
+	where         observe.Where
+
+	mu    *sync.Mutex // guards marks
+	marks *mark.Tracker
+
+	agg      aggregate.Aggregate // scratch
+	verdicts []mark.Verdict      // scratch
+
+	n counts
+}
+
+// counts are of one answer.
+type counts struct {
+	bytes, duplicates, misplaced, foreign, malformed, forged int64
+}
+
+// unpack returns the records to deliver and the position behind all of raws;
+// the zero Position if there were none.
+//
+// The records of an answer share its memory, which nobody ever uses again for
+// something else: they stay valid as long as they are referenced.
+func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end record.Position) {
+	u.n = counts{}
+	for i := range raws {
+		raw := &raws[i]
+		switch err := aggregate.Decode(raw.Data, &u.agg); {
+		case err == nil:
+			records = u.aggregated(records, raw)
+			end = record.Position{Sequence: raw.Sequence, SubSequence: int64(len(u.agg.Subs) - 1)}
+			continue
+		case errors.Is(err, aggregate.ErrMalformed):
+			// Delivered as it is: somebody may be able to read it.
+			u.n.malformed++
+		}
+		end = record.Position{Sequence: raw.Sequence}
+		if !u.after.IsStart() && end.Compare(u.after) <= 0 {
+			continue
+		}
+		u.n.bytes += int64(len(raw.Data))
+		records = append(records, &record.Record{
+			PartitionKey: raw.Key, Data: raw.Data,
+			Stream: u.stream, Shard: u.shard, Position: end, ArrivalTime: raw.Arrival,
+		})
+	}
+	u.report(len(records))
+	return records, end
+}
+
+// aggregated appends the sub-records of u.agg.
+func (u *unpacker) aggregated(records []*record.Record, raw *fetch.Record) []*record.Record {
+	a := &u.agg
+	var id *aggregate.Identity
+	if a.HasIdentity {
+		id = &a.Identity
+	} else if a.IdentityError != nil {
+		u.n.forged++
+	}
+	u.mu.Lock()
+	u.verdicts = u.marks.Decide(u.verdicts[:0], raw.Sequence, id, a)
+	u.mu.Unlock()
+
+	// Where reading starts inside an aggregate, or before the checkpoint to
+	// see what the marks had not been saved for.
+	first := 0
+	if !u.after.IsStart() {
+		switch c := record.CompareSequence(raw.Sequence, u.after.Sequence); {
+		case u.after.IsShardEnd() || c < 0:
+			return records
+		case c == 0:
+			first = int(min(u.after.SubSequence+1, int64(len(a.Subs))))
+		}
+	}
+	if first == len(a.Subs) {
+		return records
+	}
+	slab := make([]record.Record, len(a.Subs)-first)
+	for i := first; i < len(a.Subs); i++ {
+		switch u.verdicts[i] {
+		case mark.Duplicate:
+			u.n.duplicates++
+			continue
+		case mark.Misplaced:
+			u.n.misplaced++
+			continue
+		case mark.Foreign:
+			u.n.foreign++
+			if u.dropForeign {
+				continue
+			}
+		}
+		sub := &a.Subs[i]
+		r := &slab[i-first]
+		r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers = sub.Key, sub.ExplicitHashKey, sub.Data, sub.Headers
+		r.Stream, r.Shard, r.ArrivalTime, r.Aggregated = u.stream, u.shard, raw.Arrival, true
+		r.Position = record.Position{Sequence: raw.Sequence, SubSequence: int64(i)}
+		u.n.bytes += int64(len(sub.Data))
+		records = append(records, r)
+	}
+	return records
+}
+
+func (u *unpacker) report(records int) {
+	for _, c := range []struct {
+		counter observe.Counter
+		n       int64
+	}{
+		{observe.RecordsReceived, int64(records)}, {observe.BytesReceived, u.n.bytes},
+		{observe.Duplicates, u.n.duplicates}, {observe.Misplaced, u.n.misplaced}, {observe.Foreign, u.n.foreign},
+		{observe.Malformed, u.n.malformed}, {observe.IdentityErrors, u.n.forged},
+	} {
+		if c.n > 0 {
+			u.observer.Count(c.counter, u.where, c.n)
+		}
+	}
+}

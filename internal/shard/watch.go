@@ -1,0 +1,77 @@
+package shard
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/libvegas/vegas/record"
+)
+
+// watch tells when a handler takes very long: one warning for each record or
+// batch, with the hash of its key. Its timer runs through many records, so that
+// watching costs next to nothing.
+type watch struct {
+	life *Life
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	ticking bool
+	began   time.Time
+	r       *record.Record // being handled; nil: none
+	n       int
+	told    bool
+}
+
+func (s *Shard) watch() *watch { return &watch{life: s.life} }
+
+// begin starts the handling of n records from r on and returns the time.
+func (w *watch) begin(r *record.Record, n int) time.Time {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.began, w.r, w.n, w.told = now, r, n, false
+	if !w.ticking {
+		w.ticking = true
+		if w.timer == nil {
+			w.timer = time.AfterFunc(slowAfter, w.look)
+		} else {
+			w.timer.Reset(slowAfter)
+		}
+	}
+	return now
+}
+
+func (w *watch) end() {
+	w.mu.Lock()
+	w.r = nil
+	w.mu.Unlock()
+}
+
+func (w *watch) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.r = nil
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+func (w *watch) look() {
+	w.mu.Lock()
+	if w.r == nil || w.told {
+		w.ticking = false
+		w.mu.Unlock()
+		return
+	}
+	if left := slowAfter - time.Since(w.began); left > 0 {
+		w.timer.Reset(left)
+		w.mu.Unlock()
+		return
+	}
+	w.told, w.ticking = true, false
+	r, n, ran := w.r, w.n, time.Since(w.began)
+	w.mu.Unlock()
+	w.life.Warn.Warn("a handler has been running for long", append(w.life.attrs(),
+		slog.String("sequence", r.Position.String()), slog.String("key_hash", keyHash(r)), slog.Int("records", n), slog.Duration("for", ran))...)
+}
