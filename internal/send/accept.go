@@ -1,0 +1,371 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/internal/limits"
+	"github.com/libvegas/vegas/record"
+)
+
+// Send sends one record and waits for its end. If ctx ends before the record
+// left, it is withdrawn; later the result is unknown and the engine goes on
+// with it.
+func (e *Engine) Send(ctx context.Context, r *record.Record) (record.Receipt, error) {
+	p, err := e.pack(r)
+	if err != nil {
+		return record.Receipt{}, err
+	}
+	p.wait = true
+	if err := e.accept(ctx, p); err != nil {
+		e.recycle(p)
+		return record.Receipt{}, e.refused(r, err)
+	}
+	if ctx.Done() == nil {
+		<-p.signal
+	} else {
+		select {
+		case <-p.signal:
+		case <-ctx.Done():
+			if err := e.abandon(p, context.Cause(ctx)); err != nil {
+				return record.Receipt{}, err
+			}
+			<-p.signal // it ended just now
+		}
+	}
+	receipt, err := e.result(p)
+	e.done(p)
+	return receipt, err
+}
+
+// SendAll sends the records in their order and waits for all. The errors are
+// one per record, nil where it was stored; nil as a whole if all were.
+func (e *Engine) SendAll(ctx context.Context, rs []*record.Record) ([]record.Receipt, []error) {
+	receipts := make([]record.Receipt, len(rs))
+	var errs []error
+	fail := func(i int, err error) {
+		if errs == nil {
+			errs = make([]error, len(rs))
+		}
+		errs[i] = err
+	}
+	if len(rs) == 0 {
+		return receipts, nil
+	}
+	b := &batch{done: make(chan struct{})}
+	b.open.Store(1) // until all are accepted
+	parcels := make([]*parcel, len(rs))
+	for i, r := range rs {
+		p, err := e.pack(r)
+		if err != nil {
+			fail(i, err)
+			continue
+		}
+		p.batch = b
+		b.open.Add(1)
+		if err := e.accept(ctx, p); err != nil {
+			b.end()
+			e.recycle(p)
+			fail(i, e.refused(r, err))
+			continue
+		}
+		parcels[i] = p
+	}
+	b.end()
+	select {
+	case <-b.done:
+	case <-ctx.Done():
+		for i, p := range parcels {
+			if p == nil {
+				continue
+			}
+			if err := e.abandon(p, context.Cause(ctx)); err != nil {
+				fail(i, err)
+				parcels[i] = nil
+				b.end()
+			}
+		}
+		<-b.done // the others ended just now
+	}
+	for i, p := range parcels {
+		if p == nil {
+			continue
+		}
+		var err error
+		if receipts[i], err = e.result(p); err != nil {
+			fail(i, err)
+		}
+		e.done(p)
+	}
+	return receipts, errs
+}
+
+// SendAsync accepts a record; done is called with its end, once, by the
+// dispatcher. ctx bounds the wait for room only. An error says that the record
+// was not accepted: done is then not called.
+func (e *Engine) SendAsync(ctx context.Context, r *record.Record, done func(record.Receipt, error)) error {
+	p, err := e.pack(r)
+	if err != nil {
+		return err
+	}
+	p.done = done
+	if err := e.accept(ctx, p); err != nil {
+		e.recycle(p)
+		return e.refused(r, err)
+	}
+	return nil
+}
+
+// accept gives a parcel to the machine, as soon as there is room. An error says
+// that it was not accepted, and nothing of it remains.
+func (e *Engine) accept(ctx context.Context, p *parcel) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if len(p.Data)+len(p.Key) > limits.RecordBytes {
+		if err := e.awaitLook(ctx); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
+	if err := e.admissible(p); err != nil {
+		e.mu.Unlock()
+		return err
+	}
+	if !e.room.take(p.bytes) {
+		var err error
+		if err = e.claim(ctx, p); err != nil { // unlocks while it waits
+			e.mu.Unlock()
+			return err
+		}
+	}
+	now := e.now()
+	p.Accepted = now
+	if e.cfg.Deadline > 0 {
+		p.Deadline = now + e.cfg.Deadline
+	}
+	p.group = e.group
+	e.group.open++
+	e.ensureRunning()
+	early := e.machine.Accept(now, &p.Item)
+	e.mu.Unlock()
+	if early {
+		e.wake()
+	}
+	return nil
+}
+
+// admissible tells what forbids to accept a parcel; the lock is held.
+func (e *Engine) admissible(p *parcel) error {
+	if e.closing {
+		return record.ErrClosed
+	}
+	if e.refusal != nil {
+		return e.refusal
+	}
+	switch e.machine.Form(&p.Item) {
+	case lane.TooLarge:
+		return link("record-too-large", fmt.Errorf("%w: data and partition key are %d bytes, the stream's MaxRecordSize is %d",
+			record.ErrTooLarge, len(p.Data)+len(p.Key), e.shards.recordBytes()))
+	case lane.Single:
+		if len(p.Headers) > 0 {
+			return link("headers-need-aggregation", errHeaders)
+		}
+		if p.bare {
+			return link("looks-like-aggregate", errLooksLikeAggregate)
+		}
+	}
+	return nil
+}
+
+var (
+	errHeaders = errors.New("headers travel inside an aggregate: this record cannot be wrapped in one (too large, or o.Aggregate is off)")
+
+	errLooksLikeAggregate = errors.New("the payload is a KPL aggregate, which readers would open: it has to be wrapped, and cannot be (too large, or o.Aggregate is off)")
+)
+
+// claim waits for room. It is called, and returns, with the lock held.
+func (e *Engine) claim(ctx context.Context, p *parcel) error {
+	c := e.room.lineUp(p.bytes)
+	e.mu.Unlock()
+	err := e.awaitRoom(ctx, c)
+	e.mu.Lock()
+	if err != nil {
+		e.room.leave(c)
+		return err
+	}
+	if c.void {
+		return record.ErrClosed
+	}
+	if err := e.admissible(p); err != nil { // things changed meanwhile
+		e.room.give(p.bytes)
+		return err
+	}
+	return nil
+}
+
+func (e *Engine) awaitRoom(ctx context.Context, c *claim) error {
+	select {
+	case <-c.granted:
+		return nil
+	default:
+	}
+	// The dispatcher makes room when a callback returns, so a callback must
+	// not wait for it. Asking costs a microsecond; only those who would have
+	// to wait do.
+	if e.calls.isCaller() {
+		return link("buffer-full", record.ErrBufferFull)
+	}
+	select {
+	case <-c.granted:
+		return nil
+	case <-ctx.Done():
+		return link("buffer-full", fmt.Errorf("wait for room: %w: %w", record.ErrBufferFull, context.Cause(ctx)))
+	}
+}
+
+// awaitLook waits for the first look at the stream, which tells its
+// MaxRecordSize: a record over the default limit cannot be judged before.
+func (e *Engine) awaitLook(ctx context.Context) error {
+	e.mu.Lock()
+	if e.closing {
+		e.mu.Unlock()
+		return record.ErrClosed
+	}
+	e.ensureRunning()
+	e.mu.Unlock()
+	select {
+	case <-e.looked:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.ended:
+		return record.ErrClosed
+	}
+}
+
+// abandon is for a sender whose context ended: it takes the record back if it
+// never left, else leaves it to the engine. It returns the sender's error, nil
+// if the record ended in the meantime: its signal is there or about to come.
+func (e *Engine) abandon(p *parcel, cause error) error {
+	e.mu.Lock()
+	if p.finished {
+		e.mu.Unlock()
+		return nil
+	}
+	err := &record.SendError{Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Attempts: int(p.Attempts), Err: cause}
+	if !e.machine.Withdraw(&p.Item) {
+		p.abandoned = true
+		err.Outcome = record.Unknown
+		e.mu.Unlock()
+		return err
+	}
+	err.Outcome = record.NotStored
+	e.room.give(p.bytes)
+	e.groupEnd(p.group, 1)
+	closing := e.closing
+	e.mu.Unlock()
+	e.sums.failed.Add(1)
+	e.recycle(p)
+	if closing {
+		e.wake() // it may have been the last one
+	}
+	return err
+}
+
+// done recycles a parcel after its sender read the result.
+func (e *Engine) done(p *parcel) {
+	if !p.pinned {
+		e.recycle(p)
+	}
+}
+
+// Flush lets what was accepted before the call leave at once and waits for its
+// end, callbacks included.
+func (e *Engine) Flush(ctx context.Context) error {
+	if e.calls.isCaller() {
+		return fmt.Errorf("flush: stream %q: called by a callback, which it would wait for", e.cfg.Stream)
+	}
+	e.mu.Lock()
+	if !e.running {
+		e.mu.Unlock()
+		return nil
+	}
+	e.machine.Flush()
+	e.seal()
+	waits := append([]*group(nil), e.sealed...)
+	e.mu.Unlock()
+	e.wake()
+	for _, g := range waits {
+		select {
+		case <-g.done:
+		case <-ctx.Done():
+			return fmt.Errorf("flush: stream %q: %w", e.cfg.Stream, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// Close refuses further records, drains, and ends everything the engine
+// started. When ctx ends first, all that is open ends as not stored or unknown.
+// It may be called again, and waits for the same end.
+func (e *Engine) Close(ctx context.Context) error {
+	if e.calls.isCaller() {
+		return fmt.Errorf("close producer: stream %q: called by a callback, which it would wait for", e.cfg.Stream)
+	}
+	e.mu.Lock()
+	first := !e.closing
+	e.closing = true
+	e.room.dismiss()
+	if !e.running {
+		if first {
+			e.running = true
+			e.cancel()
+			close(e.ended)
+			e.calls.close()
+		}
+		e.mu.Unlock()
+		return nil
+	}
+	e.machine.Flush()
+	e.mu.Unlock()
+	e.wake()
+
+	select {
+	case <-e.calls.over:
+		return nil
+	case <-ctx.Done():
+	}
+	e.mu.Lock()
+	open := e.machine.Open()
+	if open > 0 && !e.aborted {
+		e.aborted = true
+		e.machine.Abort(fmt.Errorf("%w before it was acknowledged: %w", record.ErrClosed, context.Cause(ctx)))
+	}
+	e.mu.Unlock()
+	e.cancel() // the calls under way
+	e.wake()
+	<-e.ended
+	// Callbacks are the user's code: one that hangs must not hang Close.
+	t := time.NewTimer(callbackGrace)
+	defer t.Stop()
+	select {
+	case <-e.calls.over:
+	case <-t.C:
+	}
+	if open == 0 {
+		return nil
+	}
+	return fmt.Errorf("close producer: stream %q: %d records were not acknowledged: %w", e.cfg.Stream, open, context.Cause(ctx))
+}
+
+// callbackGrace is how long Close waits for callbacks after its context ended.
+const callbackGrace = time.Second
+
+// link adds the place in the documentation that explains an error.
+func link(word string, err error) error {
+	return fmt.Errorf("%w (see docs/troubleshooting.md#%s)", err, word)
+}

@@ -1,0 +1,110 @@
+package send
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// deliver tells those who wait that their records have ended; callbacks go to
+// the dispatcher.
+func (e *Engine) deliver(items []*lane.Item) {
+	if len(items) == 0 {
+		return
+	}
+	var calls []*parcel
+	var t tally
+	now := e.now()
+	e.mu.Lock()
+	for _, it := range items {
+		p := of(it)
+		t.add(p)
+		p.pinned = e.aborted
+		if p.Err != nil && p.Attempts == 0 && e.lastLook != nil && errors.Is(p.Err, record.ErrDeadline) {
+			// It never left, so the machine knows no other cause.
+			p.Err = fmt.Errorf("%w: %w", p.Err, e.lastLook)
+		}
+		if p.done != nil {
+			continue
+		}
+		e.room.give(p.bytes)
+		e.groupEnd(p.group, 1)
+	}
+	e.mu.Unlock()
+	e.report(&t, items, now)
+	for _, it := range items {
+		switch p := of(it); {
+		case p.done != nil:
+			calls = append(calls, p)
+		case p.abandoned:
+			e.done(p)
+		case p.wait:
+			p.signal <- struct{}{}
+		case p.batch != nil:
+			p.batch.end()
+		}
+	}
+	e.calls.add(calls)
+}
+
+// called gives back what parcels held whose callbacks have returned.
+func (e *Engine) called(ps []*parcel) {
+	e.mu.Lock()
+	for _, p := range ps {
+		e.room.give(p.bytes)
+		e.groupEnd(p.group, 1)
+	}
+	e.mu.Unlock()
+	for _, p := range ps {
+		e.done(p)
+	}
+}
+
+// tally counts ended records.
+type tally struct {
+	sent, failed, unknown, bytes, resent int64
+}
+
+func (t *tally) add(p *parcel) {
+	switch {
+	case p.Err == nil:
+		t.sent++
+		t.bytes += int64(len(p.Data))
+	case p.Unknown:
+		t.unknown++
+	default:
+		t.failed++
+	}
+	if p.Attempts > 1 {
+		t.resent += int64(p.Attempts - 1)
+	}
+}
+
+func (e *Engine) report(t *tally, items []*lane.Item, now time.Duration) {
+	e.sums.sent.Add(t.sent)
+	e.sums.bytes.Add(t.bytes)
+	e.sums.failed.Add(t.failed)
+	e.sums.unknown.Add(t.unknown)
+	e.sums.resent.Add(t.resent)
+	o := e.cfg.Observer
+	if o == nil {
+		return
+	}
+	for c, n := range map[observe.Counter]int64{
+		observe.RecordsSent: t.sent, observe.BytesSent: t.bytes, observe.RecordsFailed: t.failed,
+		observe.RecordsUnknown: t.unknown, observe.RecordsResent: t.resent,
+	} {
+		if n > 0 {
+			o.Count(c, e.at, n)
+		}
+	}
+	for _, it := range items {
+		if it.Err == nil {
+			o.Observe(observe.SendLatency, e.at, int64(now-it.Accepted))
+		}
+	}
+}

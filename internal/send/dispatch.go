@@ -1,0 +1,121 @@
+package send
+
+import (
+	"bytes"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+// dispatcher runs callbacks, one after the other in the order in which records
+// ended, off the sending path.
+type dispatcher struct {
+	engine *Engine
+	id     atomic.Uint64 // the running goroutine's number; 0: none
+	over   chan struct{} // closed when all callbacks have returned after close
+
+	mu      sync.Mutex
+	queue   []*parcel
+	running bool
+	closed  bool
+}
+
+func newDispatcher(e *Engine) *dispatcher {
+	return &dispatcher{engine: e, over: make(chan struct{})}
+}
+
+// add queues ended parcels. What is queued holds its bytes of the memory bound
+// until its callback returns, which bounds the queue.
+func (d *dispatcher) add(ps []*parcel) {
+	if len(ps) == 0 {
+		return
+	}
+	d.mu.Lock()
+	d.queue = append(d.queue, ps...)
+	start := !d.running
+	d.running = true
+	d.mu.Unlock()
+	if start {
+		go d.run(nil)
+	}
+}
+
+// close says that nothing more will be added.
+func (d *dispatcher) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	if !d.running {
+		close(d.over)
+	}
+}
+
+// run calls until the queue is empty.
+func (d *dispatcher) run(todo []*parcel) {
+	d.id.Store(goroutine())
+	returned := false
+	at := 0
+	// A callback may end this goroutine with runtime.Goexit (a test's FailNow
+	// does); the others still have to run.
+	defer func() {
+		if !returned {
+			d.engine.called(todo[at : at+1])
+			go d.run(todo[at+1:])
+		}
+	}()
+	for {
+		for at = range todo {
+			d.call(todo[at])
+			// Room comes back as it is made, not at the end of a long queue.
+			d.engine.called(todo[at : at+1])
+		}
+		clear(todo)
+		d.mu.Lock()
+		if len(d.queue) == 0 {
+			d.running = false
+			d.id.Store(0)
+			if d.closed {
+				close(d.over)
+			}
+			returned = true
+			d.mu.Unlock()
+			return
+		}
+		todo, d.queue = d.queue, todo[:0]
+		d.mu.Unlock()
+	}
+}
+
+// call runs one callback; a panic of it concerns nobody else.
+func (d *dispatcher) call(p *parcel) {
+	receipt, err := d.engine.result(p)
+	defer func() {
+		if v := recover(); v != nil {
+			d.engine.log.Error("callback of SendAsync panicked",
+				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	p.done(receipt, err)
+}
+
+// isCaller tells whether the calling goroutine is the one that runs callbacks.
+func (d *dispatcher) isCaller() bool {
+	id := d.id.Load()
+	return id != 0 && id == goroutine()
+}
+
+// goroutine is the number of the calling goroutine. The runtime tells it only
+// in the first line of a stack trace, "goroutine 7 [running]:"; asking takes
+// about a microsecond.
+func goroutine() uint64 {
+	var buf [64]byte
+	b := bytes.TrimPrefix(buf[:runtime.Stack(buf[:], false)], []byte("goroutine "))
+	if i := bytes.IndexByte(b, ' '); i > 0 {
+		b = b[:i]
+	}
+	n, _ := strconv.ParseUint(string(b), 10, 64)
+	return n
+}

@@ -1,0 +1,194 @@
+// Package send runs a producer: it owns the goroutines, the memory bound and
+// the calls around the lane machine, which alone decides what is sent when.
+//
+// Its shape: callers accept records under one short mutex; one loop asks the
+// machine what to do and hands requests to workers, which encode and send them
+// without any lock and feed the answers back; ended records are given to those
+// who wait for them by the loop, and to callbacks by a dispatcher of their own,
+// so that no callback ever holds up sending.
+package send
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/internal/quiet"
+	"github.com/libvegas/vegas/observe"
+)
+
+// API is what the engine needs of the service; *kinesisapi.Client has it.
+type API interface {
+	PutRecords(ctx context.Context, entries []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error)
+	ListShards(ctx context.Context, filter *types.ShardFilter) ([]types.Shard, error)
+	Describe(ctx context.Context) (kinesisapi.Summary, error)
+}
+
+// Config is what an engine is made with. All fields are required unless said
+// otherwise.
+type Config struct {
+	API    API
+	Stream string // for errors and reports
+
+	Linger         time.Duration
+	Raw            bool          // without aggregation
+	Deadline       time.Duration // 0: none
+	BufferBytes    int64
+	FailKey        bool
+	RequireOrder   bool
+	MaxRequests    int
+	RequestTimeout time.Duration
+
+	Logger   *slog.Logger
+	Observer observe.Observer // nil: none
+}
+
+// Engine is a running producer of one stream.
+type Engine struct {
+	cfg      Config
+	producer [16]byte
+	start    time.Time // the machine's times count from here
+	warn     *quiet.Logger
+	log      *slog.Logger
+	at       observe.Where
+
+	parcels sync.Pool // of *parcel
+	scratch sync.Pool // of *scratch
+
+	ctx    context.Context // of all calls; ends when nothing is left to do
+	cancel context.CancelFunc
+	kick   chan struct{} // capacity 1: the loop has something to look at
+	work   chan *lane.Request
+	ended  chan struct{} // closed when the loop and all it started have returned
+	wg     sync.WaitGroup
+	calls  *dispatcher
+	sums   sums
+
+	mu       sync.Mutex // guards what follows; never held across a wait
+	machine  *lane.Machine
+	running  bool
+	closing  bool
+	aborted  bool
+	refusal  error // why nothing is accepted at present; nil: it is
+	room     room
+	group    *group   // of what is accepted now
+	sealed   []*group // those that a Flush waits for, oldest first
+	shards   shards
+	looked   chan struct{} // closed after the first look at the stream
+	lastLook error         // why the last look at the stream failed
+}
+
+// New makes an engine. It starts its goroutines with the first record.
+func New(c Config) *Engine {
+	e := &Engine{
+		cfg:    c,
+		start:  time.Now(),
+		log:    c.Logger.With(slog.String("stream", c.Stream)),
+		at:     observe.Where{Stream: c.Stream},
+		kick:   make(chan struct{}, 1),
+		work:   make(chan *lane.Request),
+		ended:  make(chan struct{}),
+		looked: make(chan struct{}),
+		group:  newGroup(),
+		room:   room{free: c.BufferBytes, size: c.BufferBytes},
+	}
+	if _, nop := c.Observer.(observe.Nop); nop {
+		e.cfg.Observer = nil
+	}
+	e.warn = quiet.New(e.log)
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.parcels.New = func() any { return newParcel() }
+	e.scratch.New = func() any { return new(scratch) }
+	e.calls = newDispatcher(e)
+	_, _ = crand.Read(e.producer[:]) // never fails
+	var seed [16]byte
+	_, _ = crand.Read(seed[:])
+	e.machine = lane.New(lane.Config{
+		Producer:    e.producer,
+		Linger:      c.Linger,
+		Raw:         c.Raw,
+		MaxRequests: c.MaxRequests,
+		FailKey:     c.FailKey,
+		Rand: rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]), //nolint:gosec // jitter
+			binary.LittleEndian.Uint64(seed[8:]))),
+	})
+	return e
+}
+
+// now is the machine's time.
+func (e *Engine) now() time.Duration { return time.Since(e.start) }
+
+// wake makes the loop look.
+func (e *Engine) wake() {
+	select {
+	case e.kick <- struct{}{}:
+	default:
+	}
+}
+
+// ensureRunning starts the loop; the lock is held.
+func (e *Engine) ensureRunning() {
+	if !e.running {
+		e.running = true
+		go e.run()
+	}
+}
+
+// run is the loop: it asks the machine what to do until the engine is closed
+// and nothing is left.
+func (e *Engine) run() {
+	defer close(e.ended)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var finished []*lane.Item
+	for {
+		e.mu.Lock()
+		now := e.now()
+		turn := e.machine.Poll(now)
+		finished = e.machine.TakeFinished(finished[:0])
+		for _, it := range finished {
+			of(it).finished = true
+		}
+		over := e.closing && e.machine.Open() == 0
+		e.mu.Unlock()
+
+		for _, r := range turn.Requests {
+			e.hand(r)
+		}
+		if turn.Refresh {
+			e.wg.Go(e.look)
+		}
+		e.deliver(finished)
+		clear(finished)
+		if over {
+			break
+		}
+		if turn.Wake == lane.Never {
+			<-e.kick
+			continue
+		}
+		wait := turn.Wake - e.now()
+		if wait <= 0 {
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-e.kick:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+	e.cancel()
+	close(e.work)
+	e.wg.Wait()
+	e.calls.close()
+	e.warn.Flush()
+}

@@ -1,0 +1,122 @@
+package send
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/libvegas/vegas/internal/aggregate"
+	"github.com/libvegas/vegas/internal/keyspace"
+	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/internal/limits"
+	"github.com/libvegas/vegas/record"
+)
+
+// parcel is a record on its way through the engine: the machine's item and who
+// waits for its end. It is recycled once everybody is done with it.
+type parcel struct {
+	lane.Item
+	buf   []byte // Data's memory, kept for the next record
+	bytes int64  // what it takes of the memory bound
+	bare  bool   // its payload may not go out unwrapped: readers would open it
+
+	// Who waits; one of these, or nobody.
+	wait  bool // Send: signal gets one value
+	batch *batch
+	done  func(record.Receipt, error)
+
+	signal chan struct{} // capacity 1
+
+	// Guarded by the engine's lock.
+	group     *group
+	finished  bool // the machine handed it back
+	abandoned bool // nobody waits any more
+	pinned    bool // a worker may still read it: not to be recycled
+}
+
+// batch is a SendAll that waits for its records.
+type batch struct {
+	open atomic.Int64
+	done chan struct{}
+}
+
+func (b *batch) end() {
+	if b.open.Add(-1) == 0 {
+		close(b.done)
+	}
+}
+
+// parcelBytes is what a record costs besides its key, data and headers.
+const parcelBytes = int64(unsafe.Sizeof(parcel{}))
+
+// keepBuffer is the largest payload memory that is kept for the next record.
+const keepBuffer = 4 << 10
+
+func newParcel() *parcel {
+	p := &parcel{signal: make(chan struct{}, 1)}
+	p.Tag = p
+	return p
+}
+
+// of finds an item's parcel.
+func of(it *lane.Item) *parcel { return it.Tag.(*parcel) }
+
+// pack checks a record and copies what the engine keeps of it.
+func (e *Engine) pack(r *record.Record) (*parcel, error) {
+	if err := limits.CheckPartitionKey(r.PartitionKey); err != nil {
+		return nil, e.refused(r, link("partition-key", err))
+	}
+	hash, err := keyspace.Effective(r.PartitionKey, r.ExplicitHashKey)
+	if err != nil {
+		return nil, e.refused(r, link("explicit-hash-key", err))
+	}
+	p := e.parcels.Get().(*parcel)
+	p.Key, p.ExplicitHashKey, p.Hash = r.PartitionKey, r.ExplicitHashKey, hash
+	if len(r.Data) <= cap(p.buf) {
+		p.Data = p.buf[:copy(p.buf[:cap(p.buf)], r.Data)]
+	} else {
+		p.Data = append([]byte(nil), r.Data...)
+		if cap(p.Data) <= keepBuffer {
+			p.buf = p.Data
+		}
+	}
+	p.bytes = parcelBytes + int64(len(r.PartitionKey)+len(r.ExplicitHashKey)+len(r.Data))
+	if len(r.Headers) > 0 {
+		p.Headers = append([]record.Header(nil), r.Headers...)
+		for i := range r.Headers {
+			p.bytes += int64(len(r.Headers[i].Key)+len(r.Headers[i].Value)) + 32
+		}
+	}
+	p.bare = aggregate.LooksLikeAggregate(r.Data)
+	return p, nil
+}
+
+// recycle takes back a parcel that nobody refers to any more: not the machine,
+// no request under way, no caller.
+func (e *Engine) recycle(p *parcel) {
+	buf, signal := p.buf, p.signal
+	*p = parcel{buf: buf[:0], signal: signal}
+	p.Tag = p
+	e.parcels.Put(p)
+}
+
+// result is how a parcel ended, for its sender.
+func (e *Engine) result(p *parcel) (record.Receipt, error) {
+	if p.Err == nil {
+		return record.Receipt{
+			Shard:    p.Shard,
+			Position: record.Position{Sequence: p.Sequence, SubSequence: int64(p.Index)},
+		}, nil
+	}
+	out := record.NotStored
+	if p.Unknown {
+		out = record.Unknown
+	}
+	return record.Receipt{}, &record.SendError{
+		Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Outcome: out, Attempts: int(p.Attempts), Err: p.Err,
+	}
+}
+
+// refused is the error of a record that was not accepted.
+func (e *Engine) refused(r *record.Record, cause error) error {
+	return &record.SendError{Stream: e.cfg.Stream, Key: r.PartitionKey, Outcome: record.NotStored, Err: cause}
+}

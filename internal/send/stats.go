@@ -1,0 +1,60 @@
+package send
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/libvegas/vegas/internal/lane"
+)
+
+// sums are counted since the engine was made.
+type sums struct {
+	sent, bytes, failed, unknown, resent      atomic.Int64
+	requests, requestErrors, throttles, looks atomic.Int64
+}
+
+// Stats is a snapshot.
+type Stats struct {
+	Sent, Bytes, Failed, Unknown, Resent             int64
+	Requests, RequestErrors, Throttles, MapRefreshes int64
+	Entries, Misplaced                               int64
+
+	Open        int   // accepted and not ended
+	BufferBytes int64 // of the memory bound
+	Lanes       []Lane
+}
+
+// Lane is the state of one shard's lane.
+type Lane struct {
+	Shard    string
+	Records  int
+	Bytes    int
+	InFlight int
+	Oldest   time.Duration // age of the oldest record; 0: none
+	Pace     int           // bytes a second
+	Draining bool
+}
+
+// Stats takes a snapshot.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	c := e.machine.Counts()
+	s := Stats{
+		Sent: e.sums.sent.Load(), Bytes: e.sums.bytes.Load(), Failed: e.sums.failed.Load(),
+		Unknown: e.sums.unknown.Load(), Resent: e.sums.resent.Load(),
+		Requests: e.sums.requests.Load(), RequestErrors: e.sums.requestErrors.Load(),
+		Throttles: e.sums.throttles.Load(), MapRefreshes: e.sums.looks.Load(),
+		Entries: int64(c.Entries), Misplaced: int64(c.Misplaced), //nolint:gosec // counts
+		Open: e.machine.Open(), BufferBytes: e.room.size - e.room.free,
+	}
+	e.machine.Lanes(func(d lane.Depth) {
+		l := Lane{Shard: d.Shard, Records: d.Records, Bytes: d.Bytes, InFlight: d.InFlight, Pace: d.PaceBytes, Draining: d.Draining}
+		if d.Oldest != lane.Never {
+			l.Oldest = now - d.Oldest
+		}
+		s.Lanes = append(s.Lanes, l)
+	})
+	return s
+}

@@ -1,0 +1,200 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/aggregate"
+	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// hand gives a request to an idle worker, or to a new one: there are as many as
+// requests were ever under way at once, which the machine bounds. They end with
+// the engine.
+func (e *Engine) hand(r *lane.Request) {
+	select {
+	case e.work <- r:
+	default:
+		e.wg.Go(func() {
+			e.put(r)
+			for r := range e.work {
+				e.put(r)
+			}
+		})
+	}
+}
+
+// scratch is memory for the encoding of one request.
+type scratch struct {
+	builder aggregate.Builder
+	body    []byte // of all aggregates of the request
+	ends    []int  // of each entry in body; -1: the entry is not in it
+	entries []types.PutRecordsRequestEntry
+	results []lane.Result
+}
+
+// put sends one request and feeds the answer back.
+func (e *Engine) put(r *lane.Request) {
+	s := e.scratch.Get().(*scratch)
+	defer e.scratch.Put(s)
+	e.encode(s, r)
+
+	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.RequestTimeout)
+	began := time.Now()
+	answers, err := e.cfg.API.PutRecords(ctx, s.entries)
+	took := time.Since(began)
+	cancel()
+	clear(s.entries)
+	e.sums.requests.Add(1)
+
+	if err != nil {
+		status, err := e.judge(err)
+		e.observeRequest(r, took, true)
+		e.mu.Lock()
+		e.machine.Fail(e.now(), r, status, err)
+		e.mu.Unlock()
+		e.wake()
+		return
+	}
+	s.results = s.results[:0]
+	var throttles int64
+	for i := range answers {
+		a := &answers[i]
+		if a.Shard != "" {
+			s.results = append(s.results, lane.Result{Status: lane.Stored, Shard: a.Shard, Sequence: a.Sequence})
+			continue
+		}
+		status := statusOf(a.Class)
+		if status == lane.Throttled {
+			throttles++
+		}
+		s.results = append(s.results, lane.Result{Status: status, Err: entryError(a)})
+	}
+	if throttles > 0 {
+		e.throttled(throttles, r)
+	}
+	e.observeRequest(r, took, false)
+	e.mu.Lock()
+	e.machine.Answer(e.now(), r, s.results)
+	e.mu.Unlock()
+	e.wake()
+	clear(s.results)
+}
+
+// encode makes the entries of a request. An entry that leaves again comes out
+// the same, byte for byte, as long as its items are the same.
+func (e *Engine) encode(s *scratch, r *lane.Request) {
+	s.body, s.ends, s.entries = s.body[:0], s.ends[:0], s.entries[:0]
+	for _, entry := range r.Entries {
+		first := entry.Items[0]
+		if entry.Raw {
+			out := types.PutRecordsRequestEntry{PartitionKey: &first.Key, Data: first.Data}
+			if first.ExplicitHashKey != "" {
+				out.ExplicitHashKey = &first.ExplicitHashKey
+			}
+			s.entries, s.ends = append(s.entries, out), append(s.ends, -1)
+			continue
+		}
+		s.builder.Reset(&aggregate.Identity{Producer: e.producer, Laned: entry.Laned, Range: entry.Range})
+		for _, it := range entry.Items {
+			// Counters rise: the machine orders by them.
+			_ = s.builder.Add(aggregate.Sub{
+				Key: it.Key, ExplicitHashKey: it.ExplicitHashKey, Data: it.Data, Headers: it.Headers,
+			}, it.Counter)
+		}
+		s.body = s.builder.AppendTo(s.body)
+		if entry.HashKey == "" {
+			entry.HashKey = entry.Hash().String()
+		}
+		s.entries = append(s.entries, types.PutRecordsRequestEntry{
+			PartitionKey: aws.String(aggregate.PartitionKey), ExplicitHashKey: &entry.HashKey,
+		})
+		s.ends = append(s.ends, len(s.body))
+	}
+	s.builder.Reset(nil) // lets go of the records
+	start := 0
+	for i, end := range s.ends {
+		if end >= 0 {
+			s.entries[i].Data = s.body[start:end:end]
+			start = end
+		}
+	}
+}
+
+// judge is what a failed request means to the machine.
+func (e *Engine) judge(err error) (lane.Status, error) {
+	class := kinesisapi.Classify(err)
+	switch class {
+	case kinesisapi.Throttled:
+		e.throttled(1, nil)
+		return lane.Throttled, fmt.Errorf("%w: %w", record.ErrThrottled, err)
+	case kinesisapi.Fatal, kinesisapi.Refused:
+		e.warn.Warn("put records refused", slog.Any("error", err))
+	default:
+		if !errors.Is(err, context.Canceled) || e.ctx.Err() == nil {
+			e.warn.Warn("put records failed, trying again", slog.Any("error", err))
+		}
+	}
+	return statusOf(class), err
+}
+
+func statusOf(c kinesisapi.Class) lane.Status {
+	switch c {
+	case kinesisapi.Throttled:
+		return lane.Throttled
+	case kinesisapi.Retry:
+		return lane.NotStored
+	case kinesisapi.Refused:
+		return lane.Refused
+	case kinesisapi.Fatal:
+		return lane.Fatal
+	}
+	return lane.Unknown
+}
+
+// entryError is the cause of one entry's failure.
+func entryError(a *kinesisapi.PutResult) error {
+	if a.Class == kinesisapi.Throttled {
+		return fmt.Errorf("%w: %s: %s", record.ErrThrottled, a.Code, a.Message)
+	}
+	return fmt.Errorf("put records: entry refused: %s: %s", a.Code, a.Message)
+}
+
+// throttled counts and, once a minute, tells of refusals for a rate.
+func (e *Engine) throttled(n int64, r *lane.Request) {
+	e.sums.throttles.Add(n)
+	if e.cfg.Observer != nil {
+		e.cfg.Observer.Count(observe.Throttles, e.at, n)
+	}
+	if r != nil {
+		e.warn.Warn("throttled: the producer slows down for some shards", slog.String("shard", r.Entries[0].Shard))
+	} else {
+		e.warn.Warn("throttled: the whole request was refused for its rate")
+	}
+}
+
+func (e *Engine) observeRequest(r *lane.Request, took time.Duration, failed bool) {
+	if failed {
+		e.sums.requestErrors.Add(1)
+	}
+	o := e.cfg.Observer
+	if o == nil {
+		return
+	}
+	o.Count(observe.Requests, e.at, 1)
+	o.Count(observe.EntriesSent, e.at, int64(len(r.Entries)))
+	o.Observe(observe.RequestLatency, e.at, int64(took))
+	o.Observe(observe.RequestBytes, e.at, int64(r.Bytes))
+	if failed {
+		o.Count(observe.RequestErrors, e.at, 1)
+	}
+}
