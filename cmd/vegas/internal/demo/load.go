@@ -1,0 +1,97 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
+	"github.com/libvegas/vegas/record"
+)
+
+// sender is the producer's part that the demo uses.
+type sender interface {
+	SendAsync(ctx context.Context, r *record.Record, done func(record.Receipt, error)) error
+	Close(ctx context.Context) error
+}
+
+// load sends stamped records at an even rate.
+type load struct {
+	w    *world
+	to   sender
+	done chan error // one value: the sender is closed
+}
+
+const keys = 400
+
+func (w *world) startLoad(ctx context.Context) error {
+	to, err := w.newSender()
+	if err != nil {
+		return err
+	}
+	w.sender = &load{w: w, to: to, done: make(chan error, 1)}
+	go func() { w.sender.done <- w.sender.run(ctx) }()
+	return nil
+}
+
+// run sends until ctx ends, then has every record answered.
+func (l *load) run(ctx context.Context) error {
+	err := l.send(ctx)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if cerr := l.to.Close(closing); err == nil && cerr != nil {
+		err = fmt.Errorf("close the producer: %w", cerr)
+	}
+	return err
+}
+
+func (l *load) send(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	names := make([]string, keys)
+	for i := range names {
+		names[i] = fmt.Sprintf("customer-%d", i)
+	}
+	start := time.Now()
+	var payload []byte
+	for n := 0; ; {
+		for due := int(time.Since(start).Seconds() * float64(l.w.Rate)); n < due; n++ {
+			// Some customers buy more than others: squares favour the low numbers.
+			i := n * 7919 % (keys * keys)
+			i = i * (i % keys) / (keys * keys) % keys
+			stamp := l.w.auditor.Next(names[i], time.Now())
+			payload = stamp.Append(payload[:0], l.w.Size)
+			err := l.to.SendAsync(ctx, &record.Record{PartitionKey: names[i], Data: payload}, l.answered(stamp, len(payload)))
+			if err != nil {
+				l.w.auditor.Answer(stamp, audit.NotStored)
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("send: %w", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// answered books the result of a record.
+func (l *load) answered(s audit.Stamp, bytes int) func(record.Receipt, error) {
+	return func(r record.Receipt, err error) {
+		var failed *record.SendError
+		switch {
+		case err == nil:
+			now := time.Now()
+			l.w.traffic.acknowledged(now.Sub(l.w.started), r.Shard, bytes, now.Sub(s.Sent))
+			l.w.auditor.Answer(s, audit.Acknowledged)
+		case errors.As(err, &failed) && failed.Outcome == record.NotStored:
+			l.w.auditor.Answer(s, audit.NotStored)
+		default:
+			l.w.auditor.Answer(s, audit.Unknown)
+		}
+	}
+}
