@@ -69,7 +69,7 @@ var (
 		if err != nil {
 			return "", err
 		}
-		sources := []string{"java/Scenario.java", "java/Aggregates.java"}
+		sources := []string{"java/Scenario.java", "java/Aggregates.java", "java/Kpl.java"}
 		return install("classes", "", append(sources, "java/pom.xml"), func(ctx context.Context, dir string) error {
 			if err := tool("javac", "a JDK 17 or later"); err != nil {
 				return err

@@ -21,9 +21,14 @@ func local(t *testing.T, options ...func(*localkinesis.Options)) (*localkinesis.
 		t.Fatal(err)
 	}
 	s := &sniffer{Listener: l}
+	return serveLocal(t, s, options...), s
+}
+
+func serveLocal(t *testing.T, l net.Listener, options ...func(*localkinesis.Options)) *localkinesis.Server {
+	t.Helper()
 	srv := localkinesis.New(options...)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(s) }()
+	go func() { served <- srv.Serve(l) }()
 	t.Cleanup(func() {
 		if err := srv.Close(); err != nil {
 			t.Errorf("close the embedded server: %v", err)
@@ -32,7 +37,7 @@ func local(t *testing.T, options ...func(*localkinesis.Options)) (*localkinesis.
 			t.Errorf("embedded server: %v", err)
 		}
 	})
-	return srv, s
+	return srv
 }
 
 // sniffer tells from their first bytes which protocol its connections speak.
