@@ -117,7 +117,6 @@ func (s *Server) Put(streamName, key, explicitHashKey string, data []byte) (Reco
 		r := stored{key: key, keyed: true, hash: h, data: append([]byte{}, data...)}
 		q := sh.store(r, sequence{}, now)
 		out = Record{sh.id, q.String(), key, h.String(), r.data, time.UnixMilli(sh.records[len(sh.records)-1].arrival)}
-		st.wake()
 		return nil
 	})
 	return out, err

@@ -2,6 +2,7 @@ package localkinesis
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"time"
 
@@ -167,13 +168,7 @@ func (sh *shard) readable(now time.Time) bool {
 
 // appendJSON is the encoder of the hot path.
 func (out *getRecordsOutput) appendJSON(b []byte) []byte {
-	n := 256
-	for i := range out.raw {
-		n += 256 + len(out.raw[i].key) + base64.StdEncoding.EncodedLen(len(out.raw[i].data))
-	}
-	if cap(b)-len(b) < n {
-		b = append(make([]byte, 0, len(b)+n), b...)
-	}
+	b = slices.Grow(b, encodedSize(out.raw)+1024)
 	b = append(b, `{"Records":[`...)
 	for i := range out.raw {
 		if i > 0 {
@@ -191,6 +186,15 @@ func (out *getRecordsOutput) appendJSON(b []byte) []byte {
 		b = appendAny(b, out.ChildShards)
 	}
 	return append(b, '}')
+}
+
+// encodedSize is about how much records take in JSON, rather more.
+func encodedSize(records []stored) int {
+	n := 0
+	for i := range records {
+		n += 256 + len(records[i].key) + base64.StdEncoding.EncodedLen(len(records[i].data))
+	}
+	return n
 }
 
 func (r *stored) appendJSON(b []byte) []byte {

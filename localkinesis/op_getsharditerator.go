@@ -104,7 +104,7 @@ func (sh *shard) position(kind, number string, at moment, now time.Time) (sequen
 	case q.index() != sh.index:
 		return q, refuse(codeArgument, "Invalid StartingSequenceNumber. It encodes %s, while it was used in a call to a shard with %s",
 			shardID(q.index()), sh.id)
-	case q.created() != sh.start.created():
+	case q.created() != sh.start.created() || q.compare(sh.last.between()) > 0 && q != sh.end:
 		return q, refuse(codeArgument, "StartingSequenceNumber %s used in GetShardIterator on shard %s in stream %s under account %s is invalid "+
 			"because it did not come from this stream.", number, sh.id, st.name, st.account.id)
 	}

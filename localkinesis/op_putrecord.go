@@ -98,7 +98,6 @@ func putRecord(c *call, in *putRecordInput) (*putRecordOutput, error) {
 		return nil, sh.throttled()
 	}
 	q := sh.store(r, ordering, now)
-	st.wake()
 	return &putRecordOutput{ShardId: sh.id, SequenceNumber: q.String(), EncryptionType: st.encryption}, nil
 }
 

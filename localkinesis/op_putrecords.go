@@ -157,7 +157,6 @@ func (in *putRecordsInput) store(c *call, hashes []keyspace.Hash, out *putRecord
 		}
 		out.FailedRecordCount++
 	}
-	st.wake()
 	return nil
 }
 

@@ -10,7 +10,7 @@ import (
 // sequence is a sequence number: a 188-bit integer, 56 decimal digits starting
 // with 49. From the most significant end it holds the digit 2, the second of
 // the shard's creation (36 bits), the low four bits of the shard's index, a
-// counter within the shard (64 bits), a zero byte, the second it was given (36
+// counter within the shard (64 bits), a byte of zero, the second it was given (36
 // bits), the shard's index (32 bits) and the version 2. So numbers of a shard
 // rise, and those of a shard created later are above those of its parents.
 //
@@ -52,6 +52,13 @@ func (q sequence) next() sequence {
 	q[2], c = bits.Add64(q[2], 1, 0)
 	q[1], c = bits.Add64(q[1], 0, c)
 	q[0] += c
+	return q
+}
+
+// between is a number above q and below any that the shard gives after q; it is
+// told by a one in the byte after the counter.
+func (q sequence) between() sequence {
+	q[1] |= 1 << 8
 	return q
 }
 
@@ -98,7 +105,7 @@ func parseSequence(s string) (sequence, error) {
 			c = hi + k
 		}
 	}
-	if q[0]>>56 != 2 || q[2]&15 != 2 || byte(q[1]>>8) != 0 || uint32(q[0]>>16&15) != q.index()&15 {
+	if q[0]>>56 != 2 || q[2]&15 != 2 || byte(q[1]>>8) > 1 || uint32(q[0]>>16&15) != q.index()&15 {
 		return sequence{}, errSequence
 	}
 	return q, nil

@@ -36,7 +36,9 @@ type shard struct {
 	writeRecords, writeBytes, writeBurst bucket
 	reads, readBytes, iterators          bucket
 
-	subscriptions []*subscription
+	// changed is closed, and forgotten, when a waiting subscription should look
+	// again. Nil while nobody waits.
+	changed chan struct{}
 }
 
 // stored is one record. It never changes, so that it can be encoded after the
@@ -53,6 +55,21 @@ type stored struct {
 
 func (r *stored) size() int { return len(r.key) + len(r.data) }
 
+func (sh *shard) wake() {
+	if sh.changed != nil {
+		close(sh.changed)
+		sh.changed = nil
+	}
+}
+
+// change gives the channel that is closed at the next change.
+func (sh *shard) change() <-chan struct{} {
+	if sh.changed == nil {
+		sh.changed = make(chan struct{})
+	}
+	return sh.changed
+}
+
 // store appends a record above both the last one and ordering.
 func (sh *shard) store(r stored, ordering sequence, now time.Time) sequence {
 	counter := sh.last.counter() + 1
@@ -67,6 +84,7 @@ func (sh *shard) store(r stored, ordering sequence, now time.Time) sequence {
 	sh.records = append(sh.records, r)
 	sh.bytes += int64(r.size())
 	sh.stream.account.bytes += int64(r.size())
+	sh.wake()
 	return sh.last
 }
 

@@ -51,10 +51,6 @@ type stream struct {
 	open      []*shard // by hash range
 	consumers []*consumer
 	versions  []time.Time // of the shard map: when each split and merge happened
-
-	// changed is closed, and replaced, when a waiting subscription should look
-	// again. Nil while nobody waits.
-	changed chan struct{}
 }
 
 // add makes a stream with n shards. It is CREATING for the account's delay.
@@ -104,24 +100,18 @@ func (st *stream) remove() {
 		sh.drop(len(sh.records))
 	}
 	delete(st.account.streams, st.name)
-	st.shards, st.open, st.consumers = nil, nil, nil
+	for _, co := range st.consumers {
+		co.gone = true
+	}
 	st.wake()
+	st.shards, st.open, st.consumers = nil, nil, nil
 }
 
-// wake makes waiting subscriptions look again.
+// wake makes all waiting subscriptions look again.
 func (st *stream) wake() {
-	if st.changed != nil {
-		close(st.changed)
-		st.changed = nil
+	for _, sh := range st.shards {
+		sh.wake()
 	}
-}
-
-// change gives the channel that is closed at the next change.
-func (st *stream) change() <-chan struct{} {
-	if st.changed == nil {
-		st.changed = make(chan struct{})
-	}
-	return st.changed
 }
 
 func (st *stream) retention() time.Duration { return time.Duration(st.hours) * time.Hour }

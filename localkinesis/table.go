@@ -17,6 +17,10 @@ func init() {
 		{Name: "PutRecords", serve: unary(putRecords)},
 		{Name: "GetShardIterator", serve: unary(getShardIterator)},
 		{Name: "GetRecords", serve: unary(getRecords)},
-		{Name: "SubscribeToShard"},
+		{Name: "SubscribeToShard", serve: subscribeToShard},
+		{Name: "RegisterStreamConsumer", Rate: 5, serve: unary(registerStreamConsumer)},
+		{Name: "DeregisterStreamConsumer", Rate: 5, serve: unary(deregisterStreamConsumer)},
+		{Name: "DescribeStreamConsumer", Rate: 20, serve: unary(describeStreamConsumer)},
+		{Name: "ListStreamConsumers", Rate: 5, serve: unary(listStreamConsumers)},
 	}
 }

@@ -1,4 +1,0 @@
-package localkinesis
-
-// subscription is one running SubscribeToShard call.
-type subscription struct{}
