@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/record"
@@ -27,16 +28,16 @@ type span struct{ from, to uint32 }
 
 // tag is a header of sub-record sub.
 type tag struct {
-	sub        int
+	sub        uint32
 	key, value span
 }
 
 // Decode reads data into a, replacing what a held. It fails with
 // ErrNotAggregate or ErrMalformed and then leaves no sub-records in a.
 //
-// Decoding takes memory in proportion to len(data), whatever data says: the
-// worst that can be made up, sub-records without content, takes 15 times as
-// much.
+// Decoding takes memory in proportion to len(data), whatever data says. The
+// worst that can be made up, headers without content, allocates some 25 times
+// as much.
 func Decode(data []byte, a *Aggregate) error {
 	a.reset()
 	msg, ok := body(data)
@@ -78,6 +79,7 @@ func (a *Aggregate) reset() {
 		a.Subs, a.scratch, a.Identity.Counters = nil, scratch{}, nil
 	}
 	s := &a.scratch
+	clear(s.strings)
 	s.keys, s.hashes, s.records, s.text, s.tags = s.keys[:0], s.hashes[:0], s.records[:0], s.text[:0], s.tags[:0]
 }
 
@@ -93,16 +95,39 @@ type identityField struct {
 	wire     uint64
 }
 
+// recordBytes is the shortest record message: an index and empty data.
+const recordBytes = 4
+
 // index finds the parts of the message. Tables may stand behind the records
 // that refer to them.
 func (a *Aggregate) index(msg []byte) (id identityField, err error) {
-	s := &a.scratch
+	var counts [fieldRecord + 1]int
 	r := reader{buf: msg}
 	for r.more() {
 		f := r.field()
 		switch {
 		case f.number == fieldIdentity:
 			id = identityField{at: f.at, present: true, repeated: id.present, wire: f.wire}
+		case f.wire != wireBytes || f.number > fieldRecord || r.bad:
+		case f.number == fieldRecord && f.at.len() < recordBytes:
+			return id, malformed("record of %d bytes", f.at.len())
+		default:
+			counts[f.number]++
+		}
+	}
+	if r.bad {
+		return id, malformed("broken field before byte %d of %d", r.pos, len(msg))
+	}
+	if counts[fieldRecord] == 0 {
+		return id, malformed("no record in it")
+	}
+	s := &a.scratch
+	s.keys = slices.Grow(s.keys, counts[fieldKey])
+	s.hashes = slices.Grow(s.hashes, counts[fieldHash])
+	s.records = slices.Grow(s.records, counts[fieldRecord])
+	for r := (reader{buf: msg}); r.more(); {
+		f := r.field()
+		switch {
 		case f.wire != wireBytes:
 		case f.number == fieldKey:
 			s.keys = append(s.keys, f.at)
@@ -111,12 +136,6 @@ func (a *Aggregate) index(msg []byte) (id identityField, err error) {
 		case f.number == fieldRecord:
 			s.records = append(s.records, f.at)
 		}
-	}
-	if r.bad {
-		return id, malformed("broken field before byte %d of %d", r.pos, len(msg))
-	}
-	if len(s.records) == 0 {
-		return id, malformed("no record in it")
 	}
 	a.readTables(msg)
 	for i, h := range s.strings[len(s.keys):] {
@@ -133,6 +152,14 @@ func (a *Aggregate) index(msg []byte) (id identityField, err error) {
 // readTables makes strings of both tables, keys first, in one allocation.
 func (a *Aggregate) readTables(msg []byte) {
 	s := &a.scratch
+	size := 0
+	for _, k := range s.keys {
+		size += k.len()
+	}
+	for _, h := range s.hashes {
+		size += h.len()
+	}
+	s.text = slices.Grow(s.text, size)
 	for _, k := range s.keys {
 		s.text = append(s.text, k.of(msg)...)
 	}
@@ -140,7 +167,7 @@ func (a *Aggregate) readTables(msg []byte) {
 		s.text = append(s.text, h.of(msg)...)
 	}
 	all := string(s.text)
-	s.strings = s.strings[:0]
+	s.strings = slices.Grow(s.strings[:0], len(s.keys)+len(s.hashes))
 	for _, k := range s.keys {
 		s.strings = append(s.strings, all[:k.len()])
 		all = all[k.len():]
@@ -165,7 +192,7 @@ func (a *Aggregate) decodeRecords(msg []byte) error {
 		a.Subs = append(a.Subs, sub)
 	}
 	a.attachHeaders(msg)
-	clear(s.strings) // the keys must not outlive their sub-records
+	clear(s.strings) // the scratch must not hold on to what the sub-records may drop
 	return nil
 }
 
@@ -208,7 +235,7 @@ func (a *Aggregate) decodeRecord(msg []byte, at span, keys, hashes []string) (su
 }
 
 func (a *Aggregate) decodeTag(msg []byte, at span) error {
-	t := tag{sub: len(a.Subs)}
+	t := tag{sub: uint32(len(a.Subs))} //nolint:gosec // Decode bounds the message
 	hasKey := false
 	r := reader{buf: msg[:at.to], pos: int(at.from)}
 	for r.more() {
@@ -227,7 +254,11 @@ func (a *Aggregate) decodeTag(msg []byte, at span) error {
 	if !hasKey {
 		return malformed("no key in a tag")
 	}
-	a.scratch.tags = append(a.scratch.tags, t)
+	s := &a.scratch
+	if len(s.tags) == cap(s.tags) { // append alone grows by a quarter, and allocates more in sum
+		s.tags = slices.Grow(s.tags, len(s.tags)+16)
+	}
+	s.tags = append(s.tags, t)
 	return nil
 }
 
@@ -238,7 +269,11 @@ func (a *Aggregate) attachHeaders(msg []byte) {
 	if len(s.tags) == 0 {
 		return
 	}
-	s.text = s.text[:0]
+	size := 0
+	for i := range s.tags {
+		size += s.tags[i].key.len() + s.tags[i].value.len()
+	}
+	s.text = slices.Grow(s.text[:0], size)
 	for i := range s.tags {
 		s.text = append(append(s.text, s.tags[i].key.of(msg)...), s.tags[i].value.of(msg)...)
 	}
