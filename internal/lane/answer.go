@@ -149,6 +149,8 @@ func (m *Machine) stored(e *Entry, res Result) {
 		// Readers take it wherever it is.
 		m.acknowledge(e, res.Shard, res.Sequence)
 	case x == nil:
+		// Stored, in whole or part delivered or not: unknown if it ends here.
+		m.doubt(e)
 		e.parked = parked{res.Shard, res.Sequence, 0}
 		m.parked = append(m.parked, e)
 	default:

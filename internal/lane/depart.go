@@ -143,9 +143,11 @@ func (p *packer) alone(lanes []*lane, most int) []*lane {
 // grouped sends the halves of refused requests, each by itself.
 func (p *packer) grouped(lanes []*lane) {
 	sortByGroup(lanes)
-	for i, l := range lanes {
-		if i == 0 || lanes[i-1].group() != l.group() {
+	var last int32
+	for _, l := range lanes {
+		if g := l.group(); g != last {
 			p.leave()
+			last = g
 		}
 		if !p.add(l) {
 			return

@@ -68,14 +68,6 @@ func (m *Machine) Learn(now time.Duration, listing []shardmap.Shard) shardmap.Ch
 	if !change.Empty() {
 		m.rebuild(now, change)
 	}
-	for _, l := range m.lanes {
-		if l.held {
-			// Its shard is still open as far as is known: once more.
-			l.held = false
-			l.failures++
-			l.retryAt = now + retry.Full(l.failures, m.c.Rand.Float64())
-		}
-	}
 	for i := 0; i < len(m.parked); i++ {
 		e := m.parked[i]
 		x := m.shards.Shard(e.parked.shard)
@@ -90,6 +82,14 @@ func (m *Machine) Learn(now time.Duration, listing []shardmap.Shard) shardmap.Ch
 			m.undelivered(e)
 		} else {
 			m.judge(e, x, e.parked.sequence)
+		}
+	}
+	for _, l := range m.lanes {
+		if l.held {
+			// Its shard is still open as far as is known: once more.
+			l.held = false
+			l.failures++
+			l.retryAt = now + retry.Full(l.failures, m.c.Rand.Float64())
 		}
 	}
 	if !m.shards.Ready() {

@@ -285,7 +285,7 @@ func (m *Machine) dropQueue(q *queue, err error) {
 }
 
 // Abort ends every item, those under way as unknown. Answers that come later
-// are ignored.
+// are ignored; nothing may be accepted any more.
 func (m *Machine) Abort(err error) {
 	m.FailQueued(err)
 	for _, r := range m.sent {

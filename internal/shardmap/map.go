@@ -249,8 +249,13 @@ func tilesSpace(sorted []*Shard) bool {
 
 func adjoin(sorted []*Shard) bool {
 	for i, s := range sorted {
-		if s.Range.Empty() || i > 0 && sorted[i-1].Range.Last.Next() != s.Range.First {
+		if s.Range.Empty() {
 			return false
+		}
+		if i > 0 {
+			if last := sorted[i-1].Range.Last; last == keyspace.Max || last.Next() != s.Range.First {
+				return false
+			}
 		}
 	}
 	return len(sorted) > 0

@@ -1,0 +1,109 @@
+package simulate
+
+import (
+	"fmt"
+
+	"github.com/libvegas/vegas/internal/keyspace"
+)
+
+// audit is what must hold whatever happened.
+type audit struct {
+	problems []string
+	last     map[chain]uint64 // the highest counter handled first, of acknowledged records
+}
+
+// chain is what has an order.
+type chain struct {
+	s    *sender
+	hash keyspace.Hash
+}
+
+func (a *audit) fail(format string, args ...any) {
+	if len(a.problems) < 20 {
+		a.problems = append(a.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// handle takes a record that a handler finished.
+func (a *audit) handle(r *sent) {
+	first := !r.delivered
+	r.delivered = true
+	if !first || !r.acked || r.foreign || r.loose {
+		return
+	}
+	k := chain{r.owner, r.item.Hash}
+	if last := a.last[k]; last > r.item.Counter {
+		a.fail("inverted: %s %s comes after %d", r.owner.name, r.name(), last)
+	} else {
+		a.last[k] = r.item.Counter
+	}
+}
+
+// sums are what a run came to.
+type sums struct {
+	accepted, acked, failed, unknown, withdrawn, handled int
+}
+
+// close checks the books of every sender once everything was handled.
+func (a *audit) close(w *world, senders []*sender, foreign []*sent, p *plan) (n sums) {
+	for _, r := range foreign {
+		if r.handled != 1 && !(p.lazy && p.crashes) {
+			a.fail("a record of another library was handled %d times", r.handled)
+		}
+	}
+	for _, s := range senders {
+		if !s.dead && s.m.Open() > 0 {
+			a.fail("stuck: %s has %d open records", s.name, s.m.Open())
+		}
+		for _, r := range s.all {
+			a.one(w, s, r, p, &n)
+		}
+	}
+	return n
+}
+
+func (a *audit) one(w *world, s *sender, r *sent, p *plan, n *sums) {
+	n.accepted++
+	n.handled += min(r.handled, 1)
+	if r.raw && r.handled > 1 || r.loose {
+		// No identity, or none that readers could use: again and again is
+		// allowed.
+	} else if r.handled > 1 && !(p.crashes && p.lazy) {
+		a.fail("duplicate: %s %s was handled %d times", s.name, r.name(), r.handled)
+	}
+	switch {
+	case r.acked:
+		n.acked++
+		if r.handled == 0 {
+			a.fail("lost: %s %s is acknowledged by %s at %s", s.name, r.name(), r.item.Shard, r.item.Sequence)
+		}
+		a.receipt(w, s, r)
+	case r.withdrawn, r.ended && !r.item.Unknown:
+		n.failed++
+		if r.withdrawn {
+			n.withdrawn++
+		}
+		if r.copies > 0 {
+			a.fail("%s %s is reported as not stored (%v) and was stored %d times", s.name, r.name(), r.item.Err, r.copies)
+		}
+	case r.ended:
+		n.unknown++
+	case !s.dead:
+		a.fail("stuck: %s %s never ended", s.name, r.name())
+	}
+}
+
+// receipt checks that the record is where its receipt says.
+func (a *audit) receipt(w *world, s *sender, r *sent) {
+	for _, sh := range w.shards {
+		if sh.id != r.item.Shard {
+			continue
+		}
+		for _, st := range sh.log {
+			if st.name == r.item.Sequence && int(r.item.Index) < len(st.what.recs) && st.what.recs[r.item.Index] == r {
+				return
+			}
+		}
+	}
+	a.fail("%s %s is not at %s %s/%d, as its receipt says", s.name, r.name(), r.item.Shard, r.item.Sequence, r.item.Index)
+}
