@@ -30,7 +30,7 @@ type parcel struct {
 	group     *group
 	finished  bool // the machine handed it back
 	abandoned bool // nobody waits any more
-	pinned    bool // a worker may still read it: not to be recycled
+	pinned    bool // the machine or a worker may still look at it: not to be recycled
 }
 
 // batch is a SendAll that waits for its records.
