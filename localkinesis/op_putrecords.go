@@ -2,6 +2,7 @@ package localkinesis
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/libvegas/vegas/internal/keyspace"
@@ -100,9 +101,11 @@ func putRecords(c *call, in *putRecordsInput) (*putRecordsOutput, error) {
 	if err := in.store(c, hashes, out); err != nil {
 		return nil, err
 	}
-	for i := range out.Records {
-		if r := &out.Records[i]; r.ErrorCode == "" {
-			r.SequenceNumber = r.number.String()
+	if c.cbor {
+		for i := range out.Records {
+			if r := &out.Records[i]; r.ErrorCode == "" {
+				r.SequenceNumber = r.number.String()
+			}
 		}
 	}
 	return out, nil
@@ -173,4 +176,34 @@ func (c *call) judge(index int, shard string) string {
 		}
 	}
 	return ""
+}
+
+// appendJSON is the encoder of the hot path.
+func (out *putRecordsOutput) appendJSON(b []byte) []byte {
+	b = slices.Grow(b, 64+140*len(out.Records))
+	b = append(b, `{"FailedRecordCount":`...)
+	b = strconv.AppendInt(b, int64(out.FailedRecordCount), 10)
+	b = append(b, `,"EncryptionType":`...)
+	b = appendString(b, out.EncryptionType)
+	b = append(b, `,"Records":[`...)
+	for i := range out.Records {
+		r := &out.Records[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if r.ErrorCode != "" {
+			b = append(b, `{"ErrorCode":`...)
+			b = appendString(b, r.ErrorCode)
+			b = append(b, `,"ErrorMessage":`...)
+			b = appendString(b, r.ErrorMessage)
+			b = append(b, '}')
+			continue
+		}
+		b = append(b, `{"SequenceNumber":"`...)
+		b = r.number.append(b)
+		b = append(b, `","ShardId":"`...)
+		b = append(b, r.ShardId...)
+		b = append(b, `"}`...)
+	}
+	return append(b, "]}"...)
 }

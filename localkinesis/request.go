@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -171,6 +172,7 @@ func (c *call) send(status int, b []byte) {
 	if c.cbor {
 		h["Content-Type"] = []string{contentCBOR}
 	}
+	h["Content-Length"] = []string{strconv.Itoa(len(b))}
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(b) // a client that has gone is no concern of ours
 }
