@@ -57,7 +57,7 @@ var errSuperseded = errors.New("another consumer of the group has taken over")
 type Inhabited struct{ Group, Stream, Worker string }
 
 func (e *Inhabited) Error() string {
-	return fmt.Sprintf("consume: stream %q: group %q is consumed by worker %q at this moment, and a group has one consumer in this version: stop that one, or use another group", e.Stream, e.Group, e.Worker)
+	return fmt.Sprintf("consume: stream %q: group %q is consumed by worker %q at this moment, and a group has one consumer in this version: stop that one, or use another group (docs/troubleshooting.md#group-in-use)", e.Stream, e.Group, e.Worker)
 }
 
 // acquire makes the consumer row ours: at once if its consumer stopped, and

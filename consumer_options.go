@@ -1,0 +1,206 @@
+package vegas
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/libvegas/vegas/internal/shard"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/store"
+	"github.com/libvegas/vegas/store/file"
+	"github.com/libvegas/vegas/store/memory"
+)
+
+// ConsumerOptions arrive at an option function filled with the defaults named
+// here.
+type ConsumerOptions struct {
+	// AWS is the configuration to reach the service with. Default: the zero
+	// value, which stands for the SDK's default configuration, loaded at the
+	// first use.
+	AWS aws.Config
+	// Kinesis is a client whose settings are used instead of AWS. Default: nil.
+	Kinesis *kinesis.Client
+
+	// Store remembers the group's positions. Default: what the environment
+	// variable VEGAS_STORE names, file:DIR (a directory that several processes
+	// of one machine may share) or memory: (until the Consumer is gone). Without
+	// either NewConsumer fails. The caller closes a Store it gives.
+	Store store.Store
+	// Start is where a group starts that the store does not know yet. Default
+	// TrimHorizon: nothing is skipped. Afterwards it has no effect.
+	Start Start
+
+	// FanOut reads by enhanced fan-out: 2 MiB a second for each shard that no
+	// other reader takes from, pushed, at a price (docs/cost.md). Default false:
+	// polling. The fan-out consumer is registered where it is missing, and stays
+	// registered.
+	FanOut bool
+	// FanOutName is the name of the fan-out consumer. Default: the group's.
+	FanOutName string
+	// FallBackToPolling polls where fan-out is refused at the start (too many
+	// consumers, not allowed). Default false: that is an error of Run.
+	FallBackToPolling bool
+	// PollIdle and PollBusy are the times between two reads of a shard without
+	// and with new records. Defaults 1 s and 250 ms. A shard answers five reads a
+	// second to all its polling readers together; whoever is throttled slows
+	// down.
+	PollIdle, PollBusy time.Duration
+
+	// PrefetchBytes bounds what is read ahead of the handlers, for all shards
+	// together. Default 64 MiB. Each shard may hold one answer (10 MiB at most,
+	// usually its part of the bound) above it, so that none starves.
+	PrefetchBytes int64
+	// Parallel is how many records of one shard are handled at once. Default 1.
+	// With more, records of one partition key still are handled one after the
+	// other, and a checkpoint waits for the slowest.
+	Parallel int
+
+	// OnError says what becomes of a record whose handler keeps failing. Default
+	// Hold.
+	OnError OnError
+	// MaxAttempts is after how many attempts OnError, or DeadLetter, applies.
+	// Default 0: 5, and no limit under Hold without DeadLetter.
+	MaxAttempts int
+	// DeadLetter gets a record whose attempts are used up, with the last error.
+	// Returning nil, it has taken the record over, and the shard goes on;
+	// otherwise the record is held and tried again. Default nil.
+	DeadLetter func(ctx context.Context, r *Record, err error) error
+
+	// CheckpointEvery is how often a shard's position is written at most while
+	// there is progress. Default 5 s. Without progress nothing is written.
+	CheckpointEvery time.Duration
+	// Grace is how long handlers may go on when Run's context is over. Default
+	// 20 s.
+	Grace time.Duration
+
+	// DropForeign drops sub-records of aggregates that lie in a shard whose hash
+	// range they do not belong to, unless vegas' producers sent them, as the
+	// Java KCL does. Default false: they are delivered.
+	DropForeign bool
+	// Worker names this consumer to people, in rows and logs. Default: host name,
+	// process id and a random part.
+	Worker string
+
+	// Logger gets the Consumer's log. Default slog.Default(). Repeated warnings
+	// are one line a minute; keys and payloads are never logged, but errors of
+	// handlers are.
+	Logger *slog.Logger
+	// Observer gets the Consumer's metrics and the events of its shards. Default
+	// observe.Nop.
+	Observer observe.Observer
+
+	use []func(Handler) Handler
+}
+
+// Use puts a layer around the handler of Run: windows, tracing, decoding. The
+// first one given is the outermost.
+func (o *ConsumerOptions) Use(layer func(next Handler) Handler) { o.use = append(o.use, layer) }
+
+// Start is where a new group starts; see TrimHorizon, Latest and AtTime.
+type Start struct {
+	latest bool
+	time   time.Time
+}
+
+// TrimHorizon starts with the oldest record that the stream has.
+func TrimHorizon() Start { return Start{} }
+
+// Latest starts with what arrives after the group's first start. The moment is
+// taken from the service's clock and written down once, so that nothing is
+// skipped when the first start is interrupted; it is cut to the second, so that
+// records of the same second may come along.
+func Latest() Start { return Start{latest: true} }
+
+// AtTime starts with the first record that arrived at t or later, by the
+// service's clock.
+func AtTime(t time.Time) Start { return Start{time: t} }
+
+// OnError is what becomes of a record whose handler keeps failing.
+type OnError = shard.OnError
+
+// What becomes of a record whose handler keeps failing.
+const (
+	// Hold tries again for as long as it takes; its shard waits, and nothing is
+	// lost.
+	Hold = shard.Hold
+	// Skip passes it over after o.MaxAttempts, counted and logged.
+	Skip = shard.Skip
+	// Stop ends Run with the handler's error after o.MaxAttempts.
+	Stop = shard.Stop
+)
+
+// defaultAttempts is MaxAttempts where it is needed and not given.
+const defaultAttempts = 5
+
+func consumerDefaults() ConsumerOptions {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return ConsumerOptions{
+		PollIdle: time.Second, PollBusy: 250 * time.Millisecond, PrefetchBytes: 64 << 20, Parallel: 1,
+		CheckpointEvery: 5 * time.Second, Grace: 20 * time.Second,
+		Worker: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), strings.ToLower(rand.Text()[:6])),
+		Logger: slog.Default(), Observer: observe.Nop{},
+	}
+}
+
+// check completes the options, or says what is wrong with them.
+func (o *ConsumerOptions) check() (store.Store, error) {
+	switch {
+	case o.PollBusy <= 0 || o.PollIdle < o.PollBusy:
+		return nil, fmt.Errorf("o.PollBusy is %v and o.PollIdle %v: want more than 0, and PollIdle not below PollBusy", o.PollBusy, o.PollIdle)
+	case o.PrefetchBytes <= 0:
+		return nil, fmt.Errorf("o.PrefetchBytes is %d: want more than 0", o.PrefetchBytes)
+	case o.Parallel < 1:
+		return nil, fmt.Errorf("o.Parallel is %d: want 1 or more", o.Parallel)
+	case o.OnError > Stop:
+		return nil, fmt.Errorf("o.OnError is %d: want Hold, Skip or Stop", o.OnError)
+	case o.MaxAttempts < 0:
+		return nil, fmt.Errorf("o.MaxAttempts is %d: want 0 (the default) or more", o.MaxAttempts)
+	case o.CheckpointEvery <= 0:
+		return nil, fmt.Errorf("o.CheckpointEvery is %v: want more than 0", o.CheckpointEvery)
+	case o.Grace < 0:
+		return nil, fmt.Errorf("o.Grace is %v: want 0 or more", o.Grace)
+	case o.Worker == "":
+		return nil, errors.New("o.Worker is empty")
+	case o.FanOutName != "" && !o.FanOut:
+		// It arrives filled in from the group otherwise.
+	}
+	if o.MaxAttempts == 0 && (o.OnError != Hold || o.DeadLetter != nil) {
+		o.MaxAttempts = defaultAttempts
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Observer == nil {
+		o.Observer = observe.Nop{}
+	}
+	if o.Store != nil {
+		return o.Store, nil
+	}
+	return storeFrom(os.Getenv("VEGAS_STORE"))
+}
+
+// storeFrom makes the store that VEGAS_STORE names.
+func storeFrom(spec string) (store.Store, error) {
+	kind, rest, _ := strings.Cut(spec, ":")
+	switch {
+	case spec == "":
+		return nil, errors.New("no store for the group's positions: set o.Store, or the environment variable VEGAS_STORE to file:DIR (a directory) or memory: (positions last as long as the process); store/memory has the memory store (docs/troubleshooting.md#no-store)")
+	case kind == "file" && rest != "":
+		return file.New(rest), nil
+	case kind == "memory" && rest == "":
+		return memory.New(), nil
+	}
+	return nil, fmt.Errorf("VEGAS_STORE is %.80q: want file:DIR or memory: (docs/troubleshooting.md#no-store)", spec)
+}
