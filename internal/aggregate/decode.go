@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/record"
@@ -122,9 +121,9 @@ func (a *Aggregate) index(msg []byte) (id identityField, err error) {
 		return id, malformed("no record in it")
 	}
 	s := &a.scratch
-	s.keys = slices.Grow(s.keys, counts[fieldKey])
-	s.hashes = slices.Grow(s.hashes, counts[fieldHash])
-	s.records = slices.Grow(s.records, counts[fieldRecord])
+	s.keys = room(s.keys, counts[fieldKey])
+	s.hashes = room(s.hashes, counts[fieldHash])
+	s.records = room(s.records, counts[fieldRecord])
 	for r := (reader{buf: msg}); r.more(); {
 		f := r.field()
 		switch {
@@ -149,6 +148,15 @@ func (a *Aggregate) index(msg []byte) (id identityField, err error) {
 	return id, nil
 }
 
+// room is s with room for n more. It allocates no more than that, which
+// slices.Grow does not promise.
+func room[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s
+	}
+	return append(make([]T, 0, len(s)+n), s...)
+}
+
 // readTables makes strings of both tables, keys first, in one allocation.
 func (a *Aggregate) readTables(msg []byte) {
 	s := &a.scratch
@@ -159,7 +167,7 @@ func (a *Aggregate) readTables(msg []byte) {
 	for _, h := range s.hashes {
 		size += h.len()
 	}
-	s.text = slices.Grow(s.text, size)
+	s.text = room(s.text, size)
 	for _, k := range s.keys {
 		s.text = append(s.text, k.of(msg)...)
 	}
@@ -167,7 +175,7 @@ func (a *Aggregate) readTables(msg []byte) {
 		s.text = append(s.text, h.of(msg)...)
 	}
 	all := string(s.text)
-	s.strings = slices.Grow(s.strings[:0], len(s.keys)+len(s.hashes))
+	s.strings = room(s.strings[:0], len(s.keys)+len(s.hashes))
 	for _, k := range s.keys {
 		s.strings = append(s.strings, all[:k.len()])
 		all = all[k.len():]
@@ -256,7 +264,7 @@ func (a *Aggregate) decodeTag(msg []byte, at span) error {
 	}
 	s := &a.scratch
 	if len(s.tags) == cap(s.tags) { // append alone grows by a quarter, and allocates more in sum
-		s.tags = slices.Grow(s.tags, len(s.tags)+16)
+		s.tags = room(s.tags, len(s.tags)+16)
 	}
 	s.tags = append(s.tags, t)
 	return nil
@@ -273,7 +281,7 @@ func (a *Aggregate) attachHeaders(msg []byte) {
 	for i := range s.tags {
 		size += s.tags[i].key.len() + s.tags[i].value.len()
 	}
-	s.text = slices.Grow(s.text[:0], size)
+	s.text = room(s.text[:0], size)
 	for i := range s.tags {
 		s.text = append(append(s.text, s.tags[i].key.of(msg)...), s.tags[i].value.of(msg)...)
 	}

@@ -91,7 +91,9 @@ func New(shard keyspace.Range, producers int) *Tracker {
 //
 // When a shard is read again from a checkpoint inside an aggregate, Decide gets
 // the whole aggregate, and the caller skips the sub-records up to the
-// checkpoint whatever their verdict.
+// checkpoint whatever their verdict. It may also be read from further back, at
+// best from where the restored marks belong (Saved.At): that raises marks that
+// lag up to the checkpoint.
 func (t *Tracker) Decide(dst []Verdict, seq string, id *aggregate.Identity, rs Records) []Verdict {
 	n := rs.Len()
 	if id == nil || !id.Laned || len(id.Counters) != n || n == 0 {
@@ -114,6 +116,9 @@ func (t *Tracker) Decide(dst []Verdict, seq string, id *aggregate.Identity, rs R
 	if cut := id.Range.Cut(t.shard); !cut.Empty() {
 		t.live.raise(id.Producer, cut, id.Counters[n-1])
 		t.queue.push(seq, id, cut)
+		if t.at.Compare(record.Position{Sequence: seq}) >= 0 {
+			t.save() // read again for its marks: the checkpoint covers it already
+		}
 	}
 	return dst
 }
@@ -181,7 +186,12 @@ func (t *Tracker) Checkpointed(pos record.Position) {
 		return
 	}
 	t.at = pos
-	t.queue.pass(pos, func(id [16]byte, over keyspace.Range, top uint64) {
+	t.save()
+}
+
+// save raises the saved marks to the checkpoint.
+func (t *Tracker) save() {
+	t.queue.pass(t.at, func(id [16]byte, over keyspace.Range, top uint64) {
 		t.saved.raise(id, over, top)
 		t.dirty = true
 	})

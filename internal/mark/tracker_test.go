@@ -280,3 +280,28 @@ func TestRewindForgetsWhatWasNotCheckpointed(t *testing.T) {
 		t.Errorf("read a third time: %v", got)
 	}
 }
+
+// Marks are saved less often than checkpoints. Read from where they belong,
+// they catch up with the checkpoint, for the store and for a Rewind too.
+func TestMarksThatLagCatchUp(t *testing.T) {
+	first, second := laned(1, keyspace.Full, 1, 2), laned(1, keyspace.Full, 3, 4, 5)
+	tr := New(keyspace.Full, 0)
+	tr.Decide(nil, "1", first, &hashes{of: []int{1, 2}})
+	tr.Checkpointed(record.Position{Sequence: "1", SubSequence: 1})
+	lagging, err := Decode(tr.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := New(keyspace.Full, 0)
+	again.Restore(lagging, record.Position{Sequence: "2", SubSequence: 1})
+	again.Decide(nil, "1", first, &hashes{of: []int{1, 2}})
+	again.Decide(nil, "2", second, &hashes{of: []int{1, 2, 3}})
+	if got := again.saved.find(pid(1)).marks[0].top; got != 4 || !again.Dirty() {
+		t.Errorf("saved mark %d, want 4, that of the checkpoint; dirty %v", got, again.Dirty())
+	}
+	again.Rewind()
+	got := again.Decide(nil, "2", second, &hashes{of: []int{1, 2, 3}})
+	if want := verdicts(Duplicate, Duplicate, Deliver); !slices.Equal(got, want) {
+		t.Errorf("after Rewind: %v, want %v", got, want)
+	}
+}
