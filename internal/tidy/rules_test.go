@@ -65,6 +65,14 @@ func TestRules(t *testing.T) {
 		{"sleeps", "in a marked function", map[string]string{"x_test.go": test("// f waits.\n//\n//tidy:bubble its callers run in one\nfunc f() {\n\t_ = 1\n\ttime.Sleep(1)\n}\n")}, ""},
 		{"sleeps", "marked", map[string]string{"x_test.go": test("func f() {\n\t//tidy:bubble made by g\n\ttime.Sleep(1)\n}\n")}, ""},
 		{"sleeps", "marked without a reason", map[string]string{"x_test.go": test("func f() {\n\t//tidy:bubble\n\ttime.Sleep(1)\n}\n")}, "a test sleeps"},
+		{"sleeps", "in a bubble that a helper makes", map[string]string{
+			"x_test.go": test("func f() {\n\tbubble(func() {\n\t\ttime.Sleep(1)\n\t})\n}\n"),
+			"y_test.go": test("func bubble(f func()) { synctest.Test(nil, func() { f() }) }\n"),
+		}, ""},
+		{"sleeps", "in a helper that makes none", map[string]string{
+			"x_test.go": test("func f() {\n\tplain(func() {\n\t\ttime.Sleep(1)\n\t})\n}\n"),
+			"y_test.go": test("func plain(f func()) { f() }\n"),
+		}, "x_test.go:10: a test sleeps"},
 		{"sleeps", "in code", map[string]string{"x.go": test("func f() { time.Sleep(1) }\n")}, ""},
 
 		// length

@@ -12,11 +12,12 @@ const bubbleMark = "tidy:bubble"
 // slow when the machine is fast and wrong when it is slow.
 func sleeps(r *repo) []problem {
 	var found []problem
+	makers := bubbleMakers(r)
 	for _, f := range r.goes {
 		if !f.isTest() && !strings.HasSuffix(f.dir(), "test") && !strings.HasPrefix(f.dir(), "internal/simulate") {
 			continue
 		}
-		bubbles := f.bubbles(r)
+		bubbles := f.bubbles(r, makers[f.dir()])
 		ast.Inspect(f.syntax, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
@@ -47,9 +48,48 @@ func (l lineRanges) hold(line int) bool {
 	return false
 }
 
+// makesBubble tells calls of synctest.Test.
+func (f *goFile) makesBubble(call *ast.CallExpr) bool {
+	pkg, name := f.callee(call)
+	return pkg == "testing/synctest" && name == "Test"
+}
+
+// bubbleMakers are, by folder, the functions that take a function and call
+// synctest.Test: a literal given to one of them runs in a bubble.
+func bubbleMakers(r *repo) map[string]map[string]bool {
+	makers := map[string]map[string]bool{}
+	for _, f := range r.goes {
+		for _, decl := range f.syntax.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok || fn.Recv != nil || fn.Body == nil || !takesFunction(fn) {
+				continue
+			}
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && f.makesBubble(call) {
+					if makers[f.dir()] == nil {
+						makers[f.dir()] = map[string]bool{}
+					}
+					makers[f.dir()][fn.Name.Name] = true
+				}
+				return true
+			})
+		}
+	}
+	return makers
+}
+
+func takesFunction(fn *ast.FuncDecl) bool {
+	for _, param := range fn.Type.Params.List {
+		if _, ok := param.Type.(*ast.FuncType); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // bubbles are the lines of a file that run in a synctest bubble: function
-// literals given to synctest.Test, and what is marked so.
-func (f *goFile) bubbles(r *repo) lineRanges {
+// literals given to synctest.Test or one of the makers, and what is marked so.
+func (f *goFile) bubbles(r *repo, makers map[string]bool) lineRanges {
 	var spans lineRanges
 	add := func(from, to token.Pos) { spans = append(spans, [2]int{r.line(from), r.line(to)}) }
 	for _, group := range f.syntax.Comments {
@@ -73,7 +113,7 @@ func (f *goFile) bubbles(r *repo) lineRanges {
 				}
 			}
 		case *ast.CallExpr:
-			if pkg, name := f.callee(n); pkg == "testing/synctest" && name == "Test" {
+			if id, ok := n.Fun.(*ast.Ident); f.makesBubble(n) || ok && makers[id.Name] {
 				add(n.Pos(), n.End())
 			}
 		}
