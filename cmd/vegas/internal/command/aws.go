@@ -29,12 +29,13 @@ func (e *env) awsConfig(ctx context.Context) (aws.Config, error) {
 	if e.profile != "" {
 		opts = append(opts, config.WithSharedConfigProfile(e.profile))
 	}
+	if e.endpoint != "" {
+		// Not by Config.BaseEndpoint: AWS_ENDPOINT_URL_KINESIS would win over it.
+		opts = append(opts, config.WithBaseEndpoint(e.endpoint))
+	}
 	cfg, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)
-	}
-	if e.endpoint != "" {
-		cfg.BaseEndpoint = &e.endpoint
 	}
 	if cfg.Region == "" {
 		if !e.otherEndpoint(cfg) {

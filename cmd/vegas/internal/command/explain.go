@@ -18,6 +18,8 @@ func explain(err error) (text, remedy string) {
 	text = err.Error()
 	var api smithy.APIError
 	switch {
+	case strings.Contains(text, "docs/troubleshooting.md#"):
+		return text, "" // the library's errors bring their remedy
 	case errors.Is(err, errNoRegion):
 		return text, "Set AWS_REGION, or use --region. For \"vegas dev\" and other emulators set\nAWS_ENDPOINT_URL_KINESIS, or use --endpoint."
 	case strings.Contains(text, "failed to refresh cached credentials") || strings.Contains(text, "get credentials:"):
