@@ -141,7 +141,7 @@ func (b *Builder) AppendTo(dst []byte) []byte {
 	}
 	if b.hasIdentity {
 		dst = appendTag(dst, fieldIdentity, wireBytes)
-		dst = binary.AppendUvarint(dst, uint64(sizeIdentity(&b.identity, b.counters[0], b.deltas, b.gaps))) //nolint:gosec // a size
+		dst = binary.AppendUvarint(dst, uint64(sizeIdentity(&b.identity, b.counters[0], b.deltas, b.gaps)))
 		dst = appendIdentity(dst, &b.identity, b.counters, b.deltas, b.gaps)
 	}
 	sum := md5.Sum(dst[start:]) //nolint:gosec // see the import
@@ -150,7 +150,7 @@ func (b *Builder) AppendTo(dst []byte) []byte {
 
 func (x *indexed) appendTo(dst []byte) []byte {
 	dst = appendTag(dst, fieldRecord, wireBytes)
-	dst = binary.AppendUvarint(dst, uint64(x.size)) //nolint:gosec // a size
+	dst = binary.AppendUvarint(dst, uint64(x.size))
 	dst = appendTag(dst, recordKeyIndex, wireVarint)
 	dst = binary.AppendUvarint(dst, x.key)
 	if x.ExplicitHashKey != "" {
@@ -163,7 +163,7 @@ func (x *indexed) appendTo(dst []byte) []byte {
 	for i := range x.Headers {
 		h := &x.Headers[i]
 		dst = appendTag(dst, recordTag, wireBytes)
-		dst = binary.AppendUvarint(dst, uint64(sizeHeader(h.Key, h.Value))) //nolint:gosec // a size
+		dst = binary.AppendUvarint(dst, uint64(sizeHeader(h.Key, h.Value)))
 		dst = appendString(dst, tagKey, h.Key)
 		dst = appendString(dst, tagValue, h.Value)
 	}
@@ -264,5 +264,5 @@ func sizeVarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 // sizeBytes is the size of a whole length-delimited field.
 func sizeBytes(field uint64, n int) int {
-	return sizeVarint(field<<3) + sizeVarint(uint64(n)) + n //nolint:gosec // a size
+	return sizeVarint(field<<3) + sizeVarint(uint64(n)) + n
 }

@@ -243,7 +243,7 @@ func (a *Aggregate) decodeRecord(msg []byte, at span, keys, hashes []string) (su
 }
 
 func (a *Aggregate) decodeTag(msg []byte, at span) error {
-	t := tag{sub: uint32(len(a.Subs))} //nolint:gosec // Decode bounds the message
+	t := tag{sub: uint32(len(a.Subs))}
 	hasKey := false
 	r := reader{buf: msg[:at.to], pos: int(at.from)}
 	for r.more() {
@@ -372,7 +372,7 @@ func (r *reader) one() (f field) {
 		n := r.varint()
 		from := r.pos
 		r.skip(n)
-		f.at = span{uint32(from), uint32(r.pos)} //nolint:gosec // Decode bounds the message
+		f.at = span{uint32(from), uint32(r.pos)}
 	case wireStart, wireEnd:
 	case wireFixed32:
 		r.skip(4)
@@ -397,9 +397,9 @@ func (r *reader) varint() uint64 {
 }
 
 func (r *reader) skip(n uint64) {
-	if r.bad || n > uint64(len(r.buf)-r.pos) { //nolint:gosec // pos never passes the end
+	if r.bad || n > uint64(len(r.buf)-r.pos) {
 		r.bad = true
 		return
 	}
-	r.pos += int(n) //nolint:gosec // bounded above
+	r.pos += int(n)
 }

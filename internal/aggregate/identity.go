@@ -59,11 +59,11 @@ func appendIdentity(dst []byte, id *Identity, counters []uint64, deltas int, gap
 	}
 	if b, k := trimFirst(id.Range.First); k > 0 {
 		dst = appendTag(dst, identityFirst, wireBytes)
-		dst = append(append(dst, byte(k)), b[:k]...) //nolint:gosec // at most 16
+		dst = append(append(dst, byte(k)), b[:k]...)
 	}
 	if b, k := trimLast(id.Range.Last); k > 0 {
 		dst = appendTag(dst, identityLast, wireBytes)
-		dst = append(append(dst, byte(k)), b[:k]...) //nolint:gosec // at most 16
+		dst = append(append(dst, byte(k)), b[:k]...)
 	}
 	if counters[0] > 0 {
 		dst = appendTag(dst, identityBase, wireVarint)
@@ -71,7 +71,7 @@ func appendIdentity(dst []byte, id *Identity, counters []uint64, deltas int, gap
 	}
 	if gaps {
 		dst = appendTag(dst, identityDeltas, wireBytes)
-		dst = binary.AppendUvarint(dst, uint64(deltas)) //nolint:gosec // a size
+		dst = binary.AppendUvarint(dst, uint64(deltas))
 		for i := 1; i < len(counters); i++ {
 			dst = binary.AppendUvarint(dst, counters[i]-counters[i-1])
 		}
@@ -166,12 +166,12 @@ func (id *Identity) decode(b []byte, n int) error {
 
 func (id *Identity) decodeCounters(base uint64, deltas []byte, n int) error {
 	if len(deltas) == 0 {
-		if base+uint64(n-1) < base { //nolint:gosec // n is at least 1
+		if base+uint64(n-1) < base {
 			return errIdentityCounter
 		}
 		id.grow(n)
 		for i := range n {
-			id.Counters = append(id.Counters, base+uint64(i)) //nolint:gosec // not negative
+			id.Counters = append(id.Counters, base+uint64(i))
 		}
 		return nil
 	}

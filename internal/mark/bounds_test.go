@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -237,7 +238,7 @@ func FuzzDecodeMarks(f *testing.F) {
 	f.Add(good[:len(good)-crc32.Size])
 	f.Add([]byte(encodingMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := Decode(binary.BigEndian.AppendUint32(b[:len(b):len(b)], crc32.Checksum(b, castagnoli)))
+		s, err := Decode(binary.BigEndian.AppendUint32(slices.Clip(b), crc32.Checksum(b, castagnoli)))
 		if err != nil {
 			return
 		}

@@ -60,8 +60,8 @@ func (o *oracle) read(s stored, last int) (out []Verdict) {
 			out = append(out, Deliver)
 		}
 	}
-	if cut := (keyspace.Range{}); marks && last >= 0 {
-		if cut = s.id.Range.Cut(o.shard); !cut.Empty() {
+	if marks && last >= 0 {
+		if cut := s.id.Range.Cut(o.shard); !cut.Empty() {
 			o.raises = append(o.raises, oracleRaise{s.id.Producer, cut, s.id.Counters[last]})
 		}
 	}

@@ -57,7 +57,7 @@ func encode(at record.Position, shard keyspace.Range, t *table) []byte {
 	b = append(b, encodingMagic...)
 	b = binary.AppendUvarint(b, uint64(len(at.Sequence)))
 	b = append(b, at.Sequence...)
-	b = binary.AppendUvarint(b, uint64(max(at.SubSequence, 0))) //nolint:gosec // not negative
+	b = binary.AppendUvarint(b, uint64(max(at.SubSequence, 0)))
 	b = appendRange(b, shard)
 	for p := t.newest; p != nil; p = p.older {
 		start := len(b)
@@ -101,7 +101,7 @@ func Decode(b []byte) (*Saved, error) {
 	s := new(Saved)
 	s.At.Sequence = string(r.bytes(r.varint()))
 	sub := r.varint()
-	s.At.SubSequence = int64(sub) //nolint:gosec // checked below
+	s.At.SubSequence = int64(sub)
 	s.Shard = r.hashes()
 	if r.bad || s.At.SubSequence < 0 || s.Shard.Empty() {
 		return nil, fmt.Errorf("decode marks: head: %w", ErrDamaged)

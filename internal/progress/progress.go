@@ -41,7 +41,7 @@ func (w *Window) Reset(at record.Position) {
 // Add hands out the next record, which must lie behind everything added and
 // passed before. bytes is what it counts for in Outstanding.
 func (w *Window) Add(pos record.Position, bytes int) Ticket {
-	if int(w.next-w.head) == len(w.slots) { //nolint:gosec // never more than len(slots)
+	if int(w.next-w.head) == len(w.slots) {
 		w.grow()
 	}
 	t := w.next
@@ -96,14 +96,14 @@ func (w *Window) Outstanding() (records int, bytes int64) { return w.records, w.
 
 // Span is how many records lie behind Low, done or not: what would be handled
 // again after a crash, and what the Window's memory grows with.
-func (w *Window) Span() int { return int(w.next - w.head) } //nolint:gosec // bounded by memory
+func (w *Window) Span() int { return int(w.next - w.head) }
 
-func (w *Window) at(t Ticket) *slot { return &w.slots[int(t)&(len(w.slots)-1)] } //nolint:gosec // masked
+func (w *Window) at(t Ticket) *slot { return &w.slots[int(t)&(len(w.slots)-1)] }
 
 func (w *Window) grow() {
 	slots := make([]slot, max(64, 2*len(w.slots)))
 	for t := w.head; t < w.next; t++ {
-		slots[int(t)&(len(slots)-1)] = *w.at(t) //nolint:gosec // masked
+		slots[int(t)&(len(slots)-1)] = *w.at(t)
 	}
 	w.slots = slots
 }
