@@ -81,7 +81,7 @@ func createStream(c *call, in *createStreamInput) (*empty, error) {
 		return nil, refuse(codeLimit, "Account %s already has %d streams in state CREATING.", a.id, creating)
 	}
 	if in.WarmThroughputMiBps != nil {
-		if f := a.warmable(*in.WarmThroughputMiBps); f != nil {
+		if f := a.warmable(*in.WarmThroughputMiBps, now); f != nil {
 			return nil, f
 		}
 		n = max(n, int(*in.WarmThroughputMiBps))

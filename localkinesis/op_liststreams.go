@@ -26,8 +26,9 @@ type listStreamsOutput struct {
 	NextToken       string
 }
 
-// listedStreams is how many streams one ListStreams gives unless asked
-// otherwise: "The default value is 100", API_ListStreams.
+// listedStreams is how many streams one ListStreams gives at most: "The default
+// value is 100. If you specify a value greater than 100, at most 100 results are
+// returned", API_ListStreams.
 const listedStreams = 100
 
 func listStreams(c *call, in *listStreamsInput) (*listStreamsOutput, error) {
@@ -45,7 +46,7 @@ func listStreams(c *call, in *listStreamsInput) (*listStreamsOutput, error) {
 	}
 	most := listedStreams
 	if in.Limit != nil {
-		most = int(*in.Limit)
+		most = min(most, int(*in.Limit))
 	}
 	out := &listStreamsOutput{StreamNames: []string{}, StreamSummaries: []streamSummary{}}
 	for _, st := range a.sorted(now) {
