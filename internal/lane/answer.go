@@ -14,7 +14,7 @@ func (m *Machine) Answer(now time.Duration, r *Request, results []Result) {
 	if !m.close(r) {
 		return
 	}
-	slow := now-r.Left > m.c.SlowAfter
+	took := now - r.Left
 	fatal := -1
 	for i, e := range r.Entries {
 		var res Result
@@ -24,7 +24,7 @@ func (m *Machine) Answer(now time.Duration, r *Request, results []Result) {
 		if res.Status == Fatal {
 			fatal = i
 		}
-		m.answer(now, e, res, slow)
+		m.answer(now, e, res, took)
 	}
 	if fatal >= 0 {
 		m.FailQueued(results[fatal].Err)
@@ -45,7 +45,7 @@ func (m *Machine) Fail(now time.Duration, r *Request, s Status, err error) {
 		return
 	}
 	for _, e := range r.Entries {
-		m.answer(now, e, Result{Status: s, Err: err}, false)
+		m.answer(now, e, Result{Status: s, Err: err}, now-r.Left)
 	}
 	if s == Fatal {
 		m.FailQueued(err)
@@ -82,15 +82,19 @@ func (m *Machine) halve(now time.Duration, r *Request, err error) {
 }
 
 // answer takes one entry's result.
-func (m *Machine) answer(now time.Duration, e *Entry, res Result, slow bool) {
+func (m *Machine) answer(now time.Duration, e *Entry, res Result, took time.Duration) {
 	l := e.lane
 	l.pace.giveBack(e.charged-e.size(), 0)
 	e.charged = e.size()
 	if res.Status == Stored {
 		l.failures, l.cause, l.trouble = 0, nil, healthy
-		if slow {
+		if took > m.c.SlowAfter {
 			l.trouble = suspect
 		}
+		if l.rtt == 0 {
+			l.rtt = took
+		}
+		l.rtt += (took - l.rtt) / 8
 		l.pace.stored(now)
 		m.stored(e, res)
 		return
@@ -100,7 +104,6 @@ func (m *Machine) answer(now time.Duration, e *Entry, res Result, slow bool) {
 	case Throttled:
 		m.counts.Throttled++
 		l.trouble = max(l.trouble, limited)
-		l.pace.giveBack(e.charged, 1)
 		l.pace.throttled(now)
 	case NotStored:
 		l.trouble = max(l.trouble, limited)
@@ -208,7 +211,9 @@ func (m *Machine) back(e *Entry) {
 			it.group = e.group
 			m.backRaw(it)
 		}
-	case l.closed, e.Laned != m.laned && !e.Raw, m.c.Broken == Front, e.torn():
+	case l.closed, e.Laned != m.laned && !e.Raw, m.c.Broken == Front, e.torn(), e.bound > m.most(l) && e.unstored():
+		// The last: what was refused for a rate, and certainly is nowhere, goes
+		// on in the smaller steps that the lane has learnt to take.
 		m.spread(e.Items)
 	default:
 		for _, it := range e.Items {
@@ -216,6 +221,11 @@ func (m *Machine) back(e *Entry) {
 		}
 		l.again = append(l.again, e)
 	}
+}
+
+// unstored tells that no attempt can have stored any of its items.
+func (e *Entry) unstored() bool {
+	return len(e.Items) > 1 && !slices.ContainsFunc(e.Items, func(it *Item) bool { return it.Unknown })
 }
 
 // torn tells that an item ended meanwhile.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/libvegas/vegas/internal/keyspace"
+	"github.com/libvegas/vegas/internal/limits"
 	"github.com/libvegas/vegas/internal/shardmap"
 )
 
@@ -30,6 +31,7 @@ type lane struct {
 	failures int           // without an acknowledgement in between
 	retryAt  time.Duration // backoff
 	cause    error         // of the last failure
+	rtt      time.Duration // smoothed time to an acknowledgement
 	pace     pace
 }
 
@@ -72,7 +74,19 @@ func (m *Machine) full(l *lane) bool {
 	if m.c.Raw {
 		return l.q.n >= rawFull
 	}
-	return l.q.bytes+aggregateFixed >= m.c.AggregateBytes
+	return l.q.bytes+aggregateFixed >= m.most(l)
+}
+
+// most is what an aggregate of several records may take. On a shard that is
+// short of room it is what the lane may send in a tenth of a second, or in two
+// round trips, but not less than a payload unit: small steps are refused less
+// often.
+func (m *Machine) most(l *lane) int {
+	if !l.pace.learnt {
+		return m.c.AggregateBytes
+	}
+	step := max(100*time.Millisecond, 2*l.rtt).Seconds()
+	return min(m.c.AggregateBytes, max(limits.PayloadUnit, int(step*float64(l.pace.bytesPerSecond()))))
 }
 
 // rawFull is how many single records make a request worth sending at once.
@@ -130,9 +144,9 @@ func (m *Machine) build(l *lane) *Entry {
 		l.q.remove(head)
 		return e
 	}
-	n := 0
+	n, most := 0, m.most(l)
 	e.bound = aggregateFixed
-	for it := head; it != nil && (n == 0 || it.form == Shared && e.bound+int(it.size) <= m.c.AggregateBytes); it = it.next {
+	for it := head; it != nil && (n == 0 || it.form == Shared && e.bound+int(it.size) <= most); it = it.next {
 		e.bound += int(it.size)
 		n++
 	}

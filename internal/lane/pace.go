@@ -27,8 +27,8 @@ const (
 	paceQuantum = 0.005
 	paceLeast   = 0.01
 	paceMost    = 1000
-	paceCut     = 0.85 // of the share, at a throttle
-	paceRise    = 0.03 // of the limit, a second, once learnt
+	paceCut     = 0.8   // of the share, at a throttle
+	paceRise    = 0.003 // of the limit, a second, once learnt; and as much more for each second since the last cut
 	paceCutGap  = 400 * time.Millisecond
 )
 
@@ -83,17 +83,17 @@ func (p *pace) stored(now time.Duration) {
 	p.held = false
 	p.refill(now)
 	if p.learnt {
-		p.share += paceRise * since
+		p.share += paceRise * (1 + (now - p.cut).Seconds()) * since
 	} else {
 		p.share *= 1 + 2*since
 	}
 	p.share = min(p.share, paceMost)
 }
 
-// throttled learns from a refusal.
+// throttled learns from a refusal. What was refused stays charged, so that the
+// next attempt comes when there ought to be room for it.
 func (p *pace) throttled(now time.Duration) {
 	p.refill(now)
-	p.bytes, p.records = min(p.bytes, 0), min(p.records, 0)
 	if now-p.cut < paceCutGap {
 		return
 	}

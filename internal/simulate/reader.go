@@ -121,7 +121,9 @@ func (r *reader) step() {
 			r.save()
 		}
 		r.row.ended, r.alive = true, false
-		g.trace("the group ends %s", r.s.id)
+		if g.traced {
+			g.trace("the group ends %s", r.s.id)
+		}
 	}
 }
 
@@ -193,7 +195,9 @@ func (r *reader) read(st *stored) {
 		if v == mark.Deliver || v == mark.Foreign {
 			r.hand(p.recs[i], at)
 		} else {
-			r.g.trace("the group drops %s at %s %v: %v", p.recs[i].name(), r.s.id, at, v)
+			if r.g.traced {
+				r.g.trace("the group drops %s at %s %v: %v", p.recs[i].name(), r.s.id, at, v)
+			}
 			if at.Compare(r.row.at) > 0 {
 				r.window.Pass(at)
 			}
@@ -222,7 +226,9 @@ func (r *reader) finish() {
 	}
 	t := r.tasks[i]
 	r.tasks = append(r.tasks[:i], r.tasks[i+1:]...)
-	r.g.trace("the group handles %s at %s %v", t.r.name(), r.s.id, t.at)
+	if r.g.traced {
+		r.g.trace("the group handles %s at %s %v", t.r.name(), r.s.id, t.at)
+	}
 	r.g.audit.handle(t.r)
 	r.fresh = append(r.fresh, handled{t.r, t.at})
 	r.window.Done(t.ticket)
@@ -253,7 +259,9 @@ func (r *reader) checkpoint(at record.Position) {
 	if !r.g.p.lazy {
 		r.save()
 	}
-	r.g.trace("the group checkpoints %s at %v", r.s.id, at)
+	if r.g.traced {
+		r.g.trace("the group checkpoints %s at %v", r.s.id, at)
+	}
 }
 
 func (r *reader) save() { r.row.marks = r.marks.Encode() }
@@ -261,6 +269,8 @@ func (r *reader) save() { r.row.marks = r.marks.Encode() }
 // crash forgets all that is not in the row. What was handled and is not
 // covered by the checkpoint will be handled again.
 func (r *reader) crash() {
-	r.g.trace("the reader of %s crashes", r.s.id)
+	if r.g.traced {
+		r.g.trace("the reader of %s crashes", r.s.id)
+	}
 	r.alive = false
 }

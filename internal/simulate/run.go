@@ -139,6 +139,7 @@ func Run(seed uint64, mutant Mutant, trace func(string)) Result {
 	w := newWorld(r, p.shards)
 	w.limits = p.limits
 	if trace != nil {
+		w.traced = true
 		w.trace = func(format string, args ...any) {
 			trace(fmt.Sprintf("%10v  %s", w.now, fmt.Sprintf(format, args...)))
 		}
@@ -187,7 +188,9 @@ func Run(seed uint64, mutant Mutant, trace func(string)) Result {
 	every(p.flips, func() {
 		w.auto = !w.auto
 		w.moves++
-		w.trace("auto %v", w.auto)
+		if w.traced {
+			w.trace("auto %v", w.auto)
+		}
 	})
 	if p.crashSender {
 		w.after(w.within(p.length), func() {

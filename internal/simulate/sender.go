@@ -95,9 +95,14 @@ func (s *sender) accept() {
 	if s.chance(s.p.deadlines) {
 		it.Deadline = s.now + s.within(s.p.deadline) + time.Millisecond
 	}
+	if s.m.Form(it) == lane.TooLarge {
+		it.Data = payloads[3]
+	}
 	s.all = append(s.all, r)
 	early := s.m.Accept(s.now, it)
-	s.trace("%s accepts %s", s.name, r.name())
+	if s.traced {
+		s.trace("%s accepts %s", s.name, r.name())
+	}
 	if early {
 		s.poll()
 	}
@@ -147,7 +152,9 @@ func (s *sender) list() {
 			} else {
 				s.m.SetLaned(!auto)
 				c := s.m.Learn(s.now, listing)
-				s.trace("%s learns a map of %d shards, laned %v, opened %d, closed %d", s.name, len(listing), !auto, len(c.Opened), len(c.Closed))
+				if s.traced {
+					s.trace("%s learns a map of %d shards, laned %v, opened %d, closed %d", s.name, len(listing), !auto, len(c.Opened), len(c.Closed))
+				}
 			}
 			s.poll()
 		})
@@ -217,7 +224,9 @@ func (s *sender) send(r *lane.Request) {
 			refused = refused || x.poison
 		}
 		s.takeOff(e, p)
-		s.trace("%s sends %s for %s %v, laned %v", s.name, names(p.recs), e.Shard, [2]int{int(p.rng.First.Hi >> 59), int(p.rng.Last.Hi >> 59)}, p.laned)
+		if s.traced {
+			s.trace("%s sends %s for %s %v, laned %v", s.name, names(p.recs), e.Shard, [2]int{int(p.rng.First.Hi >> 59), int(p.rng.Last.Hi >> 59)}, p.laned)
+		}
 	}
 	f := s.fate()
 	delay := s.within(s.p.latency)
@@ -289,10 +298,14 @@ func (s *sender) send(r *lane.Request) {
 func (s *sender) apply(p *payload) lane.Result {
 	sh, st := s.put(p)
 	if st == nil {
-		s.trace("%s throttles %s of %s", sh.id, names(p.recs), s.name)
+		if s.traced {
+			s.trace("%s throttles %s of %s", sh.id, names(p.recs), s.name)
+		}
 		return lane.Result{Status: lane.Throttled, Err: errLimit}
 	}
-	s.trace("%s stores %s of %s as %d", sh.id, names(p.recs), s.name, st.seq)
+	if s.traced {
+		s.trace("%s stores %s of %s as %d", sh.id, names(p.recs), s.name, st.seq)
+	}
 	return lane.Result{Status: lane.Stored, Shard: sh.id, Sequence: st.name}
 }
 
@@ -302,7 +315,9 @@ func (s *sender) answered(r *lane.Request, res []lane.Result) {
 	}
 	for i, e := range r.Entries {
 		s.settled(e)
-		s.trace("%s hears %s of %s", s.name, res[i].Status, e.Shard)
+		if s.traced {
+			s.trace("%s hears %s of %s", s.name, res[i].Status, e.Shard)
+		}
 	}
 	s.m.Answer(s.now, r, res)
 	if s.chance(s.p.twice) {
@@ -317,7 +332,9 @@ func (s *sender) failed(r *lane.Request, st lane.Status, err error) {
 	}
 	for _, e := range r.Entries {
 		s.settled(e)
-		s.trace("%s hears %s of %s", s.name, st, e.Shard)
+		if s.traced {
+			s.trace("%s hears %s of %s", s.name, st, e.Shard)
+		}
 	}
 	s.m.Fail(s.now, r, st, err)
 	s.poll()
@@ -366,7 +383,9 @@ func (s *sender) withdraw() {
 	left := r.item.Attempts > 0
 	if s.m.Withdraw(&r.item) {
 		r.withdrawn = true
-		s.trace("%s withdraws %s", s.name, r.name())
+		if s.traced {
+			s.trace("%s withdraws %s", s.name, r.name())
+		}
 		if left {
 			s.fail("%s withdrew %s, which had left", s.name, r.name())
 		}
@@ -377,7 +396,9 @@ func (s *sender) withdraw() {
 
 // crash loses the producer with all it knows.
 func (s *sender) crash() {
-	s.trace("%s crashes", s.name)
+	if s.traced {
+		s.trace("%s crashes", s.name)
+	}
 	s.dead = true
 }
 
@@ -386,7 +407,9 @@ func (s *sender) abort() {
 	if s.dead {
 		return
 	}
-	s.trace("%s gives up", s.name)
+	if s.traced {
+		s.trace("%s gives up", s.name)
+	}
 	s.closed = true
 	s.m.Abort(errGone)
 	s.collect()
@@ -411,7 +434,9 @@ func (s *sender) collect() {
 			s.fail("%s: %s failed for an earlier one, unasked", s.name, r.name())
 		}
 		r.ended, r.acked = true, it.Err == nil
-		s.trace("%s ends %s: %v, unknown %v, %s %s/%d", s.name, r.name(), it.Err, it.Unknown, it.Shard, it.Sequence, it.Index)
+		if s.traced {
+			s.trace("%s ends %s: %v, unknown %v, %s %s/%d", s.name, r.name(), it.Err, it.Unknown, it.Shard, it.Sequence, it.Index)
+		}
 	}
 	if !s.c.FailKey {
 		return
@@ -455,5 +480,7 @@ func (w *world) foreign(all *[]*sent) {
 	*all = append(*all, p.recs...)
 	s := w.route(p.recs[0].item.Hash)
 	st := w.store(s, p)
-	w.trace("%s stores %s of another library as %d", s.id, names(p.recs), st.seq)
+	if w.traced {
+		w.trace("%s stores %s of another library as %d", s.id, names(p.recs), st.seq)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 2000)
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // many small and short lives
 	began := time.Now()
 	var next, failed atomic.Uint64
 	next.Store(from)

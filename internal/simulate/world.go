@@ -40,6 +40,7 @@ type world struct {
 	events events
 	order  uint64
 	limits bool // shards throttle
+	traced bool
 	trace  func(format string, args ...any)
 }
 
@@ -80,7 +81,7 @@ func (p *payload) Len() int { return len(p.recs) }
 func (p *payload) Hash(i int) keyspace.Hash { return p.recs[i].item.Hash }
 
 func newWorld(rnd *rand.Rand, n int) *world {
-	w := &world{rnd: rnd, trace: func(string, ...any) {}}
+	w := &world{rnd: rnd}
 	for i := range n {
 		w.open = append(w.open, w.add(slots*i/n, slots*(i+1)/n))
 	}
@@ -108,7 +109,9 @@ func (w *world) reshard() {
 		a.died, b.died = w.moves, w.moves
 		c := w.add(a.from, b.to, a, b)
 		w.open = append(w.open[:i], append([]*shard{c}, w.open[i+2:]...)...)
-		w.trace("merge %s and %s into %s", a.id, b.id, c.id)
+		if w.traced {
+			w.trace("merge %s and %s into %s", a.id, b.id, c.id)
+		}
 		return
 	}
 	if a.to-a.from < 2 {
@@ -119,7 +122,9 @@ func (w *world) reshard() {
 	a.died = w.moves
 	b, c := w.add(a.from, mid, a), w.add(mid, a.to, a)
 	w.open = append(w.open[:i], append([]*shard{b, c}, w.open[i+1:]...)...)
-	w.trace("split %s into %s and %s at slot %d", a.id, b.id, c.id, mid)
+	if w.traced {
+		w.trace("split %s into %s and %s at slot %d", a.id, b.id, c.id, mid)
+	}
 }
 
 // list is ListShards: at a moment in the past if stale, its second page
