@@ -98,6 +98,9 @@ func (e *Engine) encode(s *scratch, r *lane.Request) {
 		first := entry.Items[0]
 		if entry.Raw {
 			out := types.PutRecordsRequestEntry{PartitionKey: &first.Key, Data: first.Data}
+			if out.Data == nil {
+				out.Data = []byte{} // the SDK refuses a record without data, not one with none
+			}
 			if first.ExplicitHashKey != "" {
 				out.ExplicitHashKey = &first.ExplicitHashKey
 			}
