@@ -14,17 +14,23 @@ type pace struct {
 	idle, busy time.Duration
 
 	empty int     // answers without records in a row
-	slow  float64 // 1: as fast as allowed; grows when throttled
+	shy   float64 // what was taken off the full rate of 1, after being throttled
 }
 
-// slowest bounds how much a throttled reader slows down: one call in two
-// seconds at the default of four a second.
-const slowest = 8
+// The rate rises by so much a second and falls by a factor, which is what makes
+// those who share something end with equal parts of it. slowest is one call in
+// two seconds at the default of four a second.
+const (
+	faster  = 0.04
+	slower  = 0.7
+	slowest = 0.125
+)
 
 // answered is the time from the begin of a call to the begin of the next one.
 // random is a number from 0 up to 1.
 func (p *pace) answered(records int, bytes int64, behind time.Duration, random float64) time.Duration {
-	p.slow = max(1, p.slow*0.93)
+	p.shy = max(0, p.shy-faster*p.busy.Seconds()/(1-p.shy))
+	slow := 1 / (1 - p.shy)
 	if records > 0 || behind > 0 {
 		p.empty = 0
 	} else {
@@ -36,10 +42,10 @@ func (p *pace) answered(records int, bytes int64, behind time.Duration, random f
 		d *= 2
 	}
 	d = min(d, max(p.idle, p.busy))
-	d = max(d, time.Duration(float64(p.busy)*p.slow))
+	d = max(d, time.Duration(float64(p.busy)*slow))
 	// What an answer took of the shard's 2 MiB a second; asking sooner is
 	// refused.
-	d = max(d, time.Duration(float64(bytes)*min(p.slow, 2)/limits.ShardReadBytes*float64(time.Second)))
+	d = max(d, time.Duration(float64(bytes)*min(slow, 2)/limits.ShardReadBytes*float64(time.Second)))
 	// A little disorder, so that readers do not meet again and again.
 	return d + time.Duration(random*0.1*float64(d))
 }
@@ -47,7 +53,6 @@ func (p *pace) answered(records int, bytes int64, behind time.Duration, random f
 // throttled is the time to the next call after one that was refused for the
 // shard's rate.
 func (p *pace) throttled(random float64) time.Duration {
-	p.slow = min(slowest, max(1, p.slow)*1.5)
-	d := float64(p.busy) * p.slow
-	return time.Duration(d * (0.5 + random))
+	p.shy = min(1-slowest, 1-(1-p.shy)*slower)
+	return time.Duration(float64(p.busy) / (1 - p.shy) * (0.5 + random))
 }
