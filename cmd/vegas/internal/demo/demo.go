@@ -99,6 +99,7 @@ type world struct {
 	readers []*reader
 	traffic traffic
 	faults  []*localkinesis.Injected
+	passing []passing // faults that end by the clock
 	splits  int
 	merges  int
 	events  []Event // the newest last
@@ -147,7 +148,7 @@ func (w *world) run(ctx context.Context) (*Report, error) {
 	}
 	sendCtx, stopSending := context.WithTimeout(ctx, sending)
 	defer stopSending()
-	if err := w.startLoad(sendCtx); err != nil {
+	if err := w.startLoad(sendCtx, ctx); err != nil {
 		return nil, errors.Join(err, w.stopReaders(stopReading))
 	}
 
@@ -176,6 +177,7 @@ func (w *world) run(ctx context.Context) (*Report, error) {
 		if now := w.now(); !done {
 			if sent != nil {
 				plan = w.follow(plan, now)
+				w.pass(now)
 			}
 			done = sent == nil && (now >= w.Duration && w.complete() || now >= limit)
 			for _, r := range w.readers {

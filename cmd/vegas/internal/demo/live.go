@@ -37,14 +37,9 @@ func (l *Live) Event(Event) {}
 // the sums follow below.
 func (l *Live) End() {
 	if l.last != nil {
-		width, height := l.size()
 		l.last.Events = l.last.Events[max(len(l.last.Events)-3, 0):]
-		lines := l.draw(l.last, min(width, 110), height-1)
-		lines = lines[:len(lines)-len(l.verdict(l.last))]
-		for len(lines) > 0 && lines[len(lines)-1] == "" {
-			lines = lines[:len(lines)-1]
-		}
-		l.screen.Paint(append(lines, ""))
+		width, height := l.size()
+		l.screen.Paint(append(l.draw(l.last, min(width, 110), height-2), ""))
 	}
 	l.screen.Done()
 }
@@ -56,30 +51,21 @@ func (l *Live) Frame(p *Picture) {
 	l.screen.Paint(l.draw(p, min(width, 110), height-1))
 }
 
-// draw fills at most height lines. What does not fit is left out, closed shards
+// draw fills at most height lines. What does not fit is left out: closed shards
 // first, then events.
 func (l *Live) draw(p *Picture, width, height int) []string {
 	lines := l.header(p, width)
 	lines = append(lines, l.groups(p)...)
-	verdict := l.verdict(p)
-	const headings = 2 // "shards" and "what happens", each after an empty line
-	room := height - len(lines) - 2*headings - len(verdict)
-	events := min(8, max(room/3, 3))
-	tree := l.tree(p, width, max(room-events, 3))
-	lines = append(lines, tree...)
+	lines = append(lines, l.verdict(p)...)
+	const headings = 4 // "shards" and "what happens", each after an empty line
+	room := height - len(lines) - headings
+	lines = append(lines, l.tree(p, width, max(room-min(8, max(room/3, 3)), 3))...)
 	lines = append(lines, "", l.style.Bold("what happens"))
-	events = max(min(height-len(lines)-len(verdict), 10), 1)
-	recent := p.Events
-	if len(recent) > events {
-		recent = recent[len(recent)-events:]
+	events := max(min(height-len(lines), 12), 1)
+	for i := len(p.Events) - 1; i >= max(len(p.Events)-events, 0); i-- {
+		lines = append(lines, l.event(p.Events[i], p.At))
 	}
-	for i := len(recent) - 1; i >= 0; i-- {
-		lines = append(lines, l.event(recent[i], p.At))
-	}
-	for range events - len(recent) {
-		lines = append(lines, "")
-	}
-	return append(lines, verdict...)
+	return lines
 }
 
 func (l *Live) header(p *Picture, width int) []string {
@@ -116,9 +102,13 @@ func (l *Live) groups(p *Picture) []string {
 		row(s.Accent("producer")+s.Dim(" acked"), count(p.Sent.Acknowledged), count(int64(p.Rate)), cell(p.Send, 0), cell(p.Send, 1), s.Accent(p.Spark)),
 	}
 	for _, g := range p.Groups {
-		lag := s.Good("at the tip")
+		coming := max(p.Sent.Acknowledged-g.Sums.Delivered, 0)
+		lag := s.Dim(count(coming) + " under way")
+		if float64(coming) > p.Rate {
+			lag = s.Warn(count(coming) + " under way")
+		}
 		if g.Behind >= time.Second {
-			lag = s.Warn(short(g.Behind) + " behind")
+			lag += s.Warn(", " + short(g.Behind) + " behind the tip")
 		}
 		lines = append(lines, row(s.Accent(g.Name)+s.Dim(" "+g.Way), count(g.Sums.Delivered), count(int64(g.Rate)), cell(g.Delay, 0), cell(g.Delay, 1), lag))
 	}
@@ -173,7 +163,7 @@ func (l *Live) event(e Event, now time.Duration) string {
 // verdict is the auditor's account so far.
 func (l *Live) verdict(p *Picture) []string {
 	s := l.style
-	line := s.Bold("auditor") + "  "
+	line := terminal.Pad(s.Accent("auditor"), 20) + " "
 	paint := func(n int64, what string) string {
 		text := count(n) + " " + what
 		if n == 0 {
@@ -185,8 +175,8 @@ func (l *Live) verdict(p *Picture) []string {
 	for _, g := range p.Groups {
 		late, twice, bad = late+g.Sums.OutOfOrder, twice+g.Sums.Duplicated, bad+g.Sums.Corrupt
 	}
-	line += paint(late, "out of order") + "   " + paint(twice, "duplicated") + "   " + paint(bad, "changed") + s.Dim("   (lost: known at the end)")
-	return []string{"", line}
+	line += paint(late, "out of order") + "   " + paint(twice, "duplicated") + "   " + paint(bad, "changed") + s.Dim("   lost: known at the end")
+	return []string{line}
 }
 
 func right(s string, width int) string {

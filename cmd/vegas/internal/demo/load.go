@@ -6,38 +6,36 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
-	"github.com/libvegas/vegas/record"
 )
-
-// sender is the producer's part that the demo uses.
-type sender interface {
-	SendAsync(ctx context.Context, r *record.Record, done func(record.Receipt, error)) error
-	Close(ctx context.Context) error
-}
 
 // load sends stamped records at an even rate.
 type load struct {
 	w    *world
-	to   sender
+	to   *vegas.Producer
 	done chan error // one value: the sender is closed
 }
 
 const keys = 400
 
-func (w *world) startLoad(ctx context.Context) error {
-	to, err := w.newSender()
+// startLoad sends until ctx ends; accept bounds the wait for room in the producer.
+func (w *world) startLoad(ctx, accept context.Context) error {
+	to, err := vegas.NewProducer(Stream, func(o *vegas.ProducerOptions) {
+		o.AWS, o.Logger = w.server.AWS(), w.Log
+		o.RequestTimeout = 3 * time.Second // the server is near
+	})
 	if err != nil {
 		return err
 	}
 	w.sender = &load{w: w, to: to, done: make(chan error, 1)}
-	go func() { w.sender.done <- w.sender.run(ctx) }()
+	go func() { w.sender.done <- w.sender.run(ctx, accept) }()
 	return nil
 }
 
 // run sends until ctx ends, then has every record answered.
-func (l *load) run(ctx context.Context) error {
-	err := l.send(ctx)
+func (l *load) run(ctx, accept context.Context) error {
+	err := l.send(ctx, accept)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	if cerr := l.to.Close(closing); err == nil && cerr != nil {
@@ -46,7 +44,7 @@ func (l *load) run(ctx context.Context) error {
 	return err
 }
 
-func (l *load) send(ctx context.Context) error {
+func (l *load) send(ctx, accept context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	names := make([]string, keys)
@@ -56,13 +54,13 @@ func (l *load) send(ctx context.Context) error {
 	start := time.Now()
 	var payload []byte
 	for n := 0; ; {
-		for due := int(time.Since(start).Seconds() * float64(l.w.Rate)); n < due; n++ {
+		for due := int(time.Since(start).Seconds() * float64(l.w.Rate)); n < due && ctx.Err() == nil; n++ {
 			// Some customers buy more than others: squares favour the low numbers.
 			i := n * 7919 % (keys * keys)
 			i = i * (i % keys) / (keys * keys) % keys
 			stamp := l.w.auditor.Next(names[i], time.Now())
 			payload = stamp.Append(payload[:0], l.w.Size)
-			err := l.to.SendAsync(ctx, &record.Record{PartitionKey: names[i], Data: payload}, l.answered(stamp, len(payload)))
+			err := l.to.SendAsync(accept, &vegas.Record{PartitionKey: names[i], Data: payload}, l.answered(stamp, len(payload)))
 			if err != nil {
 				l.w.auditor.Answer(stamp, audit.NotStored)
 				if ctx.Err() != nil {
@@ -79,16 +77,16 @@ func (l *load) send(ctx context.Context) error {
 	}
 }
 
-// answered books the result of a record.
-func (l *load) answered(s audit.Stamp, bytes int) func(record.Receipt, error) {
-	return func(r record.Receipt, err error) {
-		var failed *record.SendError
+// answered books the result of a vegas.
+func (l *load) answered(s audit.Stamp, bytes int) func(vegas.Receipt, error) {
+	return func(r vegas.Receipt, err error) {
+		var failed *vegas.SendError
 		switch {
 		case err == nil:
 			now := time.Now()
 			l.w.traffic.acknowledged(now.Sub(l.w.started), r.Shard, bytes, now.Sub(s.Sent))
 			l.w.auditor.Answer(s, audit.Acknowledged)
-		case errors.As(err, &failed) && failed.Outcome == record.NotStored:
+		case errors.As(err, &failed) && failed.Outcome == vegas.NotStored:
 			l.w.auditor.Answer(s, audit.NotStored)
 		default:
 			l.w.auditor.Answer(s, audit.Unknown)

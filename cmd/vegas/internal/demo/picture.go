@@ -54,10 +54,8 @@ func (w *world) picture() *Picture {
 		p.Faults += f.Fired()
 	}
 	rates := w.traffic.byShard(at)
-	open := map[string]bool{}
 	if s, err := w.server.Stream(Stream); err == nil {
 		for _, shard := range s.Shards {
-			open[shard.ID] = shard.Open
 			sp := ShardPicture{Shard: shard, Rate: rates[shard.ID], Behind: map[string]time.Duration{}}
 			sp.Range, _ = keyspace.ParseRange(shard.First, shard.Last)
 			p.Shards = append(p.Shards, sp)
@@ -66,7 +64,7 @@ func (w *world) picture() *Picture {
 	for _, r := range w.readers {
 		g := GroupPicture{Name: r.name, Way: r.way, Sums: r.audit.Live(), Rate: r.rate.rate(at), Delay: r.delay.percentiles(at, shown...)}
 		var by map[string]time.Duration
-		by, g.Behind = r.lag(open)
+		by, g.Behind = r.lag()
 		for i := range p.Shards {
 			if d, ok := by[p.Shards[i].ID]; ok {
 				p.Shards[i].Behind[r.name] = d

@@ -8,9 +8,6 @@ import (
 	"github.com/libvegas/vegas/localkinesis"
 )
 
-// mishaps are those that the plain SDK survives in order: see plain.go.
-var mishaps = []func(*world) bool{allMishaps[0], allMishaps[11], allMishaps[3], allMishaps[14], allMishaps[10], allMishaps[16], allMishaps[6]}
-
 // step is one thing that happens to the stream. It tells false if it cannot
 // happen now and is to be tried again.
 type step struct {
@@ -18,8 +15,8 @@ type step struct {
 	do func(*world) bool
 }
 
-// allMishaps is what happens, in the order in which a short demo shows them.
-var allMishaps = []func(*world) bool{
+// mishaps is what happens, in the order in which a short demo shows them.
+var mishaps = []func(*world) bool{
 	(*world).split,
 	fault("PutRecords", 6, "drop the answers of the next 6 PutRecords, after storing them",
 		localkinesis.Fault{Do: localkinesis.DropAnswer}),
@@ -79,7 +76,26 @@ func fault(op string, count int, text string, f localkinesis.Fault) func(*world)
 	}
 }
 
-func (w *world) inject(f localkinesis.Fault) { w.faults = append(w.faults, w.server.Inject(f)) }
+func (w *world) inject(f localkinesis.Fault) *localkinesis.Injected {
+	i := w.server.Inject(f)
+	w.faults = append(w.faults, i)
+	return i
+}
+
+// passing is a fault that ends at a time.
+type passing struct {
+	at    time.Duration
+	fault *localkinesis.Injected
+}
+
+// pass ends faults whose time has come.
+func (w *world) pass(now time.Duration) {
+	for _, p := range w.passing {
+		if p.at <= now {
+			p.fault.Remove()
+		}
+	}
+}
 
 // throttle makes one shard refuse for a while, as a hot shard does.
 func (w *world) throttle() bool {
@@ -88,8 +104,9 @@ func (w *world) throttle() bool {
 		return false
 	}
 	shard := open[w.random.IntN(len(open))].ID
-	w.inject(localkinesis.Fault{Do: localkinesis.Throttle, Op: "PutRecords", Stream: Stream, Shard: shard, Count: 15})
-	w.tell(Fault, "throttle shard %s 15 times", shardtree.Short(shard))
+	i := w.inject(localkinesis.Fault{Do: localkinesis.Throttle, Op: "PutRecords", Stream: Stream, Shard: shard})
+	w.passing = append(w.passing, passing{w.now() + time.Second, i})
+	w.tell(Fault, "throttle shard %s for a second", shardtree.Short(shard))
 	return true
 }
 

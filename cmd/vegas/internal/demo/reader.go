@@ -7,8 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
-	"github.com/libvegas/vegas/record"
+	"github.com/libvegas/vegas/store/memory"
 )
 
 // reader is one consumer group with its auditor.
@@ -20,25 +21,37 @@ type reader struct {
 	rate  meter
 	delay histogram // from sending to the handler
 
-	mu     sync.Mutex
-	err    error
-	ended  chan struct{}
-	behind map[string]time.Duration
+	mu    sync.Mutex
+	err   error
+	ended chan struct{}
+
+	consumer *vegas.Consumer
+}
+
+// groups are the consumer groups, by the way they read.
+var groups = []struct {
+	name, way string
+	fanOut    bool
+}{
+	{"billing", "polling", false},
+	{"search", "fan-out", true},
 }
 
 // startReaders starts the consumer groups.
 func (w *world) startReaders(ctx context.Context) error {
-	for _, way := range ways {
-		r := &reader{w: w, name: way.group, way: way.name, audit: w.auditor.Reader(),
-			ended: make(chan struct{}), behind: map[string]time.Duration{}}
-		run, err := way.consume(w, r)
+	for _, g := range groups {
+		r := &reader{w: w, name: g.name, way: g.way, audit: w.auditor.Reader(), ended: make(chan struct{})}
+		consumer, err := vegas.NewConsumer(Stream, g.name, func(o *vegas.ConsumerOptions) {
+			o.AWS, o.Logger, o.Store, o.FanOut = w.server.AWS(), w.Log, memory.New(), g.fanOut
+		})
 		if err != nil {
 			return fmt.Errorf("consumer group %s: %w", r.name, err)
 		}
+		r.consumer = consumer
 		w.readers = append(w.readers, r)
 		go func() {
 			defer close(r.ended)
-			if err := run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			if err := consumer.Run(ctx, r.handle); err != nil && !errors.Is(err, context.Canceled) {
 				r.mu.Lock()
 				r.err = fmt.Errorf("consumer group %s: %w", r.name, err)
 				r.mu.Unlock()
@@ -65,7 +78,7 @@ func (r *reader) failed() error {
 }
 
 // handle is what the consumer calls for each record.
-func (r *reader) handle(_ context.Context, rec *record.Record) error {
+func (r *reader) handle(_ context.Context, rec *vegas.Record) error {
 	s, err := r.audit.Deliver(rec.PartitionKey, rec.Data)
 	if err != nil {
 		return nil // the auditor has counted it as corrupt
@@ -77,23 +90,12 @@ func (r *reader) handle(_ context.Context, rec *record.Record) error {
 	return nil
 }
 
-// setBehind notes how far a shard is behind its tip.
-func (r *reader) setBehind(shard string, d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.behind[shard] = d
-}
-
-// lag is that of one shard, and of the one that is furthest behind.
-func (r *reader) lag(open map[string]bool) (by map[string]time.Duration, most time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// lag is how far each shard is behind its tip, and the most of them.
+func (r *reader) lag() (by map[string]time.Duration, most time.Duration) {
 	by = map[string]time.Duration{}
-	for id, d := range r.behind {
-		by[id] = d
-		if open[id] {
-			most = max(most, d)
-		}
+	for _, s := range r.consumer.Stats().Shards {
+		by[s.Shard] = s.Behind
+		most = max(most, s.Behind)
 	}
 	return by, most
 }

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
@@ -48,6 +49,15 @@ type Options struct {
 
 const barMin = 16
 
+// hue keeps a shard's colour for as long as it is drawn.
+func hue(id string) int {
+	n, err := strconv.Atoi(Short(id))
+	if err != nil {
+		return len(id)
+	}
+	return n
+}
+
 // Draw returns a line per shard, and how many were left out for Rows.
 func Draw(shards []Shard, o Options) (lines []string, left int) {
 	shards, left = fit(shards, o.Rows)
@@ -58,12 +68,12 @@ func Draw(shards []Shard, o Options) (lines []string, left int) {
 		note = max(note, terminal.Width(r.shard.Note))
 	}
 	width := max(o.Width-label-note-4, barMin)
-	for i, r := range rows {
+	for _, r := range rows {
 		name := o.Style.Bold(r.name)
 		if r.shard.Closed {
 			name = o.Style.Dim(r.name)
 		}
-		line := terminal.Pad(o.Style.Dim(r.prefix)+name, label) + "  " + Bar(r.shard.Range, width, r.shard.Closed, i, o.Style)
+		line := terminal.Pad(o.Style.Dim(r.prefix)+name, label) + "  " + Bar(r.shard.Range, width, r.shard.Closed, hue(r.shard.ID), o.Style)
 		if r.shard.Note != "" {
 			line += "  " + r.shard.Note
 		}

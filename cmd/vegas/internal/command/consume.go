@@ -1,0 +1,273 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/cmd/vegas/internal/format"
+	"github.com/libvegas/vegas/store/memory"
+)
+
+func newConsume(e *env) *cobra.Command {
+	c := &consume{e: e}
+	cmd := &cobra.Command{
+		Use:     "consume STREAM",
+		Aliases: []string{"get"},
+		Short:   "Write records as lines of text",
+		GroupID: "records",
+		Long: `Write records as lines of text, those of one partition key in the order in which
+they were sent.
+
+With --group the position is remembered in the store that VEGAS_STORE names
+(file:DIR), and the next call goes on from there; a record's line is written
+before any position behind it is, so that nothing is lost when this process or
+the reader of its output is killed. Without --group positions are forgotten at
+the end.
+
+It reads until Ctrl-C, or until --count records were written, or with
+--until-tip until everything was read that was in the stream at the start.
+
+What a line looks like:
+  default           the payload
+  --format FORMAT   see below
+  --output json     an object with stream, shard, sequence, sub_sequence,
+                    partition_key, data (data_base64 if it is not UTF-8),
+                    arrival in milliseconds, and headers if there are any
+  --events          JSON as well, and lines for the life of shards in between:
+                    event (acquired, ended, lost, checkpoint, stopping, stopped),
+                    time in milliseconds, shard, worker, and where it starts or
+                    what was checkpointed in sequence and sub_sequence
+
+FORMAT is text with
+` + format.Help,
+		Example: `  vegas consume orders --until-tip
+  vegas consume orders --group billing --format '%k\t%v\n'
+  vegas consume orders --from -15m --output json | jq .data`,
+		Args:              exactArgs("STREAM"),
+		ValidArgsFunction: e.completeFirst,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.run(cmd.Context(), args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&c.group, "group", "g", "", "`name` under which the position is remembered, or the ARN of a fan-out consumer")
+	f.StringVar(&c.from, "from", "trim_horizon", "where a new group starts: trim_horizon, latest, a `time` (RFC 3339) or an age such as -15m")
+	f.StringVar(&c.efo, "efo", "", "read by enhanced fan-out as the consumer of that `name`")
+	f.Int64VarP(&c.count, "count", "n", 0, "stop after that `number` of records; 0: no limit")
+	f.BoolVar(&c.untilTip, "until-tip", false, "stop when everything was read that was there at the start")
+	f.StringVarP(&c.format, "format", "f", "", "`format` of a line, see above")
+	f.BoolVar(&c.events, "events", false, "JSON lines for records and for the life of shards")
+	must(cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"trim_horizon", "latest"}, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+type consume struct {
+	e        *env
+	group    string
+	from     string
+	efo      string
+	count    int64
+	untilTip bool
+	format   string
+	events   bool
+
+	out  *lineWriter
+	tips *tips // nil without --until-tip
+	stop context.CancelFunc
+}
+
+func (c *consume) run(ctx context.Context, stream string) error {
+	t, err := parseStream(stream)
+	if err != nil {
+		return err
+	}
+	start, err := parseFrom(c.from, time.Now())
+	if err != nil {
+		return err
+	}
+	line, err := c.line()
+	if err != nil {
+		return err
+	}
+	if c.count < 0 {
+		return usagef("--count %d: want 0 or more", c.count)
+	}
+	cfg, err := c.e.awsConfig(ctx)
+	if err != nil {
+		return err
+	}
+	c.out = newLineWriter(c.e.out, line, c.count)
+	group := c.group
+	if group == "" {
+		group = fmt.Sprintf("vegas-consume-%d", os.Getpid())
+		c.e.say("No --group: positions are kept in memory and forgotten at the end.")
+	}
+	consumer, err := vegas.NewConsumer(stream, group, func(o *vegas.ConsumerOptions) {
+		o.AWS, o.Start, o.Logger, o.OnError = cfg, start, c.e.logger(), vegas.Stop
+		o.MaxAttempts = 1 // what fails here is the output
+		if c.group == "" {
+			o.Store = memory.New()
+		}
+		if c.efo != "" {
+			o.FanOut, o.FanOutName = true, c.efo
+		}
+		if c.events {
+			o.Observer = &eventObserver{out: c.out}
+		}
+	})
+	if err != nil {
+		if strings.Contains(err.Error(), "no-store") {
+			return fmt.Errorf("--group %s: %w", group, err)
+		}
+		return &usageError{err}
+	}
+	runCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	c.stop = stop
+	if c.untilTip {
+		if c.tips, err = c.findTips(ctx, stream, t); err != nil {
+			return err
+		}
+	}
+	ended := make(chan struct{})
+	watched := make(chan struct{})
+	go func() { defer close(watched); c.watch(consumer, ended) }()
+	err = consumer.RunShards(runCtx, c.shard)
+	close(ended)
+	<-watched
+	// The last event is the consumer's end.
+	return errors.Join(c.out.flush(), err)
+}
+
+// line chooses the form of a record's line.
+func (c *consume) line() (format.Line, error) {
+	asJSON := c.events || c.e.json()
+	switch {
+	case asJSON && c.format != "":
+		return nil, usagef("--format excludes --output json and --events")
+	case asJSON:
+		return format.JSON, nil
+	case c.format != "":
+		line, err := format.Parse(c.format)
+		if err != nil {
+			return nil, usagef("--%w", err)
+		}
+		return line, nil
+	}
+	return format.Value, nil
+}
+
+// parseFrom reads where to start.
+func parseFrom(s string, now time.Time) (vegas.Start, error) {
+	switch strings.ToLower(s) {
+	case "trim_horizon":
+		return vegas.TrimHorizon(), nil
+	case "latest":
+		return vegas.Latest(), nil
+	}
+	if age, err := time.ParseDuration(s); err == nil && age < 0 {
+		return vegas.AtTime(now.Add(age)), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return vegas.AtTime(t), nil
+		}
+	}
+	return vegas.Start{}, usagef("--from %q: want trim_horizon, latest, a time such as 2026-01-31T12:00:00Z, or an age such as -15m", s)
+}
+
+// shard writes the records of one shard. Positions go to the saver once their
+// lines are out.
+func (c *consume) shard(ctx context.Context, s *vegas.Shard) error {
+	saver := newSaver(ctx, s)
+	for batch, err := range s.Batches() {
+		if err != nil {
+			return errors.Join(err, saver.close())
+		}
+		done, end, err := c.out.write(batch)
+		if err != nil {
+			c.stop()
+			return errors.Join(fmt.Errorf("write the output: %w", err), saver.close())
+		}
+		if !end.IsStart() {
+			saver.save(end)
+		}
+		if done {
+			c.stop()
+			return saver.close()
+		}
+		if c.tips != nil {
+			c.tips.written(s.ID(), batch.End, batch.Behind)
+		}
+	}
+	if err := saver.close(); err != nil {
+		return err
+	}
+	if c.tips != nil && s.Ending() == vegas.ShardEnd {
+		c.tips.reached(s.ID())
+	}
+	return nil
+}
+
+// saver writes the positions of one shard, at most one every five seconds and
+// the last one always. Its goroutine ends at close.
+type saver struct {
+	latest chan vegas.Position // the newest position not taken yet
+	ended  chan error
+}
+
+const saveEvery = 5 * time.Second
+
+func newSaver(ctx context.Context, s *vegas.Shard) *saver {
+	v := &saver{latest: make(chan vegas.Position, 1), ended: make(chan error, 1)}
+	go func() {
+		var due <-chan time.Time // of the next write
+		var at *vegas.Position   // to be written
+		var last time.Time
+		for {
+			select {
+			case p, ok := <-v.latest:
+				if !ok {
+					var err error
+					if at != nil {
+						err = s.Checkpoint(ctx, *at)
+					}
+					v.ended <- err
+					return
+				}
+				if at = &p; due == nil {
+					due = time.After(saveEvery - time.Since(last))
+				}
+			case <-due:
+				due, last = nil, time.Now()
+				// What fails here is tried again with the next position, and
+				// told if that is the last.
+				if s.Checkpoint(ctx, *at) == nil {
+					at = nil
+				}
+			}
+		}
+	}()
+	return v
+}
+
+// save hands over a position, in place of one that was not taken yet.
+func (v *saver) save(p vegas.Position) {
+	select {
+	case <-v.latest:
+	default:
+	}
+	v.latest <- p
+}
+
+func (v *saver) close() error {
+	close(v.latest)
+	return <-v.ended
+}
