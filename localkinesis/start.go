@@ -50,7 +50,8 @@ func HTTP2(t *http.Transport) {
 }
 
 // AWS gives the configuration of a client of this server: endpoint, region,
-// throw-away credentials and an HTTP client that reaches it. Each call makes
+// throw-away credentials and an HTTP client that reaches it. A server made by
+// [New] must serve already: GET /_vegas/health answers once it does. Each call makes
 // connections of its own; adjust changes how they are made, see [HTTP2].
 // Retries are the SDK's default.
 func (s *Server) AWS(adjust ...func(*http.Transport)) aws.Config {
