@@ -28,7 +28,6 @@ func (m *Machine) depart(now time.Duration) []*Request {
 	r := &m.ready
 	r.healthy, r.limited, r.suspect = r.healthy[:0], r.limited[:0], r.suspect[:0]
 	r.company, r.groups = r.company[:0], r.groups[:0]
-	m.turn++
 	for i := range m.lanes {
 		l := m.lanes[(i+m.turn)%len(m.lanes)]
 		switch due := m.due(l, now, m.c.Linger); {
@@ -47,9 +46,9 @@ func (m *Machine) depart(now time.Duration) []*Request {
 			r.suspect = append(r.suspect, l)
 		}
 	}
+	m.turn++
 	p := packer{m: m, now: now}
-	lone := r.suspect
-	lone = p.alone(lone, max(1, m.c.MaxRequests/4))
+	lone := p.alone(r.suspect, max(1, m.c.MaxRequests/4))
 	if len(r.healthy) > 0 {
 		p.together(r.healthy)
 		p.together(r.company)

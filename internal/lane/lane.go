@@ -161,11 +161,10 @@ func (m *Machine) build(l *lane) *Entry {
 
 // size is what the entry weighs with its key, exactly once it is encoded.
 func (e *Entry) size() int {
-	switch {
-	case e.Body == nil || e.Raw:
-		return e.bound
+	if e.Wire > 0 {
+		return e.Wire
 	}
-	return len(e.Body) + 1
+	return e.bound
 }
 
 // find is the open lane of a hash.

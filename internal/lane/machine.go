@@ -364,7 +364,7 @@ func deadlineError(cause error) error {
 	if cause == nil {
 		return record.ErrDeadline
 	}
-	return fmt.Errorf("%w; the last attempt failed: %w", record.ErrDeadline, cause)
+	return fmt.Errorf("%w; the last attempt on its shard failed: %w", record.ErrDeadline, cause)
 }
 
 var retry = backoff.Backoff{Min: 40 * time.Millisecond, Max: 5 * time.Second}

@@ -19,8 +19,8 @@ type Request struct {
 }
 
 // Entry is one Kinesis record. While the shard that it was made for is open it
-// leaves again as the same Entry, so what the caller keeps in Body is sent
-// byte for byte again; it is never in two requests at once.
+// leaves again as the same Entry with the same Items, so its encoding is the
+// same byte for byte; it is never in two requests at once.
 type Entry struct {
 	// Shard is the shard that ought to take it.
 	Shard string
@@ -32,9 +32,10 @@ type Entry struct {
 	// and the items' counters.
 	Laned bool
 	Range keyspace.Range
-	// Body and HashKey are the caller's: the encoded data and the explicit
-	// hash key to put it under. Body is nil when the entry leaves first.
-	Body    []byte
+	// Wire is for the caller to set: the bytes of data and partition key that
+	// it put. Until then the lane's pace counts an upper bound.
+	Wire int
+	// HashKey is the caller's own: the explicit hash key to put it under.
 	HashKey string
 
 	lane    *lane
