@@ -25,7 +25,10 @@ func (a *audit) fail(format string, args ...any) {
 }
 
 // handle takes a record that a handler finished.
-func (a *audit) handle(r *sent) {
+func (a *audit) handle(r *sent, slot int) {
+	if slot != r.slot {
+		a.fail("wrong key: %s arrives as one of slot %d", r.name(), slot)
+	}
 	first := !r.delivered
 	r.delivered = true
 	if !first || !r.acked || r.foreign || r.loose {

@@ -46,6 +46,7 @@ type reader struct {
 // task is a record handed to a handler.
 type task struct {
 	r      *sent
+	slot   int
 	at     record.Position
 	ticket progress.Ticket
 }
@@ -176,7 +177,7 @@ func (r *reader) inherit(parent row) {
 func (r *reader) read(st *stored) {
 	p := st.what
 	if p.raw {
-		r.hand(p.recs[0], record.Position{Sequence: st.name})
+		r.hand(p, 0, record.Position{Sequence: st.name})
 		return
 	}
 	var id *aggregate.Identity
@@ -193,7 +194,7 @@ func (r *reader) read(st *stored) {
 			v = mark.Misplaced // under the mutant that hides the shard's range from the marks
 		}
 		if v == mark.Deliver || v == mark.Foreign {
-			r.hand(p.recs[i], at)
+			r.hand(p, i, at)
 		} else {
 			if r.g.traced {
 				r.g.trace("the group drops %s at %s %v: %v", p.recs[i].name(), r.s.id, at, v)
@@ -206,11 +207,29 @@ func (r *reader) read(st *stored) {
 }
 
 // hand gives a record to the handlers, unless the checkpoint covers it.
-func (r *reader) hand(x *sent, at record.Position) {
+func (r *reader) hand(p *payload, i int, at record.Position) {
 	if at.Compare(r.row.at) <= 0 && !r.row.at.IsStart() {
 		return
 	}
-	r.tasks = append(r.tasks, task{x, at, r.window.Add(at, 1)})
+	t := task{p.recs[i], p.slots[i], at, r.window.Add(at, 1)}
+	switch r.g.p.mutant {
+	case loseOne:
+		if r.g.chance(.01) {
+			r.window.Done(t.ticket)
+			return
+		}
+	case twice:
+		if r.g.chance(.01) {
+			r.tasks = append(r.tasks, t)
+		}
+	case swapTwo:
+		if n := len(r.tasks); n > 0 && r.g.chance(.3) {
+			r.tasks = append(r.tasks, r.tasks[n-1])
+			r.tasks[n-1] = t
+			return
+		}
+	}
+	r.tasks = append(r.tasks, t)
 }
 
 // finish ends some handler; records of one hash are handled in order.
@@ -229,7 +248,7 @@ func (r *reader) finish() {
 	if r.g.traced {
 		r.g.trace("the group handles %s at %s %v", t.r.name(), r.s.id, t.at)
 	}
-	r.g.audit.handle(t.r)
+	r.g.audit.handle(t.r, t.slot)
 	r.fresh = append(r.fresh, handled{t.r, t.at})
 	r.window.Done(t.ticket)
 }

@@ -29,14 +29,26 @@ const (
 	scramble Mutant = "scramble" // records of one key are handled side by side
 )
 
+// Plants: what an auditor must not overlook, done to it directly.
+const (
+	loseOne  Mutant = "lose"     // a record is not handed to its handler, now and then
+	twice    Mutant = "twice"    // one is handed over twice
+	swapTwo  Mutant = "swap"     // two neighbours are
+	wrongKey Mutant = "wrongkey" // all records of an aggregate take the first one's key
+	liar     Mutant = "liar"     // the service says that it did not store what it did
+	braggart Mutant = "braggart" // it says that it stored what it did not
+)
+
 // Mutants are all planted bugs, each of which the auditor has to catch.
 var Mutants = []Mutant{wide, cut, lead, hasty, orphans, scramble,
+	loseOne, twice, swapTwo, wrongKey, liar, braggart,
 	Mutant(lane.Barrier), Mutant(lane.Retire), Mutant(lane.Merge), Mutant(lane.Lock), Mutant(lane.Misplaced),
 	Mutant(lane.Sticky), Mutant(lane.OneFlight), Mutant(lane.OneKey), Mutant(lane.Front)}
 
 // plan is what a seed draws: how the run goes.
 type plan struct {
 	mutant  Mutant
+	blind   bool
 	lane    lane.Config
 	shards  int
 	senders int
@@ -132,16 +144,28 @@ type Result struct {
 // stuckAfter is how long after the faults everything must have ended.
 const stuckAfter = 5 * time.Minute
 
-// Run is one run. trace may be nil.
-func Run(seed uint64, mutant Mutant, trace func(string)) Result {
+// Options are how to run a seed.
+type Options struct {
+	// Mutant plants a bug; empty for none.
+	Mutant Mutant
+	// Blind leaves the verdict to the books alone: what the senders are seen to
+	// do against the rules is not held against them while they do it.
+	Blind bool
+	// Trace is given each step; may be nil.
+	Trace func(string)
+}
+
+// Run is one run: the same seed and options always give the same one.
+func Run(seed uint64, o Options) Result {
 	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // replayable
-	p := draw(r, mutant)
+	p := draw(r, o.Mutant)
+	p.blind = o.Blind
 	w := newWorld(r, p.shards)
 	w.limits = p.limits
-	if trace != nil {
+	if o.Trace != nil {
 		w.traced = true
 		w.trace = func(format string, args ...any) {
-			trace(fmt.Sprintf("%10v  %s", w.now, fmt.Sprintf(format, args...)))
+			o.Trace(fmt.Sprintf("%10v  %s", w.now, fmt.Sprintf(format, args...)))
 		}
 		w.trace("plan %+v", *p)
 	}

@@ -168,12 +168,18 @@ func (s *sender) wrap(e *lane.Entry) *payload {
 	for _, it := range e.Items {
 		r := it.Tag.(*sent) //nolint:forcetypeassert // ours alone
 		p.recs = append(p.recs, r)
+		p.slots = append(p.slots, r.slot)
 		p.counters = append(p.counters, it.Counter)
 		p.bytes += len(it.Data) + len(it.Key)
 		r.raw = r.raw || p.raw
 		poison = poison || r.poison
 		if r.withdrawn || r.ended {
 			s.fail("%s sends %s, which has ended", s.name, r.name())
+		}
+	}
+	if s.p.mutant == wrongKey {
+		for i := range p.slots {
+			p.slots[i] = p.slots[0]
 		}
 	}
 	if poison {
@@ -296,7 +302,13 @@ func (s *sender) send(r *lane.Request) {
 
 // apply is the service taking an entry.
 func (s *sender) apply(p *payload) lane.Result {
+	if s.p.mutant == braggart && s.chance(.02) {
+		return lane.Result{Status: lane.Stored, Shard: s.open[0].id, Sequence: "1"}
+	}
 	sh, st := s.put(p)
+	if s.p.mutant == liar && s.chance(.1) {
+		return lane.Result{Status: lane.Throttled, Err: errLimit}
+	}
 	if st == nil {
 		if s.traced {
 			s.trace("%s throttles %s of %s", sh.id, names(p.recs), s.name)
@@ -342,6 +354,9 @@ func (s *sender) failed(r *lane.Request, st lane.Status, err error) {
 
 // takeOff and settled watch what the machine promised about requests under way.
 func (s *sender) takeOff(e *lane.Entry, p *payload) {
+	if s.p.blind {
+		return
+	}
 	if s.c.Raw {
 		r := p.recs[0]
 		if o := s.flying[r.item.Hash]; o != nil {
@@ -474,6 +489,7 @@ func (w *world) foreign(all *[]*sent) {
 	}
 	for range n {
 		r := &sent{slot: w.rnd.IntN(slots), foreign: true}
+		p.slots = append(p.slots, r.slot)
 		r.item.Hash = slotHash(r.slot)
 		p.recs = append(p.recs, r)
 	}

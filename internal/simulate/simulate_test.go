@@ -1,11 +1,12 @@
 package simulate
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,11 +14,15 @@ import (
 	"time"
 )
 
-// TestSeeds runs 20,000 seeds, or as many as VEGAS_SIMULATE_SEEDS says from
-// VEGAS_SIMULATE_FROM on. A seed that fails is run again with a trace; to
-// replay just one: VEGAS_SIMULATE_SEEDS=1 VEGAS_SIMULATE_FROM=seed.
+var (
+	seeds = flag.Uint64("seeds", 20_000, "how many seeds TestSeeds runs")
+	first = flag.Uint64("from", 0, "its first seed")
+)
+
+// TestSeeds runs seeds. One that fails is run again with a trace of its steps,
+// written to a file.
 func TestSeeds(t *testing.T) {
-	n, from := number(t, "VEGAS_SIMULATE_SEEDS", 20_000), number(t, "VEGAS_SIMULATE_FROM", 0)
+	n, from := *seeds, *first
 	if testing.Short() {
 		n = min(n, 2000)
 	}
@@ -36,7 +41,7 @@ func TestSeeds(t *testing.T) {
 				if seed >= from+n || failed.Load() >= 5 {
 					break
 				}
-				r := Run(seed, "", nil)
+				r := Run(seed, Options{})
 				mine.add(r)
 				if len(r.Problems) > 0 && failed.Add(1) <= 5 {
 					report(t, seed, r)
@@ -64,28 +69,29 @@ func (r *Result) add(o Result) {
 }
 
 func report(t *testing.T, seed uint64, r Result) {
-	t.Errorf("seed %d: %s\nreplay: VEGAS_SIMULATE_SEEDS=1 VEGAS_SIMULATE_FROM=%d go test -run TestSeeds ./internal/simulate", seed, strings.Join(r.Problems, "\n  "), seed)
+	t.Errorf("seed %d: %s\nreplay: go test -run TestSeeds ./internal/simulate -args -seeds=1 -from=%d", seed, strings.Join(r.Problems, "\n  "), seed)
 	name := fmt.Sprintf("%s/vegas-simulate-%d.trace", os.TempDir(), seed)
 	f, err := os.Create(name)
 	if err != nil {
 		t.Log(err)
 		return
 	}
-	Run(seed, "", func(line string) { _, _ = fmt.Fprintln(f, line) })
+	Run(seed, Options{Trace: func(line string) { _, _ = fmt.Fprintln(f, line) }})
 	if err := f.Close(); err != nil {
 		t.Log(err)
 	}
 	t.Logf("its steps: %s", name)
 }
 
-func number(t *testing.T, name string, def uint64) uint64 {
-	s := os.Getenv(name)
-	if s == "" {
-		return def
+// TestReplay: the same seed gives the same run, step by step.
+func TestReplay(t *testing.T) {
+	for seed := range uint64(20) {
+		var runs [2][]string
+		for i := range runs {
+			Run(seed, Options{Trace: func(line string) { runs[i] = append(runs[i], line) }})
+		}
+		if !slices.Equal(runs[0], runs[1]) {
+			t.Errorf("seed %d differs from itself", seed)
+		}
 	}
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
 }

@@ -70,6 +70,7 @@ type payload struct {
 	laned    bool
 	rng      keyspace.Range
 	recs     []*sent
+	slots    []int // the keys that they carry
 	counters []uint64
 	bytes    int
 }
