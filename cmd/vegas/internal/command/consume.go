@@ -64,6 +64,7 @@ FORMAT is text with
 	f.BoolVar(&c.untilTip, "until-tip", false, "stop when everything was read that was there at the start")
 	f.StringVarP(&c.format, "format", "f", "", "`format` of a line, see above")
 	f.BoolVar(&c.events, "events", false, "JSON lines for records and for the life of shards")
+	f.DurationVar(&c.saveEvery, "save-every", 5*time.Second, "how often the position of a shard is saved at most")
 	must(cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"trim_horizon", "latest"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
@@ -77,6 +78,8 @@ type consume struct {
 	untilTip bool
 	format   string
 	events   bool
+
+	saveEvery time.Duration
 
 	out  *lineWriter
 	tips *tips // nil without --until-tip
@@ -183,25 +186,40 @@ func parseFrom(s string, now time.Time) (vegas.Start, error) {
 	return vegas.Start{}, usagef("--from %q: want trim_horizon, latest, a time such as 2026-01-31T12:00:00Z, or an age such as -15m", s)
 }
 
+// partRecords is how many records are written before other shards have a turn
+// and the position may be saved.
+const partRecords = 1000
+
 // shard writes the records of one shard. Positions go to the saver once their
 // lines are out.
 func (c *consume) shard(ctx context.Context, s *vegas.Shard) error {
-	saver := newSaver(ctx, s)
+	saver := newSaver(ctx, s, c.saveEvery)
 	for batch, err := range s.Batches() {
 		if err != nil {
 			return errors.Join(err, saver.close())
 		}
-		done, end, err := c.out.write(batch)
-		if err != nil {
-			c.stop()
-			return errors.Join(fmt.Errorf("write the output: %w", err), saver.close())
-		}
-		if !end.IsStart() {
-			saver.save(end)
-		}
-		if done {
-			c.stop()
-			return saver.close()
+		for records := batch.Records; ; {
+			part, end := records, batch.End
+			if len(part) > partRecords {
+				part = part[:partRecords]
+				end = part[partRecords-1].Position
+			}
+			records = records[len(part):]
+			done, end, err := c.out.write(part, end)
+			if err != nil {
+				c.stop()
+				return errors.Join(fmt.Errorf("write the output: %w", err), saver.close())
+			}
+			if !end.IsStart() {
+				saver.save(end)
+			}
+			if done {
+				c.stop()
+				return saver.close()
+			}
+			if len(records) == 0 {
+				break
+			}
 		}
 		if c.tips != nil {
 			c.tips.written(s.ID(), batch.End, batch.Behind)
@@ -216,16 +234,14 @@ func (c *consume) shard(ctx context.Context, s *vegas.Shard) error {
 	return nil
 }
 
-// saver writes the positions of one shard, at most one every five seconds and
+// saver writes the positions of one shard, not more often than it was told, and
 // the last one always. Its goroutine ends at close.
 type saver struct {
 	latest chan vegas.Position // the newest position not taken yet
 	ended  chan error
 }
 
-const saveEvery = 5 * time.Second
-
-func newSaver(ctx context.Context, s *vegas.Shard) *saver {
+func newSaver(ctx context.Context, s *vegas.Shard, every time.Duration) *saver {
 	v := &saver{latest: make(chan vegas.Position, 1), ended: make(chan error, 1)}
 	go func() {
 		var due <-chan time.Time // of the next write
@@ -243,7 +259,7 @@ func newSaver(ctx context.Context, s *vegas.Shard) *saver {
 					return
 				}
 				if at = &p; due == nil {
-					due = time.After(saveEvery - time.Since(last))
+					due = time.After(every - time.Since(last))
 				}
 			case <-due:
 				due, last = nil, time.Now()

@@ -40,12 +40,11 @@ func newLineWriter(out io.Writer, line format.Line, limit int64) *lineWriter {
 
 const flushBytes = 1 << 20
 
-// write writes a batch's records, as many as the limit allows, and returns
-// where it came to. done: the limit is reached.
-func (w *lineWriter) write(b *vegas.Batch) (done bool, end vegas.Position, err error) {
+// write writes records, the last of which lies at end or before, as many as the
+// limit allows, and returns where it came to. done: the limit is reached.
+func (w *lineWriter) write(records []*vegas.Record, end vegas.Position) (done bool, at vegas.Position, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	records, end := b.Records, b.End
 	if w.limited {
 		if w.left == 0 {
 			return true, vegas.Position{}, nil
