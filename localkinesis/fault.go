@@ -171,15 +171,36 @@ var onlyOp = map[Kind]string{
 	CutStream: "SubscribeToShard", RepeatEvent: "SubscribeToShard", EndSubscription: "SubscribeToShard",
 }
 
-var allKinds = []Kind{Throttle, FailEntries, Fail, DropAnswer, StoreLate, StoreSome, Delay, StaleShards, ExpireIterators,
-	CutStream, RepeatEvent, EndSubscription, Split, Merge, SwitchToAuto, SwitchToKeys}
+// allKinds are the kinds and, for docs/localkinesis.md, what they do.
+var allKinds = []struct {
+	kind Kind
+	what string
+}{
+	{Throttle, "refuses requests, or with shard, entries or entry_rate those entries of PutRecords, as beyond the throughput"},
+	{FailEntries, "fails the chosen entries of PutRecords with code and stores the rest"},
+	{Fail, "refuses requests with code (default: InternalFailure and status 500) and stores nothing"},
+	{DropAnswer, "handles requests and closes the connection instead of answering"},
+	{StoreLate, "closes the connection at once and handles the request after `requests` later writes to its stream"},
+	{StoreSome, "stores only the chosen entries of PutRecords and closes the connection instead of answering"},
+	{Delay, "handles requests `delay` later"},
+	{StaleShards, "answers ListShards as it would have been answered `delay` ago, or before the last split or merge"},
+	{ExpireIterators, "makes all iterators given so far expire, then handles the request"},
+	{CutStream, "ends a subscription in the middle of an event's frame"},
+	{RepeatEvent, "sends an event of a subscription twice"},
+	{EndSubscription, "ends a subscription in good order before an event"},
+	{Split, "splits `target`, or the widest open shard, in the middle, then handles the request"},
+	{Merge, "merges `target`, or the lowest open shard, with the one above it, then handles the request"},
+	{SwitchToAuto, "makes the stream on-demand with AUTO distribution, then handles the request"},
+	{SwitchToKeys, "makes the stream go by partition keys again, then handles the request"},
+}
 
 func (f *faults) inject(fault Fault) (*Injected, error) {
-	if !slices.Contains(allKinds, fault.Do) {
-		names := []string{}
-		for _, k := range allKinds {
-			names = append(names, string(k))
-		}
+	names, known := []string{}, false
+	for _, k := range allKinds {
+		names = append(names, string(k.kind))
+		known = known || k.kind == fault.Do
+	}
+	if !known {
 		return nil, fmt.Errorf("localkinesis: inject: no kind of fault %q: want one of %s", fault.Do, strings.Join(names, ", "))
 	}
 	if op := onlyOp[fault.Do]; op != "" {

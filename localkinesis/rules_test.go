@@ -234,7 +234,7 @@ func TestIteratorsExpire(t *testing.T) {
 		if f.Fired() != 1 {
 			t.Errorf("it happened %d times", f.Fired())
 		}
-		expect(t, "a forged one", read(aws.String("BBBB" + (*it)[4:])), "InvalidArgumentException")
+		expect(t, "a forged one", read(aws.String("BBBB"+(*it)[4:])), "InvalidArgumentException")
 		it = iterate(t, c, first, types.ShardIteratorTypeLatest)
 		if err := errors.Join(srv.DeleteStream("orders"), srv.CreateStream("orders", 1)); err != nil {
 			t.Fatal(err)
