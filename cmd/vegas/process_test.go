@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"go/build"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -199,6 +200,7 @@ func TestKilledConsumerLosesNothing(t *testing.T) {
 		lines := bufio.NewReader(out)
 		for n, kill := 0, 1000+random.IntN(records-2000); ; n++ {
 			if n == kill {
+				standStill(t, dir, group)
 				if err := consume.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}
@@ -220,6 +222,9 @@ func TestKilledConsumerLosesNothing(t *testing.T) {
 				continue
 			}
 			checkpoints++
+			if stored[shard] == nil {
+				t.Fatalf("the store names a shard %q that has no records", shard)
+			}
 			for _, p := range stored[shard] {
 				if p.Compare(at) <= 0 && !got[shard][p] {
 					t.Errorf("round %d: %s is checkpointed at %v, but %v was not written", round, shard, at, p)
@@ -245,6 +250,19 @@ func parse(t *testing.T, line []byte) (shard string, p record.Position) {
 	return r.Shard, record.Position{Sequence: r.Sequence, SubSequence: r.Sub}
 }
 
+// standStill returns when the group's positions do not move any more: the
+// consumer waits for its reader.
+func standStill(t *testing.T, dir, group string) {
+	t.Helper()
+	last := checkpointed(t, dir, group)
+	for same := 0; same < 300; same++ {
+		now := checkpointed(t, dir, group)
+		if !maps.Equal(now, last) {
+			same, last = 0, now
+		}
+	}
+}
+
 // checkpointed reads a group's positions from its rows.
 func checkpointed(t *testing.T, dir, group string) map[string]record.Position {
 	t.Helper()
@@ -258,7 +276,7 @@ func checkpointed(t *testing.T, dir, group string) map[string]record.Position {
 	for _, row := range rows {
 		p := record.Position{Sequence: row.Fields["sequence"]}
 		_, _ = fmt.Sscan(row.Fields["sub_sequence"], &p.SubSequence)
-		out[strings.TrimPrefix(row.ID, "lease#")] = p
+		out[row.ID[strings.LastIndexByte(row.ID, ':')+1:]] = p // lease#STREAM:shardId-…
 	}
 	return out
 }
