@@ -35,7 +35,7 @@ func serveBenchmark(shards string) {
 	var n int
 	fmt.Sscan(shards, &n)
 	srv := localkinesis.New(func(o *localkinesis.Options) {
-		o.Streams, o.NoLimits, o.MemoryBytes = map[string]int{"orders": n}, true, 256<<20
+		o.Streams, o.NoLimits, o.MemoryBytes = map[string]int{"orders": n}, true, 2<<30
 	})
 	l, err := localkinesis.Listen("127.0.0.1:0")
 	if err != nil {
@@ -43,6 +43,13 @@ func serveBenchmark(shards string) {
 		return
 	}
 	fmt.Println(l.Addr())
+	go func() { // memory stays bounded: retention takes what is there
+		for range time.Tick(50 * time.Millisecond) {
+			if srv.BytesStored() > 100<<20 {
+				srv.Advance(25 * time.Hour)
+			}
+		}
+	}()
 	go func() {
 		bufio.NewReader(os.Stdin).ReadString('\n') // until the parent ends
 		os.Exit(0)

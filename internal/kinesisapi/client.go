@@ -87,7 +87,7 @@ func (c *Client) open(ctx context.Context) (data, ctl *kinesis.Client, err error
 	// kinesis.New always puts the SDK's own protocol in.
 	keep := func(protocol smithyhttp.ClientProtocol) func(*kinesis.Options) {
 		return func(o *kinesis.Options) { o.Protocol = protocol }
-	}(o.Protocol)
+	}(newProtocol(o.Protocol))
 	ctl = kinesis.New(o, keep)
 	o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
 	data = kinesis.New(o, keep)
@@ -172,6 +172,11 @@ func call[T any](ctx context.Context, c *Client, op, action, shard string, do fu
 	out, err := do(ctx)
 	if err == nil {
 		c.worked.Store(true)
+		if j.body != nil {
+			// The service answered to all of it, so all of it was written:
+			// nobody reads the memory any more. After a failure somebody might.
+			bodies.Put(j.body)
+		}
 		return out, nil
 	}
 	if _, ok := errors.AsType[*Error](err); ok {

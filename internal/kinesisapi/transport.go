@@ -1,6 +1,7 @@
 package kinesisapi
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -18,6 +19,8 @@ type journey struct {
 	sent atomic.Bool
 	// answered: response headers came back.
 	answered atomic.Bool
+	// body is the request's, where putProtocol wrote it.
+	body *[]byte
 }
 
 type journeyKey struct{}
@@ -41,11 +44,21 @@ func withJourney(ctx context.Context) (context.Context, *journey) {
 type carrier struct{ next aws.HTTPClient }
 
 func (c *carrier) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
+	j, traced := r.Context().Value(journeyKey{}).(*journey)
+	switch {
+	case r.Body == nil || r.Body == http.NoBody:
+	case traced && j.body != nil:
+		// net/http knows this one to be in memory: it writes it together with
+		// the headers, and can start over on a connection that turns out to
+		// have been closed before anything was written.
+		b := *j.body
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+		r.Body, _ = r.GetBody()
+	default:
 		r.Body = onlyReader{r.Body}
 	}
 	resp, err := c.next.Do(r)
-	if j, ok := r.Context().Value(journeyKey{}).(*journey); ok && err == nil {
+	if traced && err == nil {
 		j.sent.Store(true) // a client without httptrace
 		j.answered.Store(true)
 	}

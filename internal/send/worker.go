@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -93,7 +94,7 @@ func (e *Engine) put(r *lane.Request) {
 // encode makes the entries of a request. An entry that leaves again comes out
 // the same, byte for byte, as long as its items are the same.
 func (e *Engine) encode(s *scratch, r *lane.Request) {
-	s.body, s.ends, s.entries = s.body[:0], s.ends[:0], s.entries[:0]
+	s.body, s.ends, s.entries = slices.Grow(s.body[:0], r.Bytes), s.ends[:0], s.entries[:0]
 	for _, entry := range r.Entries {
 		first := entry.Items[0]
 		if entry.Raw {
