@@ -3,11 +3,13 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,7 +44,7 @@ func TestSDKGo(t *testing.T) {
 	}
 }
 
-// goClient is a client as the SDK makes it, but for the protocol.
+// goClient is a client of the SDK over one protocol.
 func goClient(endpoint string, http2 bool) *kinesis.Client {
 	return kinesis.New(kinesis.Options{
 		Region: "us-east-1", BaseEndpoint: &endpoint,
@@ -55,7 +57,28 @@ func goHTTP(http2 bool) *http.Client {
 	p := new(http.Protocols)
 	p.SetHTTP1(!http2)
 	p.SetUnencryptedHTTP2(http2)
-	return &http.Client{Transport: &http.Transport{Protocols: p}}
+	return &http.Client{Transport: wholeBody{&http.Transport{Protocols: p}}}
+}
+
+// wholeBody gives net/http a request body that it can always finish. The SDK's
+// own is closed when the headers of the answer arrive, and over HTTP/1.1 that
+// now and then ends the connection in the middle of the answer, with "use of
+// closed network connection" (smithy-go 1.28.9). GetRecords is then retried by
+// the SDK, but an event stream is lost.
+type wholeBody struct{ http.RoundTripper }
+
+func (w wholeBody) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		return w.RoundTripper.RoundTrip(r)
+	}
+	b, err := io.ReadAll(r.Body)
+	_ = r.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+	return w.RoundTripper.RoundTrip(r)
 }
 
 // goSDK plays the scenario with the AWS SDK for Go v2.
