@@ -19,7 +19,9 @@ func (e *Engine) Send(ctx context.Context, r *record.Record) (record.Receipt, er
 	if err != nil {
 		return record.Receipt{}, err
 	}
-	p.wait = true
+	if p.wait = true; p.signal == nil {
+		p.signal = make(chan struct{}, 1)
+	}
 	if err := e.accept(ctx, p); err != nil {
 		e.recycle(p)
 		return record.Receipt{}, e.refused(r, err)
@@ -191,7 +193,9 @@ var (
 func (e *Engine) claim(ctx context.Context, p *parcel) error {
 	c := e.room.lineUp(p.bytes)
 	e.mu.Unlock()
+	e.lining.Add(1)
 	err := e.awaitRoom(ctx, c)
+	e.lining.Add(-1)
 	e.mu.Lock()
 	if err != nil {
 		e.room.leave(c)

@@ -16,7 +16,7 @@ func (e *Engine) deliver(items []*lane.Item) {
 	if len(items) == 0 {
 		return
 	}
-	var calls []*parcel
+	calls := e.toCall[:0]
 	var t tally
 	now := e.now()
 	e.mu.Lock()
@@ -50,6 +50,8 @@ func (e *Engine) deliver(items []*lane.Item) {
 		}
 	}
 	e.calls.add(calls)
+	clear(calls)
+	e.toCall = calls
 }
 
 // called gives back what parcels held whose callbacks have returned.

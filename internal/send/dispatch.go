@@ -53,25 +53,33 @@ func (d *dispatcher) close() {
 	}
 }
 
+// tellEvery is after how many callbacks the room they held is given back, where
+// nobody waits for it.
+const tellEvery = 32
+
 // run calls until the queue is empty.
 func (d *dispatcher) run(todo []*parcel) {
 	d.id.Store(goroutine())
 	returned := false
-	at := 0
+	at, told := 0, 0 // the callback that runs; those before told have given back what they held
 	// A callback may end this goroutine with runtime.Goexit (a test's FailNow
 	// does); the others still have to run.
 	defer func() {
 		if !returned {
-			d.engine.called(todo[at : at+1])
+			d.engine.called(todo[told : at+1])
 			go d.run(todo[at+1:])
 		}
 	}()
 	for {
+		told = 0
 		for at = range todo {
 			d.call(todo[at])
-			// Room comes back as it is made, not at the end of a long queue.
-			d.engine.called(todo[at : at+1])
+			if at+1-told == tellEvery || d.engine.lining.Load() > 0 {
+				d.engine.called(todo[told : at+1])
+				told = at + 1
+			}
 		}
+		d.engine.called(todo[told:])
 		clear(todo)
 		d.mu.Lock()
 		if len(d.queue) == 0 {

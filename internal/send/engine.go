@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
@@ -71,6 +72,8 @@ type Engine struct {
 	wg     sync.WaitGroup
 	calls  *dispatcher
 	sums   sums
+	toCall []*parcel    // the loop's
+	lining atomic.Int32 // how many wait for room
 
 	mu       sync.Mutex // guards what follows; never held across a wait
 	machine  *lane.Machine

@@ -24,7 +24,7 @@ type parcel struct {
 	batch *batch
 	done  func(record.Receipt, error)
 
-	signal chan struct{} // capacity 1
+	signal chan struct{} // capacity 1, made by the first Send
 
 	// Guarded by the engine's lock.
 	group     *group
@@ -52,7 +52,7 @@ const parcelBytes = int64(unsafe.Sizeof(parcel{}))
 const keepBuffer = 4 << 10
 
 func newParcel() *parcel {
-	p := &parcel{signal: make(chan struct{}, 1)}
+	p := new(parcel)
 	p.Tag = p
 	return p
 }
