@@ -155,7 +155,8 @@ func (m *Map) advance() {
 // retention, or over two generations by listings of open shards only, sees
 // shards whose parents it never heard of. They take over where the listing's
 // open shards tile the whole space, the tiles they replace are not listed as
-// open, and their names are younger (the service numbers shards upwards).
+// open, and each is younger by name than those that it overlaps (the service
+// numbers shards upwards).
 func (m *Map) relink(listing []Shard) {
 	var open []*Shard
 	listed := make(map[string]bool, len(listing))
@@ -197,7 +198,7 @@ func (m *Map) relink(listing []Shard) {
 func takesOver(old, young []*Shard, listed map[string]bool) bool {
 	for _, o := range old {
 		for _, y := range young {
-			if listed[o.ID] || younger(o, y) >= 0 {
+			if listed[o.ID] || o.Range.Overlaps(y.Range) && younger(o, y) >= 0 {
 				return false
 			}
 		}

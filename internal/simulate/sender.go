@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/libvegas/vegas/internal/keyspace"
@@ -26,6 +27,8 @@ type sent struct {
 	acked     bool
 	ended     bool
 	withdrawn bool
+
+	doubt *lane.Entry // it last left in, and may be stored by
 
 	handled   int // by the consumer, and covered by a checkpoint
 	delivered bool
@@ -151,6 +154,9 @@ func (s *sender) list() {
 				s.m.LearnFailed(s.now)
 			} else {
 				s.m.SetLaned(!auto)
+				if s.chance(.05) {
+					s.m.SetRecordBytes(800 + s.rnd.IntN(800))
+				}
 				c := s.m.Learn(s.now, listing)
 				if s.traced {
 					s.trace("%s learns a map of %d shards, laned %v, opened %d, closed %d", s.name, len(listing), !auto, len(c.Opened), len(c.Closed))
@@ -326,7 +332,7 @@ func (s *sender) answered(r *lane.Request, res []lane.Result) {
 		return
 	}
 	for i, e := range r.Entries {
-		s.settled(e)
+		s.settled(e, res[i].Status)
 		if s.traced {
 			s.trace("%s hears %s of %s", s.name, res[i].Status, e.Shard)
 		}
@@ -343,7 +349,7 @@ func (s *sender) failed(r *lane.Request, st lane.Status, err error) {
 		return
 	}
 	for _, e := range r.Entries {
-		s.settled(e)
+		s.settled(e, st)
 		if s.traced {
 			s.trace("%s hears %s of %s", s.name, st, e.Shard)
 		}
@@ -368,6 +374,15 @@ func (s *sender) takeOff(e *lane.Entry, p *payload) {
 	if s.lanes[e.Shard]++; s.lanes[e.Shard] > 1 {
 		s.fail("%s has two aggregates for %s under way", s.name, e.Shard)
 	}
+	for _, r := range p.recs {
+		d := r.doubt
+		if d == nil || d == e || d.Shard != e.Shard || s.p.flips > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(d.Items, func(it *lane.Item) bool { return it.Tag.(*sent).ended }) { //nolint:forcetypeassert // ours alone
+			s.fail("%s: %s leaves for %s in other bytes than before, when it may have been stored", s.name, r.name(), e.Shard)
+		}
+	}
 	for i := range p.counters {
 		if i > 0 && p.counters[i] <= p.counters[i-1] {
 			s.fail("%s: counters %v do not rise", s.name, p.counters)
@@ -378,12 +393,17 @@ func (s *sender) takeOff(e *lane.Entry, p *payload) {
 	}
 }
 
-func (s *sender) settled(e *lane.Entry) {
+func (s *sender) settled(e *lane.Entry, st lane.Status) {
 	if s.c.Raw {
 		delete(s.flying, e.Items[0].Hash)
 		return
 	}
 	s.lanes[e.Shard]--
+	for _, it := range e.Items {
+		if r := it.Tag.(*sent); st == lane.Unknown { //nolint:forcetypeassert // ours alone
+			r.doubt = e
+		}
+	}
 }
 
 // withdraw is a user losing patience.
