@@ -1,6 +1,9 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 
@@ -15,12 +18,14 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the files of testdata/script. Each has an embedded Kinesis
 // of its own behind the environment that every AWS tool reads, and begins with
-// what it documents. $ENDPOINT is its address.
+// what it documents. $ENDPOINT is its address, $NOTKINESIS that of some web
+// server; "store STREAM KEY FILE" puts a file into a stream past any producer.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "", // writes what "cmp" finds into the files
 		RequireUniqueNames: true,
+		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"store": storeRaw},
 		Setup: func(e *testscript.Env) error {
 			srv := localkinesis.New(func(o *localkinesis.Options) { o.StateDelay = 0 })
 			l, err := localkinesis.Listen("127.0.0.1:0")
@@ -35,11 +40,17 @@ func TestScripts(t *testing.T) {
 					e.T().Log(err)
 				}
 			})
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "<html>It works!</html>")
+			}))
+			e.Defer(web.Close)
+			e.Values[serverKey{}] = srv
 			for name, value := range map[string]string{
 				"HOME":                        e.WorkDir,
 				"XDG_CACHE_HOME":              e.WorkDir + "/.cache",
 				"AWS_ENDPOINT_URL_KINESIS":    "http://" + l.Addr().String(),
 				"ENDPOINT":                    "http://" + l.Addr().String(),
+				"NOTKINESIS":                  web.URL,
 				"AWS_REGION":                  "us-east-1",
 				"AWS_ACCESS_KEY_ID":           "local",
 				"AWS_SECRET_ACCESS_KEY":       "local",
@@ -52,4 +63,15 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+type serverKey struct{}
+
+// storeRaw is the scripts' "store" command.
+func storeRaw(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: store STREAM KEY FILE")
+	}
+	_, err := ts.Value(serverKey{}).(*localkinesis.Server).Put(args[0], args[1], "", []byte(ts.ReadFile(args[2])))
+	ts.Check(err)
 }

@@ -2,10 +2,12 @@ package command
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,6 +72,8 @@ type dev struct {
 	noLimits bool
 	delay    time.Duration
 	command  []string
+
+	authority string // file of the certificate to trust, with TLS
 }
 
 func (d *dev) run(ctx context.Context) error {
@@ -99,8 +103,17 @@ func (d *dev) run(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	ended := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() {
+		if d.tls {
+			served <- srv.ServeTLS(l)
+			return
+		}
+		served <- srv.Serve(l)
+	}()
 	vars, err := d.environment(l)
+	if err == nil && d.tls {
+		err = d.writeAuthority(ctx, srv, vars[0].value)
+	}
 	if err == nil {
 		if len(d.command) > 0 {
 			go func() { ended <- d.runCommand(ctx, vars) }()
@@ -139,6 +152,9 @@ type variable struct{ name, value string }
 // environment is what a program needs to find the server.
 func (d *dev) environment(l net.Listener) ([]variable, error) {
 	scheme := "http"
+	if d.tls {
+		scheme = "https"
+	}
 	host, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		return nil, err
@@ -146,23 +162,50 @@ func (d *dev) environment(l net.Listener) ([]variable, error) {
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	own := filepath.Join(cache, "vegas", "dev-"+port)
 	if d.store == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			cache = os.TempDir()
-		}
-		d.store = filepath.Join(cache, "vegas", "dev-"+port)
+		d.store = filepath.Join(own, "positions")
 	}
 	if d.store, err = filepath.Abs(d.store); err != nil {
 		return nil, err
 	}
-	return []variable{
+	vars := []variable{
 		{"AWS_ENDPOINT_URL_KINESIS", scheme + "://" + net.JoinHostPort(host, port)},
 		{"AWS_REGION", "us-east-1"},
 		{"AWS_ACCESS_KEY_ID", "local"},
 		{"AWS_SECRET_ACCESS_KEY", "local"},
 		{"VEGAS_STORE", "file:" + d.store},
-	}, nil
+	}
+	if d.tls {
+		d.authority = filepath.Join(own, "ca.pem")
+		vars = append(vars, variable{"AWS_CA_BUNDLE", d.authority}, variable{"NODE_EXTRA_CA_CERTS", d.authority})
+	}
+	return vars, nil
+}
+
+// writeAuthority waits until the server serves and writes the certificate that
+// its clients have to trust. It is made anew at every start; its key is never
+// written.
+func (d *dev) writeAuthority(ctx context.Context, srv *localkinesis.Server, endpoint string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_vegas/health", nil)
+	if err != nil {
+		return err
+	}
+	blind := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // our own server; nothing is sent
+	defer blind.CloseIdleConnections()
+	answer, err := blind.RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("serve %s: %w", endpoint, err)
+	}
+	_ = answer.Body.Close()
+	if err := os.MkdirAll(filepath.Dir(d.authority), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(d.authority, srv.CertificateAuthority(), 0o600)
 }
 
 // announce prints the environment as a piece of shell, what people want to know
@@ -179,6 +222,9 @@ func (d *dev) announce(w io.Writer, vars []variable, shards map[string]int) erro
 	fmt.Fprintf(&b, "# Kinesis is at %s for any AWS SDK and for vegas. In another terminal:\n", vars[0].value)
 	for _, v := range vars {
 		fmt.Fprintf(&b, "export %s=%s\n", v.name, quote(v.value))
+	}
+	if d.tls {
+		fmt.Fprintf(&b, "# Trust this certificate authority, made for this run: %s\n", d.authority)
 	}
 	for _, s := range d.streams {
 		name, n, _ := parseStreamShards(s)
