@@ -1,0 +1,336 @@
+package fleettest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/store"
+	"github.com/libvegas/vegas/store/file"
+	"github.com/libvegas/vegas/store/memory"
+)
+
+// group is a consumer group and the program that consumes for it: one consumer
+// after the other.
+type group struct {
+	*fleet
+	p     groupPlan
+	name  string
+	rnd   *rand.Rand
+	books *account
+	rows  *rows
+	open  func() store.Store // as one process does
+	runs  sync.WaitGroup     // lives that have not ended, of dead workers too
+}
+
+func newGroup(f *fleet, i int) *group {
+	g := &group{fleet: f, p: f.plan.groups[i], name: fmt.Sprint("group", i), rnd: source(f.plan.seed, uint64(200+i))}
+	g.books = f.audit.account(g.name, f.plan.auto)
+	g.rows = newRows(f.audit.fail, f.trace, g.name)
+	shared := memory.New()
+	g.open = func() store.Store { return shared }
+	if g.p.file {
+		dir := f.dir + "/" + g.name
+		g.open = func() store.Store { return file.New(dir) }
+	}
+	return g
+}
+
+// life is one consumer.
+type life struct {
+	*group
+	worker *worker
+	name   string
+	rnd    *rand.Rand
+	door   *door
+	net    *network
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // of Run, once done
+	mode   mode
+
+	mu sync.Mutex // guards rnd
+}
+
+// run consumes until ctx is over, with consumers that stop, crash, and lose
+// what they need. Afterwards one more consumer reads all that is left.
+func (g *group) run(ctx context.Context) {
+	n := 0
+	for ; ctx.Err() == nil; n++ {
+		l := g.start(n, g.p.storeSick)
+		how := g.ending()
+		select {
+		case <-l.done:
+			l.complain()
+			wait(ctx, time.Second)
+			continue
+		case <-time.After(time.Duration(g.rnd.Int64N(int64(g.p.life)) + 1)):
+		case <-ctx.Done():
+			how = stop
+		}
+		g.end(l, how)
+	}
+	g.last(n)
+}
+
+// ending draws how a life ends.
+func (g *group) ending() ending {
+	for e := ends - 1; e > stop; e-- {
+		if g.rnd.Float64() < g.p.ends[e] {
+			return e
+		}
+	}
+	return stop
+}
+
+// end ends a life.
+func (g *group) end(l *life, how ending) {
+	g.trace.add("%s: %v", l.name, how)
+	switch how {
+	case crash:
+		g.books.killed(l.worker)
+		l.door.lock()
+		l.net.cut()
+		l.cancel()
+	case partition:
+		g.books.disturbed(l.worker, "")
+		l.door.lock()
+		l.net.cut()
+	case outage:
+		g.books.disturbed(l.worker, "")
+		l.door.set(true)
+		wait(g.forever, time.Duration(g.rnd.IntN(20000))*time.Millisecond)
+		l.door.set(false)
+		wait(g.forever, time.Duration(g.rnd.IntN(20000))*time.Millisecond)
+		fallthrough
+	default:
+		l.stop()
+	}
+	wait(g.forever, time.Duration(g.rnd.IntN(3000))*time.Millisecond)
+}
+
+// stop is the orderly end.
+func (l *life) stop() {
+	l.cancel()
+	<-l.done
+	l.complain()
+}
+
+// complain judges what Run returned.
+func (l *life) complain() {
+	if l.err == nil {
+		return
+	}
+	l.trace.add("%s ends with %v", l.name, l.err)
+	l.books.disturbed(l.worker, "")
+	l.ended(l.err)
+}
+
+// last lets a consumer that nothing happens to read all that is left, and then
+// another one, which must find nothing.
+func (g *group) last(n int) {
+	for ; ; n++ {
+		l := g.start(n, 0)
+		stuck := time.Now().Add(20 * time.Minute)
+		for g.books.missing() > 0 && time.Now().Before(stuck) {
+			select {
+			case <-l.done:
+			case <-time.After(time.Second):
+				continue
+			}
+			break
+		}
+		select {
+		case <-l.done:
+			l.complain()
+			if time.Now().Before(stuck) && g.forever.Err() == nil {
+				wait(g.forever, time.Second)
+				continue
+			}
+		default:
+		}
+		wait(g.forever, 5*time.Second)
+		g.trace.add("%s: is told to stop, %d records missing", l.name, g.books.missing())
+		l.stop()
+		break
+	}
+	l := g.start(n+1, 0)
+	wait(g.forever, 10*time.Second)
+	l.stop()
+	g.runs.Wait()
+}
+
+// start starts a consumer.
+func (g *group) start(n int, sick float64) *life {
+	l := &life{group: g, name: fmt.Sprintf("%s.%d", g.name, n), done: make(chan struct{}), mode: g.p.mode}
+	l.rnd = rand.New(rand.NewPCG(g.rnd.Uint64(), 2)) //nolint:gosec // replayable
+	l.worker = &worker{name: l.name}
+	fanOut, parallel := g.p.fanOut, g.p.parallel
+	if g.p.vary {
+		l.mode, fanOut, parallel = mode(l.rnd.IntN(int(modes))), l.rnd.IntN(2) == 0, 1+l.rnd.IntN(3)
+	}
+	under := g.open()
+	l.door = newDoor(under, g.rows, l.name, sick, rand.New(rand.NewPCG(g.rnd.Uint64(), 3))) //nolint:gosec // replayable
+	net, cfg := connect(g.server, g.trace, l.name, g.p.http2)
+	l.net = net
+	c, err := vegas.NewConsumer(streamName, g.name, func(o *vegas.ConsumerOptions) {
+		o.AWS, o.Store, o.Worker, o.Logger, o.Observer = cfg, l.door, l.name, g.trace.logger(l.name), l
+		o.FanOut, o.Parallel, o.CheckpointEvery, o.Grace, o.PrefetchBytes = fanOut, parallel, g.p.every, g.p.grace, g.p.prefetch
+		if g.p.dead && l.mode != shards {
+			o.MaxAttempts = 3
+			o.DeadLetter = func(_ context.Context, r *vegas.Record, _ error) error { return l.take(r) }
+		}
+	})
+	if err != nil {
+		g.audit.fail("%s: %v", l.name, err)
+		close(l.done)
+		return l
+	}
+	g.trace.add("%s starts: %v, fan-out %v, %d side by side", l.name, l.mode, fanOut, parallel)
+	ctx, cancel := context.WithCancel(g.forever)
+	l.cancel = cancel
+	g.runs.Go(func() {
+		defer close(l.done)
+		defer cancel()
+		switch l.mode {
+		case records:
+			l.err = c.Run(ctx, l.handle)
+		case batches:
+			l.err = c.RunBatches(ctx, l.handleBatch)
+		default:
+			l.err = c.RunShards(ctx, l.handleShard)
+		}
+		_ = c.Stats()
+	})
+	return l
+}
+
+var (
+	errHandler = errors.New("the handler fails")
+	errKilled  = errors.New("the process is dead")
+)
+
+// draw is what becomes of a call of a handler.
+func (l *life) draw() (delay time.Duration, fails, panics bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.rnd.Float64() < l.p.slow {
+		delay = time.Duration(l.rnd.IntN(3000)) * time.Millisecond
+		if l.rnd.IntN(10) == 0 {
+			delay *= 10
+		}
+	}
+	return delay, l.rnd.Float64() < l.p.errors, l.rnd.Float64() < l.p.panics
+}
+
+// work is what a handler does before it is done with its records.
+func (l *life) work(ctx context.Context) error {
+	delay, fails, panics := l.draw()
+	if delay > 0 {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		done := ctx.Done()
+		if l.p.deaf {
+			done = nil
+		}
+		select {
+		case <-timer.C:
+		case <-done:
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case panics:
+		panic("the handler panics")
+	case fails:
+		return errHandler
+	}
+	return nil
+}
+
+func (l *life) take(rs ...*vegas.Record) error {
+	if !l.books.deliver(l.worker, rs...) {
+		return errKilled
+	}
+	return nil
+}
+
+func (l *life) handle(ctx context.Context, r *vegas.Record) error {
+	if err := l.work(ctx); err != nil {
+		return err
+	}
+	return l.take(r)
+}
+
+func (l *life) handleBatch(ctx context.Context, b *vegas.Batch) error {
+	if err := l.work(ctx); err != nil {
+		return err
+	}
+	return l.take(b.Records...)
+}
+
+// handleShard checkpoints some of its batches, and always the last.
+func (l *life) handleShard(ctx context.Context, s *vegas.Shard) (err error) {
+	done, written := s.Start(), s.Start()
+	defer func() {
+		if err != nil || recover() != nil { // what is not checkpointed comes again
+			l.books.restarted(l.worker, s.ID(), written)
+			err = errors.Join(err, errHandler)
+		}
+	}()
+	for b, err := range s.Batches() {
+		if err != nil {
+			return err
+		}
+		if err := l.work(ctx); err != nil {
+			return err
+		}
+		if err := l.take(b.Records...); err != nil {
+			return err
+		}
+		done = b.End
+		l.mu.Lock()
+		now := l.rnd.IntN(4) == 0
+		l.mu.Unlock()
+		if now {
+			if err := s.Checkpoint(ctx, done); err != nil {
+				return err
+			}
+			written = done
+		}
+	}
+	if done != written {
+		if err := s.Checkpoint(ctx, done); err != nil {
+			return err
+		}
+	}
+	written = done
+	return nil
+}
+
+// Event implements observe.Observer.
+func (l *life) Event(e observe.Event) {
+	at := vegas.Position{Sequence: e.Sequence, SubSequence: e.SubSequence}
+	l.trace.add("%s: %s %s %v, parents %v", l.name, e.Where.Shard, e.Kind, at, e.Parents)
+	switch e.Kind {
+	case observe.Acquired:
+		l.books.acquired(l.worker, e.Where.Shard, at)
+	case observe.Lost:
+		l.books.disturbed(l.worker, e.Where.Shard)
+	}
+}
+
+// Count implements observe.Observer.
+func (l *life) Count(observe.Counter, observe.Where, int64) {}
+
+// Gauge implements observe.Observer.
+func (l *life) Gauge(observe.Gauge, observe.Where, int64) {}
+
+// Observe implements observe.Observer.
+func (l *life) Observe(observe.Histogram, observe.Where, int64) {}
