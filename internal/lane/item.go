@@ -107,15 +107,15 @@ func varint(n int) int {
 const aggregateFixed = 104
 
 // form tells how an item can travel.
-func (c *Config) form(it *Item) Form {
+func (c *Config) form(it *Item, bound int) Form {
 	switch whole := len(it.Data) + len(it.Key); {
 	case whole > c.RecordBytes:
 		return TooLarge
 	case c.Raw:
 		return Single
-	case it.bound()+aggregateFixed <= min(c.AggregateBytes, c.RecordBytes):
+	case bound+aggregateFixed <= min(c.AggregateBytes, c.RecordBytes):
 		return Shared
-	case it.bound()+aggregateFixed <= c.RecordBytes:
+	case bound+aggregateFixed <= c.RecordBytes:
 		return Wrapped
 	}
 	return Single

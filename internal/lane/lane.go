@@ -151,11 +151,7 @@ func (m *Machine) build(l *lane) *Entry {
 		n++
 	}
 	e.Items = make([]*Item, n)
-	for i := range e.Items {
-		it := l.q.head
-		l.q.remove(it)
-		e.Items[i] = it
-	}
+	l.q.take(e.Items)
 	return e
 }
 

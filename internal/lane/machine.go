@@ -107,7 +107,7 @@ func New(c Config) *Machine {
 // Form tells how an item can travel: its share of an aggregate counts key,
 // explicit hash key, data and headers. Items that are TooLarge, and items with
 // headers that would go Single, are not to be accepted.
-func (m *Machine) Form(it *Item) Form { return m.c.form(it) }
+func (m *Machine) Form(it *Item) Form { return m.c.form(it, it.bound()) }
 
 // Accept takes in an item, assigns its counter and puts it at the end of its
 // lane's queue; before the first map is learnt it is kept in order of arrival.
@@ -115,7 +115,8 @@ func (m *Machine) Form(it *Item) Form { return m.c.form(it) }
 func (m *Machine) Accept(now time.Duration, it *Item) (early bool) {
 	m.counter++
 	m.open++
-	it.Counter, it.size, it.form, it.state = m.counter, int32(it.bound()), m.c.form(it), queued
+	size := it.bound()
+	it.Counter, it.size, it.form, it.state = m.counter, int32(size), m.c.form(it, size), queued
 	if m.c.Raw && !m.raw.enter(it) && m.c.Broken != OneKey {
 		it.state = waiting
 	}

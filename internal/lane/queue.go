@@ -56,6 +56,24 @@ func (q *queue) remove(it *Item) {
 	q.bytes -= int(it.size)
 }
 
+// take fills items with the first of the queue, which has that many.
+func (q *queue) take(items []*Item) {
+	it := q.head
+	for i := range items {
+		items[i] = it
+		q.bytes -= int(it.size)
+		next := it.next
+		it.next, it.prev = nil, nil
+		it = next
+	}
+	q.n -= len(items)
+	if q.head = it; it == nil {
+		q.tail = nil
+	} else {
+		it.prev = nil
+	}
+}
+
 // merge moves every item of o into q, by counter, and empties o.
 func (q *queue) merge(o *queue) {
 	switch {

@@ -17,7 +17,7 @@ func TestQueueAgainstList(t *testing.T) {
 		counter := uint64(0)
 		for range 60 {
 			i := r.IntN(2)
-			switch r.IntN(5) {
+			switch r.IntN(6) {
 			case 0, 1, 2:
 				counter++
 				it := &Item{Counter: counter, size: int32(r.IntN(100))}
@@ -33,6 +33,13 @@ func TestQueueAgainstList(t *testing.T) {
 					want[i] = slices.Delete(want[i], at, at+1)
 				}
 			case 4:
+				got := make([]*Item, r.IntN(len(want[i])+1))
+				qs[i].take(got)
+				if !slices.Equal(got, want[i][:len(got)]) {
+					t.Error("take takes others than the first")
+				}
+				want[i] = slices.Clone(want[i][len(got):])
+			case 5:
 				qs[i].merge(&qs[1-i])
 				want[i] = append(want[i], want[1-i]...)
 				want[1-i] = nil

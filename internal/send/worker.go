@@ -115,7 +115,9 @@ func (e *Engine) encode(s *scratch, r *lane.Request) {
 				Key: it.Key, ExplicitHashKey: it.ExplicitHashKey, Data: it.Data, Headers: it.Headers,
 			}, it.Counter)
 		}
+		from := len(s.body)
 		s.body = s.builder.AppendTo(s.body)
+		entry.Wire = len(s.body) - from + len(aggregate.PartitionKey)
 		if entry.HashKey == "" {
 			entry.HashKey = entry.Hash().String()
 		}
