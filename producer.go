@@ -234,7 +234,7 @@ func (e SendErrors) Unwrap() []error {
 // the buffer; ctx bounds the wait for room and nothing else. done is called once
 // with the result: never if SendAsync returns an error, which says that the
 // record was not accepted, and always otherwise, also when the Producer is
-// closed. done must not be nil.
+// closed. done may be nil: then nobody is told.
 //
 // Callbacks run one at a time, in the order in which the records ended, which
 // for records of one key is the order in which they were accepted; a slow one
@@ -258,7 +258,11 @@ func (p *Producer) Flush(ctx context.Context) error { return p.engine.Flush(ctx)
 // result or ErrClosed.
 func (p *Producer) Close(ctx context.Context) error {
 	err := p.engine.Close(ctx)
-	p.api.Close()
+	select {
+	case <-p.engine.Ended():
+		p.api.Close()
+	default: // a callback called
+	}
 	return err
 }
 

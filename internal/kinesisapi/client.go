@@ -187,7 +187,7 @@ func call[T any](ctx context.Context, c *Client, op, action, shard string, do fu
 			c.worked.Store(true)
 		}
 	}
-	v := classify(err, j.sent.Load(), c.worked.Load())
+	v := classify(err, j.sent(), c.worked.Load())
 	return out, &Error{Op: op, Action: "kinesis:" + action, Stream: c.name.Stream, Shard: shard,
 		Class: v.class, Err: err, link: v.link, remedy: v.remedy}
 }

@@ -173,6 +173,16 @@ func TestNothingSentIsKnownNotToBeApplied(t *testing.T) {
 	}
 }
 
+// An HTTP client of the user's that does not report connections leaves it open
+// whether anything was sent.
+func TestSilentHTTPClientsLeaveItOpenWhetherSomethingWasSent(t *testing.T) {
+	cfg := configFor("http://127.0.0.1:1")
+	cfg.HTTPClient = doFunc(func(*http.Request) (*http.Response, error) { return nil, errors.New("broken pipe") })
+	if _, err := put(t.Context(), client(t, cfg)); Classify(err) != Unknown {
+		t.Errorf("%v: %v", Classify(err), err)
+	}
+}
+
 // Credentials that once worked and cannot be renewed just now are no reason to
 // give everything up.
 func TestCredentialsThatOnceWorkedAreTriedAgain(t *testing.T) {

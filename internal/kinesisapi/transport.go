@@ -15,12 +15,19 @@ import (
 
 // journey is what is learnt of one call on its way through the transport.
 type journey struct {
-	// sent: a connection was had, so bytes may have reached the service.
-	sent atomic.Bool
+	called atomic.Bool // the HTTP client was asked
+	asked  atomic.Bool // it looks for a connection (and speaks httptrace)
+	got    atomic.Bool // it had one
 	// answered: response headers came back.
 	answered atomic.Bool
 	// body is the request's, where putProtocol wrote it.
 	body *[]byte
+}
+
+// sent tells that bytes may have reached the service. Without a word from an
+// HTTP client that does not speak httptrace, they may.
+func (j *journey) sent() bool {
+	return j.called.Load() && (!j.asked.Load() || j.got.Load())
 }
 
 type journeyKey struct{}
@@ -28,7 +35,8 @@ type journeyKey struct{}
 func withJourney(ctx context.Context) (context.Context, *journey) {
 	j := new(journey)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { j.sent.Store(true) },
+		GetConn: func(string) { j.asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { j.got.Store(true) },
 	})
 	return context.WithValue(ctx, journeyKey{}, j), j
 }
@@ -45,9 +53,12 @@ type carrier struct{ next aws.HTTPClient }
 
 func (c *carrier) Do(r *http.Request) (*http.Response, error) {
 	j, traced := r.Context().Value(journeyKey{}).(*journey)
+	if traced {
+		j.called.Store(true)
+	}
 	switch {
 	case r.Body == nil || r.Body == http.NoBody:
-	case traced && j.body != nil:
+	case traced && j.body != nil && r.ContentLength == int64(len(*j.body)):
 		// net/http knows this one to be in memory: it writes it together with
 		// the headers, and can start over on a connection that turns out to
 		// have been closed before anything was written.
@@ -59,7 +70,6 @@ func (c *carrier) Do(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := c.next.Do(r)
 	if traced && err == nil {
-		j.sent.Store(true) // a client without httptrace
 		j.answered.Store(true)
 	}
 	return resp, err

@@ -105,8 +105,8 @@ func (e *Engine) SendAll(ctx context.Context, rs []*record.Record) ([]record.Rec
 	return receipts, errs
 }
 
-// SendAsync accepts a record; done is called with its end, once, by the
-// dispatcher. ctx bounds the wait for room only. An error says that the record
+// SendAsync accepts a record; done, where it is not nil, is called with its end,
+// once, by the dispatcher. ctx bounds the wait for room only. An error says that the record
 // was not accepted: done is then not called.
 func (e *Engine) SendAsync(ctx context.Context, r *record.Record, done func(record.Receipt, error)) error {
 	p, err := e.pack(r)
@@ -127,7 +127,7 @@ func (e *Engine) accept(ctx context.Context, p *parcel) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if len(p.Data)+len(p.Key) > limits.RecordBytes {
+	if n := len(p.Data) + len(p.Key); n > limits.RecordBytes && n <= limits.RecordBytesMax {
 		if err := e.awaitLook(ctx); err != nil {
 			return err
 		}
@@ -170,6 +170,9 @@ func (e *Engine) admissible(p *parcel) error {
 	}
 	switch e.machine.Form(&p.Item) {
 	case lane.TooLarge:
+		if len(p.Data)+len(p.Key) <= limits.RecordBytesMax {
+			e.askRecordSize()
+		}
 		return link("record-too-large", fmt.Errorf("%w: data and partition key are %d bytes, the stream's MaxRecordSize is %d",
 			record.ErrTooLarge, len(p.Data)+len(p.Key), e.shards.recordBytes()))
 	case lane.Single:
@@ -234,6 +237,16 @@ func (e *Engine) awaitRoom(ctx context.Context, c *claim) error {
 // awaitLook waits for the first look at the stream, which tells its
 // MaxRecordSize: a record over the default limit cannot be judged before.
 func (e *Engine) awaitLook(ctx context.Context) error {
+	select {
+	case <-e.looked:
+		return nil
+	default:
+	}
+	if e.cfg.Deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, e.cfg.Deadline, record.ErrDeadline)
+		defer cancel()
+	}
 	e.mu.Lock()
 	if e.closing {
 		e.mu.Unlock()
@@ -323,6 +336,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	first := !e.closing
 	e.closing = true
+	if first {
+		defer e.log.Info("producer stopped")
+	}
 	e.room.dismiss()
 	if !e.running {
 		if first {
@@ -365,6 +381,10 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	return fmt.Errorf("close producer: stream %q: %d records were not acknowledged: %w", e.cfg.Stream, open, context.Cause(ctx))
 }
+
+// Ended is closed when the engine has ended all that it started, callbacks
+// excepted.
+func (e *Engine) Ended() <-chan struct{} { return e.ended }
 
 // callbackGrace is how long Close waits for callbacks after its context ended.
 const callbackGrace = time.Second

@@ -73,6 +73,7 @@ type Engine struct {
 	calls  *dispatcher
 	sums   sums
 	toCall []*parcel    // the loop's
+	gauged gauged       // likewise
 	lining atomic.Int32 // how many wait for room
 
 	mu       sync.Mutex // guards what follows; never held across a wait
@@ -160,7 +161,8 @@ func (e *Engine) run() {
 		for _, it := range finished {
 			of(it).finished = true
 		}
-		over := e.closing && e.machine.Open() == 0
+		open := e.machine.Open()
+		over := e.closing && open == 0
 		e.mu.Unlock()
 
 		for _, r := range turn.Requests {
@@ -173,6 +175,9 @@ func (e *Engine) run() {
 		clear(finished)
 		if over {
 			break
+		}
+		if next := e.gauges(now, open); next < turn.Wake {
+			turn.Wake = next
 		}
 		if turn.Wake == lane.Never {
 			<-e.kick

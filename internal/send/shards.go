@@ -23,6 +23,7 @@ type shards struct {
 	bytes     int       // MaxRecordSize; 0: not known
 	auto      bool      // record distribution AUTO
 	known     bool      // a listing was learnt
+	again     bool      // MaxRecordSize is being asked for again
 }
 
 func (s *shards) recordBytes() int {
@@ -47,12 +48,13 @@ func (e *Engine) look() {
 	defer cancel()
 	e.mu.Lock()
 	describe := e.shards.described.IsZero() || time.Since(e.shards.described) >= describeEvery
+	known := e.shards.known
 	e.mu.Unlock()
 	var summary kinesisapi.Summary
 	var err error
 	if describe {
 		summary, err = e.cfg.API.Describe(ctx)
-		if err != nil && !e.fatal(err) {
+		if err != nil && (known || !e.fatal(err)) {
 			// Rates of DescribeStreamSummary are shared by a whole account;
 			// listing alone is enough to send.
 			e.warn.Warn("describe stream failed, going on without", slog.Any("error", err))
@@ -87,9 +89,9 @@ func (e *Engine) lookFailed(err error) {
 	if first && e.fatal(err) {
 		// Nothing can be sent until somebody changes something: say so now.
 		e.machine.FailQueued(err)
+		e.lookedOnce()
 	}
 	e.machine.LearnFailed(e.now())
-	e.lookedOnce()
 	e.mu.Unlock()
 	if e.ctx.Err() == nil {
 		e.warn.Warn("look at the stream's shards failed, trying again", slog.Any("error", err))
@@ -150,7 +152,8 @@ func (e *Engine) event(k observe.EventKind, s *shardmap.Shard) {
 	}
 }
 
-// lookedOnce lets those go on who wait for the first look; the lock is held.
+// lookedOnce lets those go on who wait for what the first look tells; the lock
+// is held.
 func (e *Engine) lookedOnce() {
 	select {
 	case <-e.looked:
@@ -188,6 +191,32 @@ func (e *Engine) list(ctx context.Context) ([]shardmap.Shard, error) {
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// recordSizeEvery is how often MaxRecordSize is asked for again because a record
+// exceeds it.
+const recordSizeEvery = time.Minute
+
+// askRecordSize asks for MaxRecordSize again, which may have been raised since,
+// if that was not done lately; the lock is held.
+func (e *Engine) askRecordSize() {
+	if e.shards.again || e.shards.described.IsZero() || time.Since(e.shards.described) < recordSizeEvery {
+		return
+	}
+	e.shards.again = true
+	e.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(e.ctx, lookTimeout)
+		defer cancel()
+		s, err := e.cfg.API.Describe(ctx)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.shards.again = false
+		e.shards.described = time.Now()
+		if err == nil {
+			e.shards.bytes = s.RecordBytes
+			e.machine.SetRecordBytes(s.RecordBytes)
+		}
+	})
 }
 
 // Check tries all but sending, and names what is missing.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/observe"
 )
 
 // sums are counted since the engine was made.
@@ -57,4 +58,43 @@ func (e *Engine) Stats() Stats {
 		s.Lanes = append(s.Lanes, l)
 	})
 	return s
+}
+
+// gaugeEvery is how often gauges are reported while there is something to do.
+const gaugeEvery = time.Second
+
+// gauged is what the loop reported last.
+type gauged struct {
+	at        time.Duration
+	misplaced uint64
+	idle      bool // nothing was open then
+}
+
+// gauges reports depths and sizes, and says when to do so again.
+func (e *Engine) gauges(now time.Duration, open int) (next time.Duration) {
+	o, g := e.cfg.Observer, &e.gauged
+	if o == nil || open == 0 && g.idle {
+		return lane.Never
+	}
+	if now < g.at+gaugeEvery && open > 0 {
+		return g.at + gaugeEvery
+	}
+	g.at, g.idle = now, open == 0
+	s := e.Stats()
+	o.Gauge(observe.BufferBytes, e.at, s.BufferBytes)
+	inFlight := 0
+	for _, l := range s.Lanes {
+		at := e.at
+		at.Shard = l.Shard
+		inFlight += l.InFlight
+		o.Gauge(observe.LaneDepth, at, int64(l.Records))
+		o.Gauge(observe.PaceBytes, at, int64(l.Pace))
+		o.Gauge(observe.OldestUnackAge, at, l.Oldest.Milliseconds())
+	}
+	o.Gauge(observe.InFlight, e.at, int64(inFlight))
+	if n := uint64(s.Misplaced); n > g.misplaced { //nolint:gosec // a count
+		o.Count(observe.EntriesMisplaced, e.at, int64(n-g.misplaced)) //nolint:gosec // a count
+		g.misplaced = n
+	}
+	return now + gaugeEvery
 }
