@@ -9,6 +9,7 @@ import (
 // audit is what must hold whatever happened.
 type audit struct {
 	problems []string
+	sums     Sums
 	last     map[chain]uint64 // the highest counter handled first, of acknowledged records
 }
 
@@ -42,13 +43,8 @@ func (a *audit) handle(r *sent, slot int) {
 	}
 }
 
-// sums are what a run came to.
-type sums struct {
-	accepted, acked, failed, unknown, withdrawn, handled int
-}
-
 // close checks the books of every sender once everything was handled.
-func (a *audit) close(w *world, senders []*sender, foreign []*sent, p *plan) (n sums) {
+func (a *audit) close(w *world, senders []*sender, foreign []*sent, p *plan) {
 	for _, r := range foreign {
 		if r.handled != 1 && !(p.lazy && p.crashes) {
 			a.fail("a record of another library was handled %d times", r.handled)
@@ -58,16 +54,22 @@ func (a *audit) close(w *world, senders []*sender, foreign []*sent, p *plan) (n 
 		if !s.dead && s.m.Open() > 0 {
 			a.fail("stuck: %s has %d open records", s.name, s.m.Open())
 		}
+		if err := s.m.Check(); err != nil && !p.blind {
+			a.fail("%s: %v", s.name, err)
+		}
+		c := s.m.Counts()
+		a.sums.Resent += int(c.Resent)
+		a.sums.Undelivered += int(c.Misplaced)
 		for _, r := range s.all {
-			a.one(w, s, r, p, &n)
+			a.one(w, s, r, p)
 		}
 	}
-	return n
 }
 
-func (a *audit) one(w *world, s *sender, r *sent, p *plan, n *sums) {
-	n.accepted++
-	n.handled += min(r.handled, 1)
+func (a *audit) one(w *world, s *sender, r *sent, p *plan) {
+	n := &a.sums
+	n.Accepted++
+	n.Handled += min(r.handled, 1)
 	if r.raw && r.handled > 1 || r.loose {
 		// No identity, or none that readers could use: again and again is
 		// allowed.
@@ -76,21 +78,21 @@ func (a *audit) one(w *world, s *sender, r *sent, p *plan, n *sums) {
 	}
 	switch {
 	case r.acked:
-		n.acked++
+		n.Acknowledged++
 		if r.handled == 0 {
 			a.fail("lost: %s %s is acknowledged by %s at %s", s.name, r.name(), r.item.Shard, r.item.Sequence)
 		}
 		a.receipt(w, s, r)
 	case r.withdrawn, r.ended && !r.item.Unknown:
-		n.failed++
+		n.NotStored++
 		if r.withdrawn {
-			n.withdrawn++
+			n.Withdrawn++
 		}
 		if r.copies > 0 {
 			a.fail("%s %s is reported as not stored (%v) and was stored %d times", s.name, r.name(), r.item.Err, r.copies)
 		}
 	case r.ended:
-		n.unknown++
+		n.Unknown++
 	case !s.dead:
 		a.fail("stuck: %s %s never ended", s.name, r.name())
 	}

@@ -193,6 +193,14 @@ func (r *reader) read(st *stored) {
 		if v == mark.Deliver && p.laned && !r.s.rng.Has(p.Hash(i)) {
 			v = mark.Misplaced // under the mutant that hides the shard's range from the marks
 		}
+		switch v {
+		case mark.Duplicate:
+			r.g.audit.sums.Duplicates++
+		case mark.Misplaced:
+			r.g.audit.sums.Misplaced++
+		case mark.Foreign:
+			r.g.audit.sums.Foreign++
+		}
 		if v == mark.Deliver || v == mark.Foreign {
 			r.hand(p, i, at)
 		} else {
@@ -291,5 +299,6 @@ func (r *reader) crash() {
 	if r.g.traced {
 		r.g.trace("the reader of %s crashes", r.s.id)
 	}
+	r.g.audit.sums.Restarts++
 	r.alive = false
 }

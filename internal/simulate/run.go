@@ -49,6 +49,7 @@ var Mutants = []Mutant{wide, cut, lead, hasty, orphans, scramble,
 type plan struct {
 	mutant  Mutant
 	blind   bool
+	checks  bool // of the machine's invariants at every step
 	lane    lane.Config
 	shards  int
 	senders int
@@ -136,9 +137,42 @@ func draw(r *rand.Rand, mutant Mutant) *plan {
 
 // Result is what a run came to.
 type Result struct {
-	Problems                                                       []string
-	Accepted, Acknowledged, NotStored, Unknown, Withdrawn, Handled int
-	Shards, Steps                                                  int
+	Problems []string
+	Sums
+}
+
+// Sums count what happened.
+type Sums struct {
+	Accepted, Acknowledged, NotStored, Unknown, Withdrawn int // records of vegas' producers
+	Handled, Duplicates, Misplaced, Foreign               int // seen by the group
+	Shards, Restarts, Steps                               int
+	Resent, Undelivered                                   int // records, entries
+}
+
+// Add adds o.
+func (s *Sums) Add(o Sums) {
+	s.Accepted += o.Accepted
+	s.Acknowledged += o.Acknowledged
+	s.NotStored += o.NotStored
+	s.Unknown += o.Unknown
+	s.Withdrawn += o.Withdrawn
+	s.Handled += o.Handled
+	s.Duplicates += o.Duplicates
+	s.Misplaced += o.Misplaced
+	s.Foreign += o.Foreign
+	s.Shards += o.Shards
+	s.Restarts += o.Restarts
+	s.Steps += o.Steps
+	s.Resent += o.Resent
+	s.Undelivered += o.Undelivered
+}
+
+// String is one line.
+func (s Sums) String() string {
+	return fmt.Sprintf("%d records accepted (%d acknowledged, %d not stored, %d unknown, %d withdrawn), %d resent, %d entries not delivered; "+
+		"%d records handled, %d duplicates, %d misplaced and %d of others misplaced, %d restarts; %d shards, %d steps",
+		s.Accepted, s.Acknowledged, s.NotStored, s.Unknown, s.Withdrawn, s.Resent, s.Undelivered,
+		s.Handled, s.Duplicates, s.Misplaced, s.Foreign, s.Restarts, s.Shards, s.Steps)
 }
 
 // stuckAfter is how long after the faults everything must have ended.
@@ -159,7 +193,7 @@ type Options struct {
 func Run(seed uint64, o Options) Result {
 	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // replayable
 	p := draw(r, o.Mutant)
-	p.blind = o.Blind
+	p.blind, p.checks = o.Blind, seed%8 == 0
 	w := newWorld(r, p.shards)
 	w.limits = p.limits
 	if o.Trace != nil {
@@ -239,9 +273,9 @@ func Run(seed uint64, o Options) Result {
 		}
 	}
 	newGroup(w, p, a).run()
-	n := a.close(w, senders, foreign, p)
-	return Result{Problems: a.problems, Accepted: n.accepted, Acknowledged: n.acked, NotStored: n.failed, Unknown: n.unknown,
-		Withdrawn: n.withdrawn, Handled: n.handled, Shards: len(w.shards), Steps: steps}
+	a.close(w, senders, foreign, p)
+	a.sums.Shards, a.sums.Steps = len(w.shards), steps
+	return Result{Problems: a.problems, Sums: a.sums}
 }
 
 func idle(senders []*sender) bool {

@@ -120,6 +120,11 @@ func (s *sender) poll() {
 		return
 	}
 	t := s.m.Poll(s.now)
+	if s.p.checks {
+		if err := s.m.Check(); err != nil && !s.p.blind {
+			s.fail("%s: %v", s.name, err)
+		}
+	}
 	for _, r := range t.Requests {
 		s.send(r)
 	}
@@ -242,7 +247,7 @@ func (s *sender) send(r *lane.Request) {
 	}
 	f := s.fate()
 	delay := s.within(s.p.latency)
-	if s.chance(s.p.slow) {
+	if s.now <= s.p.calm && s.chance(s.p.slow) {
 		delay += s.within(5 * time.Second)
 	}
 	back := s.within(s.p.latency)
