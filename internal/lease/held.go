@@ -120,6 +120,8 @@ func (h *held) write(ctx context.Context, row *store.Row, change func(*store.Row
 		got, getErr := h.store.Get(getCtx, row.Group, row.ID)
 		cancel()
 		switch {
+		case errors.Is(getErr, store.ErrNotFound) && row.Revision == 0:
+			return err // not made yet
 		case errors.Is(getErr, store.ErrNotFound):
 			// Somebody deleted the group.
 			return fmt.Errorf("its row is gone: %w", record.ErrLeaseLost)

@@ -117,6 +117,7 @@ type Life struct {
 	at      record.Position // last checkpoint
 	saved   time.Time       // when the marks were
 	savedAt record.Position // and for which checkpoint
+	known   bool            // they were, at least once
 	state   Snapshot
 }
 
@@ -165,14 +166,14 @@ func (l *Life) prepare() {
 		}
 	}
 	l.from = l.startAt(l.At)
-	if restored && !l.Marks.At.IsStart() && l.Marks.At.Compare(l.At) < 0 {
+	if restored && l.Marks.At.Compare(l.At) < 0 {
 		// The marks were saved a little before the checkpoint. Reading from
 		// there raises them over what was handled, so that its resends are
 		// recognised; nothing of it is delivered again.
 		l.from = l.startAt(l.Marks.At)
 	}
 	if restored {
-		l.savedAt = l.Marks.At
+		l.savedAt, l.known = l.Marks.At, true
 	}
 	l.state = Snapshot{Shard: l.ID, Checkpoint: l.At, Delivered: l.At}
 }
@@ -202,7 +203,8 @@ func (l *Life) Run(ctx context.Context, stop <-chan struct{}, fn Func) (Result, 
 			// start with, before anybody may write that the shard has ended.
 			return Result{Ended: true, Children: s.children}, l.settle(ctx, s.delivered)
 		case err == nil:
-			return Result{GivenBack: s.Ending() == NotEnding}, nil
+			// The marks of what the function checkpointed by itself.
+			return Result{GivenBack: s.Ending() == NotEnding}, l.settle(ctx, l.checkpoint())
 		}
 		if stopped, ok := errors.AsType[errStop](err); ok {
 			return Result{}, stopped.error
@@ -236,9 +238,9 @@ func (l *Life) again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.marks.Rewind()
-	if !l.at.IsStart() {
+	if l.at.Compare(l.At) > 0 {
 		l.from = l.startAt(l.at)
-	}
+	} // else from where it began, which may lie before the checkpoint: the marks still lag
 }
 
 // once runs fn once, over a reading of its own.
@@ -321,6 +323,9 @@ func (l *Life) write(ctx context.Context, p record.Position, last bool) error {
 		return context.Cause(ctx)
 	}
 	if !p.IsStart() && p.Compare(l.checkpoint()) > 0 {
+		if err := l.firstMarks(ctx); err != nil {
+			return err
+		}
 		if err := l.Lease.Checkpoint(ctx, p); err != nil {
 			return err
 		}
@@ -333,6 +338,31 @@ func (l *Life) write(ctx context.Context, p record.Position, last bool) error {
 		l.Observer.Event(observe.Event{Kind: observe.Checkpoint, Time: time.Now(), Where: l.where, Sequence: p.Sequence, SubSequence: p.SubSequence})
 	}
 	return l.saveMarks(ctx, last)
+}
+
+// firstMarks saves marks before the first checkpoint that may need any, as of
+// the checkpoint before. Whoever takes over after a crash then knows from where
+// to read to get them; without any it could not, and would deliver what is sent
+// a second time once more.
+func (l *Life) firstMarks(ctx context.Context) error {
+	l.mu.Lock()
+	due := !l.known && l.marks.Producers() > 0
+	var body []byte
+	at := l.at
+	if due {
+		body = l.marks.Encode()
+	}
+	l.mu.Unlock()
+	if !due {
+		return nil
+	}
+	if err := l.Lease.SaveMarks(ctx, body); err != nil {
+		return fmt.Errorf("save marks: %w", err)
+	}
+	l.mu.Lock()
+	l.savedAt, l.known = at, true
+	l.mu.Unlock()
+	return nil
 }
 
 func (l *Life) saveMarks(ctx context.Context, last bool) error {
@@ -352,7 +382,7 @@ func (l *Life) saveMarks(ctx context.Context, last bool) error {
 		return fmt.Errorf("save marks: %w", err)
 	}
 	l.mu.Lock()
-	l.saved, l.savedAt = now, at
+	l.saved, l.savedAt, l.known = now, at, true
 	l.mu.Unlock()
 	return nil
 }

@@ -157,8 +157,10 @@ func (s *Shard) Checkpoint(ctx context.Context, p record.Position) error {
 }
 
 // next is the next batch, nil at the end, with the answer it came from, which
-// is the caller's to release.
+// is the caller's to release. What the caller holds is released first: while it
+// waits for more, reading must not wait for room.
 func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
+	s.hold(nil)
 	for {
 		if s.over() {
 			return nil, nil, nil

@@ -1,0 +1,117 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libvegas/vegas/internal/fetch"
+	"github.com/libvegas/vegas/internal/mark"
+	"github.com/libvegas/vegas/record"
+)
+
+// next is the life after b's: what a lease remembers of it, and answers.
+func (b *bench) next(t *testing.T, answers ...fetch.Answer) *bench {
+	t.Helper()
+	n := setUp()
+	n.answers = answers
+	if len(b.at) > 0 {
+		n.At = b.at[len(b.at)-1]
+	}
+	if len(b.marks) > 0 {
+		var err error
+		if n.Marks, err = mark.Decode(b.marks[len(b.marks)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// A resend that arrives after the crash of the consumer that handled the first
+// copy, before marks were ever due.
+func TestACrashBeforeTheFirstMarksAreDueLetsNoDuplicateThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := fetch.Answer{Records: []fetch.Record{packed(t, 1, lane, 10, "a", "b"), plain(2, "c")}}
+		b := setUp()
+		b.open = true
+		b.answers = []fetch.Answer{first}
+		ctx, crash := context.WithCancelCause(t.Context())
+		var l list
+		done := make(chan error)
+		go func() {
+			_, err := b.Run(ctx, b.stop, Records(l.handle))
+			done <- err
+		}()
+		time.Sleep(10 * time.Second) // a checkpoint
+		crash(record.ErrLeaseLost)
+		if err := <-done; !errors.Is(err, record.ErrLeaseLost) {
+			t.Error(err)
+		}
+		if l.String() != "1/0 1/1 2/0" || b.checkpoints() != "2/0" {
+			t.Errorf("handled %s, checkpoints %s", &l, b.checkpoints())
+		}
+		n := b.next(t, first, fetch.Answer{Records: []fetch.Record{packed(t, 3, lane, 10, "a", "b"), packed(t, 4, lane, 12, "a")}})
+		l.got = nil
+		if _, err := n.Run(t.Context(), n.stop, Records(l.handle)); err != nil || l.String() != "4/0" {
+			t.Errorf("handled %s, %v", &l, err)
+		}
+	})
+}
+
+// The function of a shard fails while marks that lag are being made up for.
+func TestAFailureWhileMarksLagLetsNoDuplicateThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := fetch.Answer{Records: []fetch.Record{packed(t, 1, lane, 10, "a", "b"), plain(2, "c")}}
+		b := setUp()
+		b.at = []record.Position{{Sequence: "2"}}
+		tr := mark.New(b.Range, 0)
+		b.marks = [][]byte{tr.Encode()}
+		n := b.next(t, first, fetch.Answer{Records: []fetch.Record{packed(t, 3, lane, 10, "a", "b"), packed(t, 4, lane, 12, "a")}})
+		n.OnError = Hold
+		failed := false
+		var l list
+		if _, err := n.Run(t.Context(), n.stop, func(ctx context.Context, s *Shard) error {
+			if !failed {
+				failed = true
+				return errors.New("not now")
+			}
+			return Records(l.handle)(ctx, s)
+		}); err != nil || l.String() != "4/0" {
+			t.Errorf("handled %s, %v", &l, err)
+		}
+	})
+}
+
+// Marks of what a function checkpointed by itself are saved when it stops.
+func TestMarksAreSavedWhenAFunctionStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setUp()
+		b.open = true
+		b.answers = []fetch.Answer{{Records: []fetch.Record{packed(t, 1, lane, 10, "a", "b")}}}
+		done := make(chan error)
+		go func() {
+			_, err := b.Run(t.Context(), b.stop, func(ctx context.Context, s *Shard) error {
+				for batch, err := range s.Batches() {
+					if err != nil {
+						return err
+					}
+					if err := s.Checkpoint(ctx, batch.End); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			done <- err
+		}()
+		time.Sleep(time.Second)
+		close(b.stop)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n := b.next(t); n.Marks == nil || n.Marks.At.Compare(record.Position{Sequence: "1", SubSequence: 1}) != 0 {
+			t.Errorf("marks %+v", n.Marks)
+		}
+	})
+}
