@@ -205,6 +205,10 @@ func (w world) run(t *testing.T) (repeated, sent int, bad []string) {
 		done := make(chan error, 1)
 		go func() {
 			done <- c.Run(ctx, func(_ context.Context, r *vegas.Record) error {
+				// Some take a while, so that stops and kills find them at it.
+				if n := len(r.Data) + int(r.ArrivalTime.UnixMilli()); n%7 == 0 {
+					time.Sleep(time.Duration(n%500) * time.Millisecond)
+				}
 				if m.alive() != nil {
 					return errDead
 				}

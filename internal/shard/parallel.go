@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -50,17 +51,35 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 		fail  = make(chan error, len(lanes)) // the first one of each lane
 		moved = make(chan struct{}, 1)       // Low did
 		wg    sync.WaitGroup
-		ended atomic.Bool // nothing more is to be started
+		ended atomic.Bool     // nothing more is to be started
+		high  progress.Ticket // above the last one that was begun
 	)
+	// When the consumer stops, what lies before the last record that was begun
+	// is still handled: it would keep the checkpoint from covering that one,
+	// which then came again.
+	begin := func(t progress.Ticket) bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		switch {
+		case ended.Load():
+			return false
+		case s.stopping():
+			return t < high
+		}
+		high = max(high, t+1)
+		return true
+	}
 	for i := range lanes {
 		lanes[i] = make(chan job, laneJobs)
 		wg.Go(func() {
 			w := s.watch()
 			defer w.close()
 			for j := range lanes[i] {
-				if !ended.Load() && !s.stopping() {
+				if begin(j.ticket) {
 					if err := s.handle(ctx, h, j.r, w); err != nil {
-						ended.Store(true)
+						if !errors.Is(err, errStopping) {
+							ended.Store(true)
+						}
 						select {
 						case fail <- err:
 						default:
@@ -85,7 +104,7 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 	err := s.spread(ctx, k, lanes, fail, moved, func(r *record.Record) int {
 		return int(maphash.String(seed, r.PartitionKey) % uint64(len(lanes))) //nolint:gosec // below len(lanes)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errStopping) {
 		ended.Store(true)
 	}
 	for _, c := range lanes {

@@ -573,14 +573,17 @@ func TestAShutdownLetsTheRunningHandlerFinish(t *testing.T) {
 			if r := <-done; r.Ended || r.GivenBack {
 				t.Errorf("%+v: not all records were handled", r)
 			}
-			if len(l.got) != running || running == 0 || running > parallel {
+			// Those that were running, and what lay between them: with a gap
+			// some of them would come again.
+			if len(l.got) < running || running == 0 || running > parallel || len(l.got) == 9 {
 				t.Errorf("%d were running, handled %s", running, &l)
 			}
-			low := 0
-			for slices.Contains(l.got, fmt.Sprintf("%d/0", low+1)) {
-				low++
+			for i := range l.got {
+				if !slices.Contains(l.got, fmt.Sprintf("%d/0", i+1)) {
+					t.Errorf("a gap in what was handled: %s", &l)
+				}
 			}
-			if got := b.checkpoints(); got != fmt.Sprintf("%d/0", low) {
+			if got := b.checkpoints(); !strings.HasSuffix(" "+got, fmt.Sprintf(" %d/0", len(l.got))) {
 				t.Errorf("checkpoints %s, handled %s", got, &l)
 			}
 		})
