@@ -3,7 +3,6 @@ package tidy
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,11 +28,13 @@ func generated(ctx context.Context, r *repo, scratch string) ([]problem, error) 
 	if len(dirs) == 0 {
 		return nil, nil
 	}
+	before := map[string][]byte{} // the files may be edited while generators run
 	for _, name := range r.files {
 		data, err := fs.ReadFile(r.fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("copy repository: %w", err)
 		}
+		before[name] = data
 		file := filepath.Join(scratch, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return nil, fmt.Errorf("copy repository: %w", err)
@@ -49,11 +50,11 @@ func generated(ctx context.Context, r *repo, scratch string) ([]problem, error) 
 			return nil, fmt.Errorf("go generate %s: %w\n%s", dir, err, out)
 		}
 	}
-	return sorted(r.differences(os.DirFS(scratch), dirs)), nil
+	return sorted(differences(before, os.DirFS(scratch), dirs)), nil
 }
 
-// differences reports the files of a generated copy that differ from r's.
-func (r *repo) differences(copied fs.FS, dirs []string) []problem {
+// differences reports the files of a copy that generators have changed.
+func differences(before map[string][]byte, copied fs.FS, dirs []string) []problem {
 	remedy := "run go generate in " + strings.Join(dirs, ", ")
 	var found []problem
 	err := fs.WalkDir(copied, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -70,13 +71,10 @@ func (r *repo) differences(copied fs.FS, dirs []string) []problem {
 		if err != nil {
 			return err
 		}
-		have, err := fs.ReadFile(r.fsys, name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		have, ok := before[name]
+		if !ok {
 			found = append(found, problem{file: name, text: "a generator writes it and it is missing: " + remedy})
-		case err != nil:
-			return err
-		case !bytes.Equal(fresh, have):
+		} else if !bytes.Equal(fresh, have) {
 			found = append(found, problem{file: name, text: "its generator writes it differently: " + remedy})
 		}
 		return nil

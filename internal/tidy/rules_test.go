@@ -73,6 +73,17 @@ func TestRules(t *testing.T) {
 			"x_test.go": test("func f() {\n\tplain(func() {\n\t\ttime.Sleep(1)\n\t})\n}\n"),
 			"y_test.go": test("func plain(f func()) { f() }\n"),
 		}, "x_test.go:10: a test sleeps"},
+		{"sleeps", "in a function that only a bubble uses", map[string]string{
+			"x_test.go": test("func TestX() { synctest.Test(nil, func() { f() }) }\n"),
+			"y_test.go": test("func f() { g() }\n\nfunc g() {\n\ttime.Sleep(1)\n\tg()\n}\n"),
+		}, ""},
+		{"sleeps", "in a function that others use too", map[string]string{
+			"x_test.go": test("func TestX() { synctest.Test(nil, func() { f() }) }\n\nfunc TestY() { g() }\n"),
+			"y_test.go": test("func f() { g() }\n\nfunc g() {\n\ttime.Sleep(1)\n\tg()\n}\n"),
+		}, "y_test.go:11: a test sleeps"},
+		{"sleeps", "in a function that nothing uses", map[string]string{
+			"x_test.go": test("func f() {\n\ttime.Sleep(1)\n\tf()\n}\n"),
+		}, "a test sleeps"},
 		{"sleeps", "in code", map[string]string{"x.go": test("func f() { time.Sleep(1) }\n")}, ""},
 
 		// length
