@@ -99,6 +99,14 @@ func (m *Machine) Learn(now time.Duration, listing []shardmap.Shard) shardmap.Ch
 	return change
 }
 
+// Forget makes all knowledge of the shards void, because the stream was made
+// anew: the next listing replaces them, whatever their names. Records that have
+// not ended go to the new stream.
+func (m *Machine) Forget() {
+	m.shards.Forget()
+	m.refresh.want = true
+}
+
 // rebuild makes the lanes fit the tiles: lanes whose shards gave way hand what
 // is queued to their successors, and drain if something is under way.
 func (m *Machine) rebuild(now time.Duration, change shardmap.Change) {

@@ -20,6 +20,7 @@ import (
 // shards is what the engine has seen of the stream.
 type shards struct {
 	described time.Time // when the last summary came; zero: never
+	created   time.Time // of the stream; zero: not known
 	bytes     int       // MaxRecordSize; 0: not known
 	auto      bool      // record distribution AUTO
 	known     bool      // a listing was learnt
@@ -106,6 +107,10 @@ func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.
 	if described {
 		e.shards.described = time.Now()
 		e.shards.bytes, e.shards.auto = s.RecordBytes, s.Auto
+		if !e.shards.created.IsZero() && !s.Created.Equal(e.shards.created) {
+			e.machine.Forget() // another stream under the same name
+		}
+		e.shards.created = s.Created
 		e.machine.SetRecordBytes(s.RecordBytes)
 		e.machine.SetLaned(!s.Auto)
 		e.refusal = nil

@@ -5,7 +5,8 @@
 // different moments. So the map only ever moves forward: a shard gives way to
 // its children once all of them are known (a split is learnt whole) and, at a
 // merge, once both parents are known, and it never comes back, whatever a
-// later listing says.
+// later listing says. The exception is a stream that was deleted and made anew
+// under its old name: all that was known is then void (Forget).
 package shardmap
 
 import (
@@ -33,6 +34,7 @@ type Shard struct {
 type Map struct {
 	tiles []*Shard          // open as far as is known, by range; empty until a listing was whole
 	known map[string]*Shard // every shard heard of that an answer may still name
+	void  bool              // the tiles are those of a stream that is gone
 }
 
 // Change is what a listing taught. Shards that gave way before they were ever
@@ -75,6 +77,9 @@ func (m *Map) Learn(listing []Shard) Change {
 	if m.known == nil {
 		m.known = make(map[string]*Shard, len(listing))
 	}
+	if m.contradicts(listing) {
+		m.Forget()
+	}
 	for i := range listing {
 		s := &listing[i]
 		if k := m.known[s.ID]; k == nil {
@@ -86,11 +91,12 @@ func (m *Map) Learn(listing []Shard) Change {
 		}
 	}
 	before := m.tiles
-	if len(before) == 0 {
-		m.tiles = m.first(listing)
-		if len(m.tiles) == 0 {
+	if len(before) == 0 || m.void {
+		first := m.first(listing)
+		if len(first) == 0 {
 			return Change{}
 		}
+		m.tiles, m.void = first, false
 	}
 	m.advance()
 	m.relink(listing)
@@ -100,6 +106,21 @@ func (m *Map) Learn(listing []Shard) Change {
 	}
 	m.forget(listing)
 	return c
+}
+
+// Forget makes all knowledge void: the stream was made anew. The tiles stay
+// until a listing replaces them.
+func (m *Map) Forget() {
+	m.known, m.void = make(map[string]*Shard), true
+}
+
+// contradicts tells that a shard is not what it was, as happens in a stream
+// made anew: in one stream a shard never changes.
+func (m *Map) contradicts(listing []Shard) bool {
+	return slices.ContainsFunc(listing, func(s Shard) bool {
+		k := m.known[s.ID]
+		return k != nil && k.Range != s.Range
+	})
 }
 
 // first finds tiles to start from: the open shards, or where these do not tile

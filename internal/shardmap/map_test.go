@@ -68,6 +68,7 @@ func TestLearn(t *testing.T) {
 		{"two generations missed, open ones listed", []string{"0:0-15", "3:0-3<1 4:4-7<1 2:8-15<0"}, "3 4 2"},
 		{"longer away than retention", []string{"0:0-15", "7:0-3<5! 8:4-15<6 9:0-1<7 10:2-3<7"}, "9 10 8"},
 		{"an old shard beside a young one", []string{"00:0-7 01:8-15", "01:8-15! 08:8-11<01! 09:12-15<01! 11:8-15<08,09! 06:0-3<03 07:4-7<03! 14:4-15<07,11"}, "06 14"},
+		{"a stream made anew shows by its ranges", []string{"0:0-15", "0:0-15! 1:0-7<0 2:8-15<0", "0:0-3 1:4-15"}, "0 1"},
 		{"older names do not relink", []string{"5:0-7 6:8-15", "1:0-3 2:4-7 3:8-15"}, "5 6"},
 		{"what is still listed as open does not give way without its children", []string{"0:0-7 1:8-15", "0:0-7 1:8-15 5:0-3<3 6:4-7<3"}, "0 1"},
 	} {
@@ -83,6 +84,21 @@ func TestLearn(t *testing.T) {
 				t.Errorf("Ready is %v", m.Ready())
 			}
 		})
+	}
+}
+
+func TestForget(t *testing.T) {
+	var m Map
+	m.Learn(parse("0:0-7! 1:8-15! 2:0-15<0,1"))
+	m.Forget()
+	if c := m.Learn(parse("0:0-7")); !c.Empty() || tiles(&m) != "2" {
+		t.Errorf("a short listing: %+v, tiles %s", c, tiles(&m))
+	}
+	if c := m.Learn(parse("0:0-7 1:8-15")); len(c.Opened) != 2 || len(c.Closed) != 1 || tiles(&m) != "0 1" {
+		t.Errorf("the listing of the new stream: %+v, tiles %s", c, tiles(&m))
+	}
+	if c := m.Learn(parse("0:0-7 1:8-15! 2:8-11<1 3:12-15<1")); len(c.Opened) != 2 || tiles(&m) != "0 2 3" {
+		t.Errorf("a split of the new stream: %+v, tiles %s", c, tiles(&m))
 	}
 }
 

@@ -1,0 +1,26 @@
+# The stream is deleted and made anew under its name while a record is under
+# way. The new shards bear old names; nothing of the old ones holds any more.
+new
+learn 0:0-31! 1:0-15<0 2:16-31<0
+accept 3 20
+poll
+accept 4 21
+fail 1 unknown
+forget
+learn 0:0-7 1:8-31
+poll after 100ms
+----
+1 opened
+2 opened
+poll is due
+request 1:
+  to 1, laned: 1@3
+  to 2, laned: 2@20
+1 gave way
+2 gave way
+0 opened
+1 opened
+request 2:
+  to 1, laned: 2@20 4@21
+  to 0, laned: 1@3 3@4
+wakes after 139.12496ms
