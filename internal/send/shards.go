@@ -107,10 +107,12 @@ func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.
 	if described {
 		e.shards.described = time.Now()
 		e.shards.bytes, e.shards.auto = s.RecordBytes, s.Auto
-		if !e.shards.created.IsZero() && !s.Created.Equal(e.shards.created) {
-			e.machine.Forget() // another stream under the same name
+		if c := s.Created; !c.IsZero() { // not every server tells
+			if !e.shards.created.IsZero() && !c.Equal(e.shards.created) {
+				e.machine.Forget() // another stream under the same name
+			}
+			e.shards.created = c
 		}
-		e.shards.created = s.Created
 		e.machine.SetRecordBytes(s.RecordBytes)
 		e.machine.SetLaned(!s.Auto)
 		e.refusal = nil
