@@ -14,12 +14,11 @@ import (
 func (m *Machine) expire(now time.Duration) {
 	m.sweep(&m.early, now, nil)
 	for _, l := range m.lanes {
-		for i := 0; i < len(l.again); i++ {
-			if e := l.again[i]; e.deadline() <= now {
+		if l.frozenUntil() <= now {
+			for _, e := range l.again {
 				m.failLate(e, now, l.cause)
-				m.thaw(l)
-				break
 			}
+			m.thaw(l)
 		}
 		m.sweep(&l.q, now, l.cause)
 		m.sweep(&l.wait, now, l.cause)
@@ -91,7 +90,12 @@ func (e *Entry) deadline() time.Duration {
 
 // deadline is no later than the first deadline of what waits in the lane.
 func (l *lane) deadline() time.Duration {
-	t := min(l.q.due(), l.wait.due())
+	return min(l.q.due(), l.wait.due(), l.frozenUntil())
+}
+
+// frozenUntil is the first deadline in a frozen entry.
+func (l *lane) frozenUntil() time.Duration {
+	t := Never
 	for _, e := range l.again {
 		t = min(t, e.deadline())
 	}

@@ -98,7 +98,7 @@ type Turn struct {
 func New(c Config) *Machine {
 	m := &Machine{c: c.filled(), laned: true, wake: 0}
 	if m.c.Rand == nil {
-		m.c.Rand = rand.New(rand.NewPCG(1, 1)) //nolint:gosec // jitter
+		m.c.Rand = rand.New(rand.NewPCG(1, 1))
 	}
 	m.refresh.want = true
 	return m

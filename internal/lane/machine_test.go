@@ -14,7 +14,7 @@ import (
 func BenchmarkMachine(b *testing.B) {
 	for _, n := range []int{1, 16, 1000} {
 		b.Run(map[int]string{1: "1 shard", 16: "16 shards", 1000: "1000 shards"}[n], func(b *testing.B) {
-			m := New(Config{Linger: time.Millisecond, Rand: rand.New(rand.NewPCG(1, 1))}) //nolint:gosec // replayable
+			m := New(Config{Linger: time.Millisecond, Rand: rand.New(rand.NewPCG(1, 1))})
 			var listing []shardmap.Shard
 			for i, r := range keyspace.Split(n) {
 				listing = append(listing, shardmap.Shard{ID: string(rune('a' + i)), Range: r})
@@ -23,7 +23,7 @@ func BenchmarkMachine(b *testing.B) {
 			m.Learn(0, listing)
 			const batch = 20_000
 			items := make([]Item, batch)
-			r := rand.New(rand.NewPCG(2, 2)) //nolint:gosec // replayable
+			r := rand.New(rand.NewPCG(2, 2))
 			data := make([]byte, 100)
 			now := time.Duration(0)
 			var done []*Item
@@ -55,7 +55,7 @@ func BenchmarkMachine(b *testing.B) {
 
 // TestAnswersAreTakenOnce: a request answered twice changes nothing.
 func TestAnswersAreTakenOnce(t *testing.T) {
-	m := New(Config{Rand: rand.New(rand.NewPCG(1, 1))}) //nolint:gosec // replayable
+	m := New(Config{Rand: rand.New(rand.NewPCG(1, 1))})
 	m.Poll(0)
 	m.Learn(0, []shardmap.Shard{{ID: "0", Range: keyspace.Full}})
 	it := &Item{Key: "k", Data: []byte("x")}
@@ -72,7 +72,7 @@ func TestAnswersAreTakenOnce(t *testing.T) {
 // TestResendIsTheSameEntry: while the shard is open the very entry leaves
 // again, so that its bytes are the same.
 func TestResendIsTheSameEntry(t *testing.T) {
-	m := New(Config{Rand: rand.New(rand.NewPCG(1, 1))}) //nolint:gosec // replayable
+	m := New(Config{Rand: rand.New(rand.NewPCG(1, 1))})
 	m.Poll(0)
 	m.Learn(0, []shardmap.Shard{{ID: "0", Range: keyspace.Full}})
 	m.Accept(0, &Item{Key: "k"})

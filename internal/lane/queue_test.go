@@ -10,7 +10,7 @@ import (
 // TestQueueAgainstList compares queues with plain slices through random pushes,
 // removals and merges.
 func TestQueueAgainstList(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 5)) //nolint:gosec // replayable
+	r := rand.New(rand.NewPCG(5, 5))
 	for range 300 {
 		var qs [2]queue
 		var want [2][]*Item

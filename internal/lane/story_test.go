@@ -126,7 +126,7 @@ func (s *story) do(line string) (out []string) {
 	}
 	switch f[0] {
 	case "new":
-		c := Config{Rand: rand.New(rand.NewPCG(1, 1))} //nolint:gosec // replayable
+		c := Config{Rand: rand.New(rand.NewPCG(1, 1))}
 		for _, o := range f[1:] {
 			k, v, _ := strings.Cut(o, "=")
 			switch k {

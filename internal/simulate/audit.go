@@ -70,10 +70,9 @@ func (a *audit) one(w *world, s *sender, r *sent, p *plan) {
 	n := &a.sums
 	n.Accepted++
 	n.Handled += min(r.handled, 1)
-	if r.raw && r.handled > 1 || r.loose {
-		// No identity, or none that readers could use: again and again is
-		// allowed.
-	} else if r.handled > 1 && !(p.crashes && p.lazy) {
+	// Without an identity, or one that readers could use, again and again is
+	// allowed; and where marks were lost with their worker.
+	if r.handled > 1 && !r.raw && !r.loose && !(p.crashes && p.lazy) {
 		a.fail("duplicate: %s %s was handled %d times", s.name, r.name(), r.handled)
 	}
 	switch {

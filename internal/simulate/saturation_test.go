@@ -33,7 +33,7 @@ func TestSaturatedShardRunsNearItsLimit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const warm, length = 10 * time.Second, 70 * time.Second
-			r := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // replayable
+			r := rand.New(rand.NewPCG(7, 7))
 			p := &plan{latency: c.rtt, lane: lane.Config{Linger: 10 * time.Millisecond, Raw: c.raw}}
 			w := newWorld(r, 1)
 			w.limits = true
@@ -58,12 +58,10 @@ func TestSaturatedShardRunsNearItsLimit(t *testing.T) {
 				}
 				s.after(0, feed)
 			}
-			for w.step(warm) {
-			}
+			w.run(warm)
 			sh := w.shards[0]
 			at, refused := len(sh.log), refusals(senders)
-			for w.step(length) {
-			}
+			w.run(length)
 			bytes, records := 0, len(sh.log)-at
 			per := map[[16]byte]int{}
 			for _, st := range sh.log[at:] {
@@ -103,7 +101,7 @@ func refusals(senders []*sender) (n int) {
 // TestUnlimitedShardIsFoundOut: against a server without limits the pace gets
 // out of the way within seconds.
 func TestUnlimitedShardIsFoundOut(t *testing.T) {
-	r := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // replayable
+	r := rand.New(rand.NewPCG(7, 7))
 	w := newWorld(r, 1)
 	s := newSender(w, &plan{latency: time.Millisecond}, "alone", t.Errorf)
 	data := make([]byte, 10_000)
@@ -118,11 +116,9 @@ func TestUnlimitedShardIsFoundOut(t *testing.T) {
 		s.after(time.Millisecond, feed)
 	}
 	s.after(0, feed)
-	for w.step(5 * time.Second) {
-	}
+	w.run(5 * time.Second)
 	from := len(w.shards[0].log)
-	for w.step(6 * time.Second) {
-	}
+	w.run(6 * time.Second)
 	bytes := 0
 	for _, st := range w.shards[0].log[from:] {
 		bytes += st.what.bytes

@@ -73,7 +73,7 @@ func newSender(w *world, p *plan, name string, fail func(string, ...any)) *sende
 	}
 	s.c = p.lane
 	s.c.Producer = s.id
-	s.c.Rand = rand.New(rand.NewPCG(w.rnd.Uint64(), 2)) //nolint:gosec // replayable
+	s.c.Rand = rand.New(rand.NewPCG(w.rnd.Uint64(), 2))
 	s.m = lane.New(s.c)
 	s.after(0, s.poll)
 	return s
@@ -177,7 +177,7 @@ func (s *sender) wrap(e *lane.Entry) *payload {
 	p := &payload{producer: s.id, raw: e.Raw || s.c.Raw, laned: e.Laned && !s.c.Raw, rng: e.Range}
 	poison := false
 	for _, it := range e.Items {
-		r := it.Tag.(*sent) //nolint:forcetypeassert // ours alone
+		r := it.Tag.(*sent)
 		p.recs = append(p.recs, r)
 		p.slots = append(p.slots, r.slot)
 		p.counters = append(p.counters, it.Counter)
@@ -384,7 +384,7 @@ func (s *sender) takeOff(e *lane.Entry, p *payload) {
 		if d == nil || d == e || d.Shard != e.Shard || s.p.flips > 0 {
 			continue
 		}
-		if !slices.ContainsFunc(d.Items, func(it *lane.Item) bool { return it.Tag.(*sent).ended }) { //nolint:forcetypeassert // ours alone
+		if !slices.ContainsFunc(d.Items, func(it *lane.Item) bool { return it.Tag.(*sent).ended }) {
 			s.fail("%s: %s leaves for %s in other bytes than before, when it may have been stored", s.name, r.name(), e.Shard)
 		}
 	}
@@ -405,7 +405,7 @@ func (s *sender) settled(e *lane.Entry, st lane.Status) {
 	}
 	s.lanes[e.Shard]--
 	for _, it := range e.Items {
-		if r := it.Tag.(*sent); st == lane.Unknown { //nolint:forcetypeassert // ours alone
+		if r := it.Tag.(*sent); st == lane.Unknown {
 			r.doubt = e
 		}
 	}
@@ -462,7 +462,7 @@ func (s *sender) abort() {
 func (s *sender) collect() {
 	s.scratch = s.m.TakeFinished(s.scratch[:0])
 	for _, it := range s.scratch {
-		r := it.Tag.(*sent) //nolint:forcetypeassert // ours alone
+		r := it.Tag.(*sent)
 		switch {
 		case r.ended || r.withdrawn:
 			s.fail("%s: %s ends twice", s.name, r.name())
@@ -487,7 +487,7 @@ func (s *sender) collect() {
 		}
 		for _, r := range s.all {
 			if !r.ended && !r.withdrawn && r.item.Hash == it.Hash && r.item.Counter > it.Counter && r.item.Attempts == 0 {
-				s.fail("%s: %s goes on behind %s, which failed", s.name, r.name(), it.Tag.(*sent).name()) //nolint:forcetypeassert // ours alone
+				s.fail("%s: %s goes on behind %s, which failed", s.name, r.name(), it.Tag.(*sent).name())
 			}
 		}
 	}

@@ -226,7 +226,7 @@ func (e events) Less(i, j int) bool {
 func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
 
 // Push is heap.Interface's.
-func (e *events) Push(x any) { *e = append(*e, x.(event)) } //nolint:forcetypeassert // ours alone
+func (e *events) Push(x any) { *e = append(*e, x.(event)) }
 
 // Pop is heap.Interface's.
 func (e *events) Pop() any {
@@ -249,10 +249,17 @@ func (w *world) step(until time.Duration) bool {
 		w.now = max(w.now, until)
 		return false
 	}
-	e := heap.Pop(&w.events).(event) //nolint:forcetypeassert // ours alone
+	e := heap.Pop(&w.events).(event)
 	w.now = max(w.now, e.at)
 	e.do()
 	return true
+}
+
+// run lets everything happen up to a time.
+func (w *world) run(until time.Duration) {
+	for more := true; more; {
+		more = w.step(until)
+	}
 }
 
 func (w *world) within(d time.Duration) time.Duration {
