@@ -368,7 +368,8 @@ func (l *Life) firstMarks(ctx context.Context) error {
 func (l *Life) saveMarks(ctx context.Context, last bool) error {
 	now := time.Now()
 	l.mu.Lock()
-	due := l.marks.Producers() > 0 && !l.at.IsStart() && l.at.Compare(l.savedAt) > 0 && (last || now.Sub(l.saved) >= marksEvery)
+	// Also of a shard without records: its children start with them.
+	due := l.marks.Producers() > 0 && (l.at.Compare(l.savedAt) > 0 && now.Sub(l.saved) >= marksEvery || last && (l.at.Compare(l.savedAt) > 0 || !l.known))
 	var body []byte
 	at := l.at
 	if due {

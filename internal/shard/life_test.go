@@ -7,7 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libvegas/vegas/internal/aggregate"
 	"github.com/libvegas/vegas/internal/fetch"
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/mark"
 	"github.com/libvegas/vegas/record"
 )
@@ -112,6 +114,39 @@ func TestMarksAreSavedWhenAFunctionStops(t *testing.T) {
 		}
 		if n := b.next(t); n.Marks == nil || n.Marks.At.Compare(record.Position{Sequence: "1", SubSequence: 1}) != 0 {
 			t.Errorf("marks %+v", n.Marks)
+		}
+	})
+}
+
+// A shard without records lies between one that was delivered and one that gets
+// its resends.
+func TestAnEmptyShardPassesMarksOnToItsChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old := mark.New(keyspace.Full, 0)
+		var a aggregate.Aggregate
+		if err := aggregate.Decode(packed(t, 1, lane, 10, "a").Data, &a); err != nil {
+			t.Fatal(err)
+		}
+		old.Decide(nil, "1", &a.Identity, &a)
+		old.Checkpointed(record.Position{Sequence: "1"})
+		saved, err := mark.Decode(old.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := setUp()
+		b.ParentsMarks = []*mark.Saved{saved}
+		b.answers = []fetch.Answer{{}}
+		var l list
+		if r, err := b.Run(t.Context(), b.stop, Records(l.handle)); err != nil || !r.Ended {
+			t.Errorf("%+v, %v", r, err)
+		}
+		n := b.next(t, fetch.Answer{Records: []fetch.Record{packed(t, 3, lane, 10, "a"), packed(t, 4, lane, 11, "a")}})
+		if n.Marks == nil {
+			t.Fatal("no marks were saved")
+		}
+		n.Marks, n.ParentsMarks = nil, []*mark.Saved{n.Marks}
+		if _, err := n.Run(t.Context(), n.stop, Records(l.handle)); err != nil || l.String() != "4/0" {
+			t.Errorf("handled %s, %v", &l, err)
 		}
 	})
 }
