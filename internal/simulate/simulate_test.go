@@ -24,7 +24,7 @@ var (
 func TestSeeds(t *testing.T) {
 	n, from := *seeds, *first
 	if testing.Short() || raced {
-		n = min(n, 2000)
+		n = min(n, 1000)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // many small and short lives
 	began := time.Now()
