@@ -121,7 +121,7 @@ func TestChange(t *testing.T) {
 // open shards.
 func TestForwardOnly(t *testing.T) {
 	for seed := range uint64(1000) {
-		r := rand.New(rand.NewPCG(seed, 4)) //nolint:gosec // replayable
+		r := rand.New(rand.NewPCG(seed, 4))
 		h := history{r: r}
 		h.add(span(0, 15))
 		var m Map
