@@ -84,9 +84,13 @@ func (g *Group) Lives() ([]shard.Snapshot, int) {
 
 // Run consumes until ctx is over, and then returns nil once the handlers have
 // returned and the last checkpoints are written. Any other end is an error.
+//
+// What goes wrong before anything was read is an error. Later on it is tried
+// again, unless it is of no use.
 func (g *Group) Run(ctx context.Context, fn shard.Func) error {
-	for {
-		again, err := g.session(ctx, fn)
+	for started := false; ; {
+		again, err := g.session(ctx, fn, &started)
+		again = again || started && err != nil && g.hopeful(err)
 		if ctx.Err() != nil || !again {
 			return err
 		}
@@ -103,15 +107,15 @@ func (g *Group) attrs() []any {
 
 // session consumes from the moment the group is ours until it is not. again: it
 // can be tried once more.
-func (g *Group) session(ctx context.Context, fn shard.Func) (again bool, err error) {
+func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (again bool, err error) {
 	sum, err := g.describe(ctx)
 	if err != nil {
-		return false, quietly(ctx, err)
+		return false, quietly(ctx, errStart{err})
 	}
 	var arn string
 	if g.FanOut {
 		if arn, err = g.register(ctx, sum); err != nil {
-			return false, quietly(ctx, err)
+			return false, quietly(ctx, errStart{err})
 		}
 	}
 	id := streamID(sum)
@@ -119,7 +123,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func) (again bool, err err
 	defer lost(nil)
 	h := &heart{store: g.Store, worker: g.Worker, incarnation: rand.Text(), timing: g.Timing, warn: g.Warn, lost: lost}
 	if err := h.acquire(ctx, g.Name, g.stream(), "consumer#"+id); err != nil {
-		return false, quietly(ctx, err)
+		return false, quietly(ctx, errStart{err})
 	}
 	beatCtx, endBeat := context.WithCancel(context.WithoutCancel(ctx))
 	beating := make(chan struct{})
@@ -138,7 +142,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func) (again bool, err err
 		live: live, end: lost,
 		tree: tree{}, running: map[string]bool{}, after: map[string]time.Time{}, gone: map[string]bool{},
 	}
-	again, err = s.run(ctx, sum, id)
+	again, err = s.run(ctx, sum, id, started)
 	endBeat()
 	<-beating
 	if cause := context.Cause(live); live.Err() != nil && errors.Is(cause, record.ErrLeaseLost) {
@@ -157,6 +161,25 @@ func (g *Group) session(ctx context.Context, fn shard.Func) (again bool, err err
 	}
 	return again, err
 }
+
+// hopeful tells that the start of a later session may succeed after a while: the
+// store is away, the service does not answer.
+func (g *Group) hopeful(err error) bool {
+	var start errStart
+	var other *Inhabited
+	if !errors.As(err, &start) || errors.As(err, &other) {
+		return false
+	}
+	if class := kinesisapi.Classify(err); errors.As(err, new(*kinesisapi.Error)) && (class == kinesisapi.Fatal || class == kinesisapi.Refused) {
+		return false
+	}
+	return true
+}
+
+// errStart is an error of a session that has not read anything.
+type errStart struct{ error }
+
+func (e errStart) Unwrap() error { return e.error }
 
 // quietly is nil for an error that is only the end of Run.
 func quietly(ctx context.Context, err error) error {

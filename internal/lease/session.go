@@ -51,10 +51,11 @@ var retries = backoff.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
 // run starts what may be read, until ctx is over, the leases are lost or
 // something fails for good; then it stops everything, and returns when all
 // shards have.
-func (s *session) run(ctx context.Context, sum kinesisapi.Summary, id string) (again bool, err error) {
+func (s *session) run(ctx context.Context, sum kinesisapi.Summary, id string, started *bool) (again bool, err error) {
 	if err := s.begin(ctx, sum, id); err != nil {
-		return false, quietly(ctx, err)
+		return false, quietly(ctx, errStart{err})
 	}
+	*started = true
 	s.Log.Info("consuming", append(s.attrs(), slog.Int("leases", len(s.tree)))...)
 	for err == nil && !again {
 		s.startReady()

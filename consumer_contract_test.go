@@ -1,0 +1,775 @@
+package vegas_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/internal/aggregate"
+	"github.com/libvegas/vegas/localkinesis"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/store"
+	"github.com/libvegas/vegas/store/memory"
+)
+
+// bench is a server with a stream "orders", a store and consumers of it.
+type bench struct {
+	*testing.T
+	srv  *localkinesis.Server
+	rows store.Store
+	log  bytes.Buffer
+	mu   sync.Mutex // of log
+}
+
+// consumerBench runs f in a bubble of its own.
+func consumerBench(t *testing.T, name string, shards int, f func(b *bench)) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f(&bench{T: t, rows: memory.New(), srv: localkinesis.Start(t, func(o *localkinesis.Options) {
+				o.Streams, o.StateDelay = map[string]int{"orders": shards}, 0
+			})})
+		})
+	})
+}
+
+func (b *bench) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.Write(p)
+}
+
+func (b *bench) logged() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.String()
+}
+
+func (b *bench) put(n int) {
+	b.Helper()
+	for i := range n {
+		if _, err := b.srv.Put("orders", fmt.Sprint("key", i%5), "", fmt.Append(nil, i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func (b *bench) consumer(group string, opts ...func(*vegas.ConsumerOptions)) *vegas.Consumer {
+	b.Helper()
+	c, err := vegas.NewConsumer("orders", group, append([]func(*vegas.ConsumerOptions){func(o *vegas.ConsumerOptions) {
+		o.AWS, o.Store, o.Logger = b.srv.AWS(), b.rows, slog.New(slog.NewTextHandler(b, nil))
+	}}, opts...)...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// consume runs c for so long, and returns how many records came.
+func (b *bench) consume(c *vegas.Consumer, d time.Duration) int {
+	b.Helper()
+	var got deliveries
+	stop := startRun(b.T, c, func(_ context.Context, r *vegas.Record) error { got.add(r); return nil })
+	time.Sleep(d)
+	if err := stop(); err != nil {
+		b.Errorf("Run: %v", err)
+	}
+	return got.len()
+}
+
+func TestWhereANewGroupStarts(t *testing.T) {
+	consumerBench(t, "trim horizon", 2, func(b *bench) {
+		b.put(10)
+		if n := b.consume(b.consumer("g"), time.Minute); n != 10 {
+			b.Errorf("%d records", n)
+		}
+	})
+	consumerBench(t, "latest, pinned once", 2, func(b *bench) {
+		b.put(10)
+		time.Sleep(2 * time.Second)
+		latest := func(o *vegas.ConsumerOptions) { o.Start = vegas.Latest() }
+		if n := b.consume(b.consumer("g", latest), 10*time.Millisecond); n != 0 {
+			b.Errorf("%d records of before", n)
+		}
+		// The first start was interrupted before it read anything: what came
+		// since then is not skipped.
+		b.put(7)
+		time.Sleep(time.Minute)
+		if n := b.consume(b.consumer("g", latest), time.Minute); n != 7 {
+			b.Errorf("%d records after the pinned moment, want 7", n)
+		}
+	})
+	consumerBench(t, "a time, across splits and merges of before and after", 2, func(b *bench) {
+		b.put(10)
+		time.Sleep(time.Minute)
+		s, _ := b.srv.Stream("orders")
+		low, up, err := b.srv.Split("orders", s.Shards[0].ID, "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.put(10)
+		time.Sleep(time.Minute)
+		at := time.Now()
+		b.put(10)
+		if _, err := b.srv.Merge("orders", low, up); err != nil {
+			b.Fatal(err)
+		}
+		b.put(10)
+		if n := b.consume(b.consumer("g", func(o *vegas.ConsumerOptions) { o.Start = vegas.AtTime(at) }), time.Minute); n != 20 {
+			b.Errorf("%d records, want 20", n)
+		}
+	})
+	consumerBench(t, "the start has no effect on a group that exists", 1, func(b *bench) {
+		b.put(3)
+		b.consume(b.consumer("g"), time.Minute)
+		b.put(4)
+		time.Sleep(time.Minute)
+		if n := b.consume(b.consumer("g", func(o *vegas.ConsumerOptions) { o.Start = vegas.Latest() }), time.Minute); n != 4 {
+			b.Errorf("%d records, want 4", n)
+		}
+	})
+}
+
+func TestASecondConsumerOfAGroupIsRefused(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		b.put(1)
+		one := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Worker = "one" })
+		stop := startRun(b.T, one, func(context.Context, *vegas.Record) error { return nil })
+		time.Sleep(time.Second)
+		if err := one.Run(b.Context(), func(context.Context, *vegas.Record) error { return nil }); err == nil || !strings.Contains(err.Error(), "runs already") {
+			b.Errorf("twice at once: %v", err)
+		}
+		err := b.consumer("g").Run(b.Context(), func(context.Context, *vegas.Record) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), `worker "one"`) || !strings.Contains(err.Error(), "#group-in-use") {
+			b.Errorf("got %v", err)
+		}
+		// Another group is welcome.
+		if n := b.consume(b.consumer("h"), 10*time.Second); n != 1 {
+			b.Errorf("%d records", n)
+		}
+		if err := stop(); err != nil {
+			b.Error(err)
+		}
+		// And after an orderly stop the same one may run again at once.
+		began := time.Now()
+		b.put(1)
+		if n := b.consume(one, 3*time.Second); n != 1 || time.Since(began) > 4*time.Second {
+			b.Errorf("%d records in %v", n, time.Since(began))
+		}
+	})
+}
+
+func TestTwoGroupsOnAStreamBothKeepUp(t *testing.T) {
+	consumerBench(t, "", 2, func(b *bench) {
+		var wg sync.WaitGroup
+		got := make([]deliveries, 2)
+		cs := []*vegas.Consumer{b.consumer("g"), b.consumer("h")}
+		ctx, cancel := context.WithCancel(b.Context())
+		for i, c := range cs {
+			wg.Go(func() {
+				if err := c.Run(ctx, func(_ context.Context, r *vegas.Record) error { got[i].add(r); return nil }); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		const n = 1200
+		for i := range n {
+			b.put(1)
+			time.Sleep(100 * time.Millisecond)
+			if i > 100 {
+				for j, c := range cs {
+					for _, s := range c.Stats().Shards {
+						if s.Behind > 5*time.Second {
+							b.Fatalf("group %d is %v behind on %s", j, s.Behind, s.Shard)
+						}
+					}
+				}
+			}
+		}
+		time.Sleep(5 * time.Second)
+		cancel()
+		wg.Wait()
+		if got[0].len() != n || got[1].len() != n {
+			b.Errorf("%d and %d records", got[0].len(), got[1].len())
+		}
+		b.Logf("throttled %d and %d times in two minutes", cs[0].Stats().Throttles, cs[1].Stats().Throttles)
+	})
+}
+
+func TestASlowHandlerBoundsMemory(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		data := make([]byte, 100<<10)
+		for range 400 { // 40 MB
+			if _, err := b.srv.Put("orders", "k", "", data); err != nil {
+				b.Fatal(err)
+			}
+		}
+		const bound = 4 << 20
+		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.PrefetchBytes = bound })
+		handled := make(chan struct{})
+		stop := startRun(b.T, c, func(context.Context, *vegas.Record) error { <-handled; return nil })
+		most := int64(0)
+		for range 400 {
+			time.Sleep(time.Second)
+			most = max(most, c.Stats().PrefetchBytes)
+			handled <- struct{}{}
+		}
+		if most > 3*bound || most == 0 {
+			b.Errorf("%d bytes were read ahead of a slow handler, the bound is %d", most, bound)
+		}
+		time.Sleep(time.Second)
+		if err := stop(); err != nil {
+			b.Error(err)
+		}
+		if left := c.Stats().PrefetchBytes; left != 0 {
+			b.Errorf("%d bytes are held after the end", left)
+		}
+	})
+}
+
+func TestAStreamMadeAnewStartsFresh(t *testing.T) {
+	consumerBench(t, "between runs", 1, func(b *bench) {
+		b.put(5)
+		b.consume(b.consumer("g"), 10*time.Second)
+		if err := b.srv.DeleteStream("orders"); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := b.srv.CreateStream("orders", 2); err != nil {
+			b.Fatal(err)
+		}
+		b.put(6)
+		if n := b.consume(b.consumer("g"), 10*time.Second); n != 6 {
+			b.Errorf("%d records of the new stream, want 6", n)
+		}
+	})
+	consumerBench(t, "while it is read", 1, func(b *bench) {
+		b.put(5)
+		c := b.consumer("g")
+		var got deliveries
+		stop := startRun(b.T, c, func(_ context.Context, r *vegas.Record) error { got.add(r); return nil })
+		time.Sleep(10 * time.Second)
+		if err := b.srv.DeleteStream("orders"); err != nil {
+			b.Fatal(err)
+		}
+		if err := b.srv.CreateStream("orders", 2); err != nil {
+			b.Fatal(err)
+		}
+		b.put(6)
+		time.Sleep(time.Minute)
+		if err := stop(); err != nil {
+			b.Error(err)
+		}
+		if got.len() != 11 {
+			b.Errorf("%d records\n%s", got.len(), b.logged())
+		}
+	})
+	consumerBench(t, "a deleted stream is an error", 1, func(b *bench) {
+		c := b.consumer("g")
+		done := make(chan error)
+		go func() { done <- c.Run(b.Context(), func(context.Context, *vegas.Record) error { return nil }) }()
+		time.Sleep(5 * time.Second)
+		if err := b.srv.DeleteStream("orders"); err != nil {
+			b.Fatal(err)
+		}
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "#stream-not-found") {
+			b.Error(err)
+		}
+	})
+}
+
+func TestFanOut(t *testing.T) {
+	fanOut := func(o *vegas.ConsumerOptions) { o.FanOut = true }
+	consumerBench(t, "hours of subscriptions without a gap", 2, func(b *bench) {
+		c := b.consumer("g", fanOut)
+		var got deliveries
+		stop := startRun(b.T, c, func(_ context.Context, r *vegas.Record) error { got.add(r); return nil })
+		const n = 700
+		for range n {
+			b.put(1)
+			time.Sleep(11 * time.Second)
+		}
+		if err := stop(); err != nil {
+			b.Error(err)
+		}
+		if got.len() != n {
+			b.Errorf("%d records, want %d", got.len(), n)
+		}
+		if s := b.logged(); strings.Contains(s, "level=WARN") {
+			b.Errorf("the five minutes of a subscription are no news:\n%s", s)
+		}
+	})
+	consumerBench(t, "a restart within five seconds of the last subscription", 1, func(b *bench) {
+		b.put(3)
+		if n := b.consume(b.consumer("g", fanOut), 2*time.Second); n != 3 {
+			b.Errorf("%d records", n)
+		}
+		b.put(4)
+		if n := b.consume(b.consumer("g", fanOut), 20*time.Second); n != 4 {
+			b.Errorf("%d records", n)
+		}
+	})
+	consumerBench(t, "a group that is a consumer's ARN", 1, func(b *bench) {
+		if n := b.consume(b.consumer("g", fanOut), 5*time.Second); n != 0 {
+			b.Error(n)
+		}
+		arn := consumerARN(b, "g")
+		b.put(2)
+		c := b.consumer(arn)
+		if n := b.consume(c, 20*time.Second); n != 2 {
+			b.Errorf("%d records", n)
+		}
+		if _, err := vegas.NewConsumer("payments", arn); err == nil || !strings.Contains(err.Error(), "payments") {
+			b.Errorf("the ARN of another stream's consumer: %v", err)
+		}
+	})
+	consumerBench(t, "what cannot be registered is an error", 1, func(b *bench) {
+		b.srv.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: "RegisterStreamConsumer", Code: "AccessDeniedException"})
+		err := b.consumer("g", fanOut).Run(b.Context(), func(context.Context, *vegas.Record) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), "register consumer") || !strings.Contains(err.Error(), "kinesis:RegisterStreamConsumer") {
+			b.Error(err)
+		}
+	})
+	consumerBench(t, "what cannot be subscribed is an error", 1, func(b *bench) {
+		b.srv.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: "SubscribeToShard", Code: "AccessDeniedException"})
+		err := b.consumer("g", fanOut).Run(b.Context(), func(context.Context, *vegas.Record) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), "kinesis:SubscribeToShard") {
+			b.Error(err)
+		}
+	})
+	for _, op := range []string{"RegisterStreamConsumer", "SubscribeToShard"} {
+		consumerBench(t, "falling back to polling without "+op, 1, func(b *bench) {
+			b.put(3)
+			b.srv.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: op, Code: "AccessDeniedException"})
+			c := b.consumer("g", fanOut, func(o *vegas.ConsumerOptions) { o.FallBackToPolling = true })
+			if n := b.consume(c, 10*time.Second); n != 3 {
+				b.Errorf("%d records", n)
+			}
+			if !strings.Contains(b.logged(), "polling instead") {
+				b.Errorf("nothing was said:\n%s", b.logged())
+			}
+		})
+	}
+}
+
+// consumerARN asks the server, past the wire, for nothing: ARNs are built from
+// the stream's and the consumer's creation.
+func consumerARN(b *bench, name string) string {
+	b.Helper()
+	arn, err := describeConsumer(b.Context(), b.srv, "orders", name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return arn
+}
+
+func TestAMalformedAggregateOrAForgedIdentityStopsNothing(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		var good aggregate.Builder
+		good.Reset(nil)
+		if err := good.Add(aggregate.Sub{Key: "k", Data: []byte("1")}, 0); err != nil {
+			b.Fatal(err)
+		}
+		data := good.AppendTo(nil)
+		for _, d := range [][]byte{data, data[:len(data)-1], []byte("\xf3\x89\x9a\xc2"), []byte("2"), {}} {
+			if _, err := b.srv.Put("orders", "k", "", d); err != nil {
+				b.Fatal(err)
+			}
+		}
+		var got consumed
+		c := b.consumer("g")
+		stop := startRun(b.T, c, got.handle)
+		time.Sleep(5 * time.Second)
+		if err := stop(); err != nil {
+			b.Error(err)
+		}
+		all := got.all()
+		if len(all) != 5 || !all[0].Aggregated || string(all[0].Data) != "1" || !bytes.Equal(all[1].Data, data[:len(data)-1]) || string(all[3].Data) != "2" || len(all[4].Data) != 0 {
+			b.Errorf("%d records: %+v", len(all), all)
+		}
+	})
+}
+
+func TestAnHourOfThrottlingIsFewLines(t *testing.T) {
+	consumerBench(t, "", 4, func(b *bench) {
+		b.srv.Inject(localkinesis.Fault{Do: localkinesis.Throttle, Op: "GetRecords", Rate: 0.9})
+		b.put(20)
+		if n := b.consume(b.consumer("g"), time.Hour); n != 20 {
+			b.Errorf("%d records", n)
+		}
+		if n := strings.Count(b.logged(), "\n"); n > 120 || n < 10 {
+			b.Errorf("%d lines:\n%.2000s", n, b.logged())
+		}
+		if s := b.logged(); strings.Contains(s, "key1") {
+			b.Error("keys are in the log")
+		}
+	})
+}
+
+func TestAStoreThatIsAwayForAMinute(t *testing.T) {
+	consumerBench(t, "", 2, func(b *bench) {
+		m := &mortal{Store: b.rows}
+		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Store = m })
+		var got deliveries
+		stop := startRun(b.T, c, func(_ context.Context, r *vegas.Record) error { got.add(r); return nil })
+		for i := range 300 {
+			b.put(1)
+			time.Sleep(time.Second)
+			if i == 60 {
+				m.die()
+			}
+			if i == 120 {
+				m.mu.Lock()
+				m.dead = false
+				m.mu.Unlock()
+			}
+		}
+		if err := stop(); err != nil {
+			b.Error(err)
+		}
+		// It stops when the lease cannot be proven, and resumes by itself; what
+		// was not checkpointed comes again.
+		if n := got.len(); n < 300 || n > 330 {
+			b.Errorf("%d records", n)
+		}
+		if s := b.logged(); strings.Count(s, "\n") > 40 || !strings.Contains(s, "lease lost") {
+			b.Errorf("log:\n%s", s)
+		}
+	})
+}
+
+func TestGraceIsForRunningHandlers(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		b.put(3)
+		started := make(chan struct{}, 9)
+		var cause error
+		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Grace = 10 * time.Second })
+		type key struct{}
+		ctx, cancel := context.WithCancel(context.WithValue(b.Context(), key{}, "value"))
+		done := make(chan error, 1)
+		go func() {
+			done <- c.Run(ctx, func(ctx context.Context, r *vegas.Record) error {
+				if ctx.Value(key{}) != "value" {
+					b.Error("values of Run's context are not there")
+				}
+				if string(r.Data) == "0" {
+					return nil
+				}
+				started <- struct{}{}
+				<-ctx.Done()
+				cause = context.Cause(ctx)
+				return cause
+			})
+		}()
+		<-started
+		cancel()
+		began := time.Now()
+		if err := <-done; err != nil {
+			b.Errorf("Run: %v", err)
+		}
+		if d := time.Since(began); d != 10*time.Second || !errors.Is(cause, vegas.ErrGraceOver) {
+			b.Errorf("after %v: %v", d, cause)
+		}
+		// Its record comes again, those before do not.
+		if n := b.consume(b.consumer("g"), 5*time.Second); n != 2 {
+			b.Errorf("%d records came", n)
+		}
+	})
+}
+
+// events are what an observer saw.
+type events struct {
+	observe.Nop
+	mu  sync.Mutex
+	all []observe.Event
+}
+
+func (e *events) Event(x observe.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, x)
+}
+
+func (e *events) String() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []string
+	for _, x := range e.all {
+		out = append(out, strings.TrimSuffix(string(x.Kind)+" "+strings.TrimPrefix(x.Where.Shard, "shardId-00000000000"), " "))
+	}
+	return strings.Join(out, ", ")
+}
+
+func TestTheLifeOfShardsIsReported(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		b.put(10)
+		var seen events
+		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Observer = &seen })
+		stop := startRun(b.T, c, func(context.Context, *vegas.Record) error { return nil })
+		time.Sleep(10 * time.Second)
+		s, _ := b.srv.Stream("orders")
+		if _, _, err := b.srv.Split("orders", s.Shards[0].ID, ""); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if err := stop(); err != nil {
+			b.Error(err)
+		}
+		if got, want := strings.ReplaceAll(seen.String(), "acquired 2, acquired 1", "acquired 1, acquired 2"), "acquired 0, checkpoint 0, ended 0, acquired 1, acquired 2, stopping, stopped"; got != want {
+			b.Errorf("events\n got %s\nwant %s", got, want)
+		}
+		for _, e := range seen.all {
+			if e.Where.Worker == "" || e.Where.Group != "g" || e.Where.Stream != "orders" || e.Time.IsZero() {
+				b.Errorf("%+v", e)
+			}
+		}
+		if st := c.Stats(); st.Records != 10 || st.Checkpoints != 1 || len(st.Shards) != 0 {
+			b.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestRunShardsIsOrdinaryControlFlow(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		b.put(20)
+		s, _ := b.srv.Stream("orders")
+		if _, _, err := b.srv.Split("orders", s.Shards[0].ID, ""); err != nil {
+			b.Fatal(err)
+		}
+		b.put(20)
+		var mu sync.Mutex
+		var endings []string
+		last := uint64(0)
+		n := 0
+		f := func(ctx context.Context, s *vegas.Shard) error {
+			for batch, err := range s.Batches() {
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				n += len(batch.Records)
+				mu.Unlock()
+				if err := s.Checkpoint(ctx, batch.End); err != nil {
+					return err
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			endings = append(endings, s.Ending().String())
+			last = max(last, s.Possession())
+			return nil
+		}
+		for round := range 2 {
+			ctx, cancel := context.WithCancel(b.Context())
+			done := make(chan error)
+			go func() { done <- b.consumer("g").RunShards(ctx, f) }()
+			time.Sleep(10 * time.Second)
+			before := last
+			cancel()
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
+			if last <= before {
+				b.Errorf("round %d: possession %d after %d", round, last, before)
+			}
+		}
+		if n != 40 || fmt.Sprint(endings) != "[shard end shutdown shutdown shutdown shutdown]" {
+			b.Errorf("%d records, endings %v", n, endings)
+		}
+	})
+	consumerBench(t, "giving a lease back", 1, func(b *bench) {
+		b.put(5)
+		calls := 0
+		ctx, cancel := context.WithTimeout(b.Context(), 35*time.Second)
+		defer cancel()
+		if err := b.consumer("g").RunShards(ctx, func(context.Context, *vegas.Shard) error { calls++; return nil }); err != nil {
+			b.Error(err)
+		}
+		if calls != 4 {
+			b.Errorf("called %d times in 35 s", calls)
+		}
+	})
+}
+
+func TestRunBatches(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		b.put(50)
+		n := 0
+		ctx, cancel := context.WithTimeout(b.Context(), 5*time.Second)
+		defer cancel()
+		if err := b.consumer("g").RunBatches(ctx, func(_ context.Context, x *vegas.Batch) error { n += len(x.Records); return nil }); err != nil || n != 50 {
+			b.Errorf("%d records, %v", n, err)
+		}
+	})
+}
+
+func TestLayersWrapTheHandler(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		b.put(1)
+		var trace []string
+		layer := func(name string) func(vegas.Handler) vegas.Handler {
+			return func(next vegas.Handler) vegas.Handler {
+				return func(ctx context.Context, r *vegas.Record) error {
+					trace = append(trace, name)
+					return next(ctx, r)
+				}
+			}
+		}
+		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Use(layer("outer")); o.Use(layer("inner")) })
+		b.consume(c, 5*time.Second)
+		if fmt.Sprint(trace) != "[outer inner]" {
+			b.Errorf("%v", trace)
+		}
+		if err := c.RunShards(b.Context(), func(context.Context, *vegas.Shard) error { return nil }); err == nil {
+			b.Error("RunShards ignores layers")
+		}
+	})
+}
+
+func TestStopEndsRunWithTheHandlersError(t *testing.T) {
+	consumerBench(t, "", 3, func(b *bench) {
+		b.put(30)
+		boom := errors.New("boom")
+		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.OnError, o.MaxAttempts = vegas.Stop, 2 })
+		err := c.Run(b.Context(), func(_ context.Context, r *vegas.Record) error {
+			if string(r.Data) == "7" {
+				return boom
+			}
+			return nil
+		})
+		if !errors.Is(err, boom) || !strings.Contains(err.Error(), "shardId-") {
+			b.Error(err)
+		}
+		// Nobody has to wait for a lease.
+		began := time.Now()
+		b.consume(b.consumer("g"), time.Second)
+		if d := time.Since(began); d > 2*time.Second {
+			b.Errorf("the next one waited %v", d)
+		}
+	})
+}
+
+func TestRetentionThatPassedTheCheckpointLosesNothingMore(t *testing.T) {
+	consumerBench(t, "", 1, func(b *bench) {
+		b.put(5)
+		b.consume(b.consumer("g"), 10*time.Second)
+		s, _ := b.srv.Stream("orders")
+		if _, _, err := b.srv.Split("orders", s.Shards[0].ID, ""); err != nil {
+			b.Fatal(err)
+		}
+		b.put(5)
+		b.srv.Advance(30 * time.Hour) // all of it is gone, the parent too
+		b.put(6)
+		if n := b.consume(b.consumer("g"), time.Minute); n != 6 {
+			b.Errorf("%d records, want 6\n%s", n, b.logged())
+		}
+	})
+}
+
+func TestArgumentsOfNewConsumer(t *testing.T) {
+	t.Setenv("VEGAS_STORE", "")
+	with := func(f func(*vegas.ConsumerOptions)) func(*vegas.ConsumerOptions) {
+		return func(o *vegas.ConsumerOptions) { o.Store = memory.New(); f(o) }
+	}
+	for name, c := range map[string]struct {
+		stream, group string
+		opts          func(*vegas.ConsumerOptions)
+		want          []string
+	}{
+		"no store":       {"orders", "g", func(*vegas.ConsumerOptions) {}, []string{"o.Store", "VEGAS_STORE", "file:DIR", "memory", "#no-store"}},
+		"no stream":      {"", "g", nil, []string{"stream"}},
+		"a bad stream":   {"or ders", "g", nil, []string{"or ders"}},
+		"a scheme":       {"kafka://host/topic", "g", nil, []string{"kafka"}},
+		"no group":       {"orders", "", nil, []string{"group"}},
+		"a bad group":    {"orders", "a/b", nil, []string{"a/b"}},
+		"a bad poll":     {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.PollBusy = 2 * time.Second }), []string{"o.PollBusy"}},
+		"no prefetch":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.PrefetchBytes = 0 }), []string{"o.PrefetchBytes"}},
+		"no parallel":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Parallel = 0 }), []string{"o.Parallel"}},
+		"bad attempts":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxAttempts = -1 }), []string{"o.MaxAttempts"}},
+		"no checkpoints": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.CheckpointEvery = 0 }), []string{"o.CheckpointEvery"}},
+		"a bad policy":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.OnError = 9 }), []string{"o.OnError"}},
+		"negative grace": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Grace = -1 }), []string{"o.Grace"}},
+		"no worker":      {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Worker = "" }), []string{"o.Worker"}},
+		"not an EFO ARN": {"orders", "arn:aws:sqs:us-east-1:1:q", nil, []string{"ARN"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := c.opts
+			if opts == nil {
+				opts = with(func(*vegas.ConsumerOptions) {})
+			}
+			_, err := vegas.NewConsumer(c.stream, c.group, opts)
+			if err == nil {
+				t.Fatal("taken")
+			}
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%v: want %q in it", err, w)
+				}
+			}
+		})
+	}
+	for spec, good := range map[string]bool{"file:" + t.TempDir(): true, "memory:": true, "file:": false, "memory:x": false, "dynamodb": false} {
+		t.Setenv("VEGAS_STORE", spec)
+		if _, err := vegas.NewConsumer("orders", "g"); (err == nil) != good {
+			t.Errorf("VEGAS_STORE=%s: %v", spec, err)
+		}
+	}
+}
+
+func TestCheckNamesWhatIsMissing(t *testing.T) {
+	consumerBench(t, "all is well", 1, func(b *bench) {
+		for _, f := range []bool{false, true} {
+			if err := b.consumer("g", func(o *vegas.ConsumerOptions) { o.FanOut = f }).Check(b.Context()); err != nil {
+				b.Error(err)
+			}
+		}
+		if rows, err := b.rows.List(b.Context(), "g", ""); err != nil || len(rows) != 0 {
+			b.Errorf("it left %v, %v", rows, err)
+		}
+	})
+	consumerBench(t, "no stream, no store", 1, func(b *bench) {
+		if err := b.srv.DeleteStream("orders"); err != nil {
+			b.Fatal(err)
+		}
+		m := &mortal{Store: b.rows, dead: true}
+		err := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Store = m }).Check(b.Context())
+		if err == nil || !errors.Is(err, errDead) || !strings.Contains(err.Error(), "#stream-not-found") {
+			b.Error(err)
+		}
+	})
+	for _, op := range []string{"DescribeStreamSummary", "ListShards", "GetShardIterator", "GetRecords"} {
+		consumerBench(t, "without "+op, 1, func(b *bench) {
+			b.srv.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: op, Code: "AccessDeniedException"})
+			if err := b.consumer("g").Check(b.Context()); err == nil || !strings.Contains(err.Error(), "kinesis:"+op) {
+				b.Error(err)
+			}
+			if err := b.consumer("g").Run(b.Context(), func(context.Context, *vegas.Record) error { return nil }); err == nil || !strings.Contains(err.Error(), "kinesis:"+op) {
+				b.Errorf("Run: %v", err)
+			}
+		})
+	}
+}
+
+// describeConsumer asks the server for a fan-out consumer's ARN.
+func describeConsumer(ctx context.Context, srv *localkinesis.Server, stream, name string) (string, error) {
+	s, err := srv.Stream(stream)
+	if err != nil {
+		return "", err
+	}
+	out, err := kinesis.NewFromConfig(srv.AWS()).DescribeStreamConsumer(ctx, &kinesis.DescribeStreamConsumerInput{
+		StreamARN: &s.ARN, ConsumerName: &name,
+	})
+	if err != nil {
+		return "", err
+	}
+	return *out.ConsumerDescription.ConsumerARN, nil
+}
