@@ -74,9 +74,11 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 		wg.Go(func() {
 			w := s.watch()
 			defer w.close()
+			left := false // a record was given up: those behind it may be of its key
 			for j := range lanes[i] {
-				if begin(j.ticket) {
+				if !left && begin(j.ticket) {
 					if err := s.handle(ctx, h, j.r, w); err != nil {
+						left = true
 						if !errors.Is(err, errStopping) {
 							ended.Store(true)
 						}
