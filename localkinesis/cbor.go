@@ -136,7 +136,7 @@ func (r *cborReader) head() (major byte, info byte, n int64, err error) {
 	}
 	major, info = r.b[0]&cborMajor, r.b[0]&31
 	r.b = r.b[1:]
-	width := 0
+	var width int
 	switch {
 	case info < 24:
 		return major, info, int64(info), nil

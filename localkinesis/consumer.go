@@ -2,6 +2,7 @@ package localkinesis
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,9 +52,7 @@ func (st *stream) register(name string, tags map[string]string, now time.Time) (
 		tags: map[string]string{}, latest: map[uint32]*subscription{},
 	}
 	co.arn = fmt.Sprintf("%s/consumer/%s:%d", st.account.streamARN(st.name), name, co.created.Unix())
-	for k, v := range tags {
-		co.tags[k] = v
-	}
+	maps.Copy(co.tags, tags)
 	st.consumers = append(st.consumers, co)
 	st.settleConsumers(now)
 	return co, nil
@@ -100,7 +99,7 @@ type consumerRef struct {
 	ConsumerARN  string
 	ConsumerName string
 	StreamARN    string
-	StreamId     string //nolint:revive // the name on the wire
+	StreamId     string
 }
 
 func (r *consumerRef) validate(v *violations) {

@@ -115,7 +115,7 @@ func (s *Server) Put(streamName, key, explicitHashKey string, data []byte) (Reco
 		}
 		sh := st.route(h)
 		r := stored{key: key, keyed: true, hash: h, data: append([]byte{}, data...)}
-		q := sh.store(r, sequence{}, now)
+		q := sh.store(r, now)
 		out = Record{sh.id, q.String(), key, h.String(), r.data, time.UnixMilli(sh.records[len(sh.records)-1].arrival)}
 		return nil
 	})

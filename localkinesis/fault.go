@@ -218,7 +218,7 @@ func (f *faults) inject(fault Fault) (*Injected, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := &Injected{id: len(f.all) + 1, fault: fault, owner: f}
-	i.random = rand.New(rand.NewPCG(f.server.seed, uint64(i.id))) //nolint:gosec // wanted: the same faults again
+	i.random = rand.New(rand.NewPCG(f.server.seed, uint64(i.id)))
 	f.all = append(f.all, i)
 	f.update()
 	return i, nil
@@ -337,7 +337,7 @@ func (c *call) suffer(hits []hit, stream string) error {
 		w := &h.fault
 		rule := entryRule{
 			code: w.Code, shard: w.Shard, chosen: w.Entries, rate: w.EntryRate,
-			random: rand.New(rand.NewPCG(h.seed, 0)), //nolint:gosec // wanted: the same faults again
+			random: rand.New(rand.NewPCG(h.seed, 0)),
 		}
 		switch w.Do {
 		case Throttle:

@@ -228,15 +228,15 @@ func (r *jsonReader) document(member func(name []byte) error) error {
 	return nil
 }
 
-// ref reads the members that name a stream and tells whether this was one.
-func (ref *streamRef) scan(r *jsonReader, name []byte) (bool, error) {
+// scan reads the members that name a stream and tells whether this was one.
+func (r *streamRef) scan(from *jsonReader, name []byte) (bool, error) {
 	switch string(name) {
 	case "StreamName":
-		return true, r.string(&ref.StreamName, "StreamName")
+		return true, from.string(&r.StreamName, "StreamName")
 	case "StreamARN":
-		return true, r.string(&ref.StreamARN, "StreamARN")
+		return true, from.string(&r.StreamARN, "StreamARN")
 	case "StreamId":
-		return true, r.string(&ref.StreamId, "StreamId")
+		return true, from.string(&r.StreamId, "StreamId")
 	}
 	return false, nil
 }

@@ -58,7 +58,7 @@ func addTagsToStream(c *call, in *addTagsToStreamInput) (*empty, error) {
 // resourceRef names a stream or a consumer by its ARN.
 type resourceRef struct {
 	ResourceARN string
-	StreamId    string //nolint:revive // the name on the wire
+	StreamId    string
 }
 
 func (r *resourceRef) address(c *call) (string, []string) {

@@ -1,6 +1,10 @@
 package localkinesis
 
-import "github.com/libvegas/vegas/internal/limits"
+import (
+	"maps"
+
+	"github.com/libvegas/vegas/internal/limits"
+)
 
 type streamModeDetails struct{ StreamMode string }
 
@@ -54,7 +58,7 @@ func createStream(c *call, in *createStreamInput) (*empty, error) {
 	if _, f := a.find(in.StreamName, now); f == nil {
 		return nil, refuse(codeInUse, "Stream %s under account %s already exists.", in.StreamName, a.id)
 	}
-	n := 0
+	var n int
 	switch onDemand := in.mode() == modeOnDemand; {
 	case onDemand && in.ShardCount != nil:
 		return nil, refuse(codeValidation, "ShardCount cannot be set for a stream in the ON_DEMAND capacity mode.")
@@ -96,8 +100,6 @@ func createStream(c *call, in *createStreamInput) (*empty, error) {
 	if in.WarmThroughputMiBps != nil {
 		st.warm = *in.WarmThroughputMiBps
 	}
-	for k, v := range in.Tags {
-		st.tags[k] = v
-	}
+	maps.Copy(st.tags, in.Tags)
 	return &empty{}, nil
 }

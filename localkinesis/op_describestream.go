@@ -2,7 +2,7 @@ package localkinesis
 
 type describeStreamInput struct {
 	streamRef
-	ExclusiveStartShardId string //nolint:revive // the name on the wire
+	ExclusiveStartShardId string
 	Limit                 *int32
 }
 
@@ -16,7 +16,6 @@ type hashKeyRange struct{ StartingHashKey, EndingHashKey string }
 
 type sequenceNumberRange struct{ StartingSequenceNumber, EndingSequenceNumber string }
 
-//nolint:revive // the names on the wire
 type shardDescription struct {
 	ShardId               string
 	ParentShardId         string
@@ -46,7 +45,6 @@ func (sh *shard) describe(version int) shardDescription {
 
 type enhancedMetrics struct{ ShardLevelMetrics []string }
 
-//nolint:revive // the names on the wire
 type streamDescription struct {
 	StreamName              string
 	StreamARN               string

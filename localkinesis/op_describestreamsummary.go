@@ -6,7 +6,6 @@ func (in *describeStreamSummaryInput) validate(v *violations) { in.check(v) }
 
 type warmThroughput struct{ CurrentMiBps, TargetMiBps int32 }
 
-//nolint:revive // the names on the wire
 type streamDescriptionSummary struct {
 	StreamName                 string
 	StreamARN                  string

@@ -14,7 +14,7 @@ type getRecordsInput struct {
 	DryRun        *bool
 	Limit         *int32
 	StreamARN     string
-	StreamId      string //nolint:revive // the name on the wire
+	StreamId      string
 }
 
 func (in *getRecordsInput) validate(v *violations) {
@@ -33,7 +33,6 @@ func (in *getRecordsInput) address(*call) (string, []string) {
 	return it.name, []string{shardID(it.shard)}
 }
 
-//nolint:revive // the names on the wire
 type childShard struct {
 	ShardId      string
 	ParentShards []string

@@ -13,7 +13,6 @@ const (
 	iteratorsSecond = 5
 )
 
-//nolint:revive // the names on the wire
 type getShardIteratorInput struct {
 	streamRef
 	ShardId                string

@@ -5,7 +5,6 @@ import (
 	"time"
 )
 
-//nolint:revive // the names on the wire
 type shardFilter struct {
 	Type      string
 	ShardId   string
@@ -21,7 +20,6 @@ const (
 	fromTimestamp   = "FROM_TIMESTAMP"
 )
 
-//nolint:revive // the names on the wire
 type listShardsInput struct {
 	streamRef
 	ExclusiveStartShardId   string

@@ -10,7 +10,7 @@ type listStreamConsumersInput struct {
 	MaxResults              *int32
 	NextToken               string
 	StreamCreationTimestamp moment
-	StreamId                string //nolint:revive // the name on the wire
+	StreamId                string
 }
 
 func (in *listStreamConsumersInput) validate(v *violations) {

@@ -59,7 +59,7 @@ func (in *putRecordInput) address(c *call) (string, []string) {
 }
 
 type putRecordOutput struct {
-	ShardId        string //nolint:revive // the name on the wire
+	ShardId        string
 	SequenceNumber string
 	EncryptionType string
 }
@@ -81,11 +81,8 @@ func putRecord(c *call, in *putRecordInput) (*putRecordOutput, error) {
 	if f := st.accepts(r); f != nil {
 		return nil, f
 	}
-	var ordering sequence
-	if in.SequenceNumberForOrdering != "" {
-		if ordering, f = st.ordering(in.SequenceNumberForOrdering, now.Unix()); f != nil {
-			return nil, f
-		}
+	if f := st.ordering(in.SequenceNumberForOrdering); f != nil {
+		return nil, f
 	}
 	if in.DryRun != nil && *in.DryRun {
 		return nil, dryRun()
@@ -97,7 +94,7 @@ func putRecord(c *call, in *putRecordInput) (*putRecordOutput, error) {
 	if sh.trim(now); !sh.admit(r.size(), now) {
 		return nil, sh.throttled()
 	}
-	q := sh.store(r, ordering, now)
+	q := sh.store(r, now)
 	return &putRecordOutput{ShardId: sh.id, SequenceNumber: q.String(), EncryptionType: st.encryption}, nil
 }
 
@@ -140,19 +137,23 @@ func (st *stream) accepts(r stored) *failure {
 	return nil
 }
 
-// ordering reads a SequenceNumberForOrdering. A number of the record's own shard
-// raises the next one above it; one of a parent is below anyway. Source:
-// "Guarantees strictly increasing sequence numbers, for puts from the same
-// client and to the same partition key", API_PutRecord. A number from the
-// future is refused as the service does (kinesalite, actions/putRecord.js).
-func (st *stream) ordering(s string, second int64) (sequence, *failure) {
-	if st.distribution == distributionAuto {
-		return sequence{}, refuse(codeArgument, "SequenceNumberForOrdering is not supported for streams with the record distribution strategy AUTO.")
+// ordering checks a SequenceNumberForOrdering: it must have been given by this
+// stream, by whichever shard. Source: "Guarantees strictly increasing sequence
+// numbers, for puts from the same client and to the same partition key",
+// API_PutRecord; that others are refused is what kinesalite found,
+// actions/putRecord.js.
+func (st *stream) ordering(s string) *failure {
+	switch {
+	case s == "":
+		return nil
+	case st.distribution == distributionAuto:
+		return refuse(codeArgument, "SequenceNumberForOrdering is not supported for streams with the record distribution strategy AUTO.")
 	}
-	q, err := parseSequence(s)
-	if err != nil || q.second() > second || int(q.index()) >= len(st.shards) || st.shards[q.index()].start.created() != q.created() {
-		return sequence{}, refuse(codeArgument, "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.",
-			s, st.name, st.account.id)
+	if q, err := parseSequence(s); err == nil && int(q.index()) < len(st.shards) {
+		sh := st.shards[q.index()]
+		if sh.start.created() == q.created() && q.compare(sh.last.between()) <= 0 {
+			return nil
+		}
 	}
-	return q, nil
+	return refuse(codeArgument, "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.", s, st.name, st.account.id)
 }

@@ -74,7 +74,7 @@ func (in *putRecordsInput) address(c *call) (string, []string) {
 }
 
 type putRecordsResult struct {
-	ShardId        string //nolint:revive // the name on the wire
+	ShardId        string
 	SequenceNumber string
 	ErrorCode      string
 	ErrorMessage   string
@@ -151,7 +151,7 @@ func (in *putRecordsInput) store(c *call, hashes []keyspace.Hash, out *putRecord
 		}
 		switch r := &out.Records[i]; code {
 		case "":
-			r.ShardId, r.number = sh.id, sh.store(records[i], sequence{}, now)
+			r.ShardId, r.number = sh.id, sh.store(records[i], now)
 			continue
 		case codeThrottled:
 			r.ErrorCode, r.ErrorMessage = code, sh.throttled().message

@@ -4,7 +4,7 @@ type registerStreamConsumerInput struct {
 	StreamARN    string
 	ConsumerName string
 	Tags         map[string]string
-	StreamId     string //nolint:revive // the name on the wire
+	StreamId     string
 }
 
 func (in *registerStreamConsumerInput) validate(v *violations) {

@@ -6,7 +6,7 @@ import "time"
 type encryptionInput struct {
 	streamRef
 	EncryptionType string
-	KeyId          string //nolint:revive // the name on the wire
+	KeyId          string
 }
 
 func (in *encryptionInput) validate(v *violations) {

@@ -15,7 +15,6 @@ type startingPosition struct {
 	Timestamp      moment
 }
 
-//nolint:revive // the names on the wire
 type subscribeToShardInput struct {
 	ConsumerARN      string
 	ShardId          string
@@ -87,13 +86,7 @@ func subscribeToShard(c *call) error {
 	}
 	c.w.Header().Set("Content-Type", "application/vnd.amazon.eventstream")
 	c.w.WriteHeader(http.StatusOK)
-	control := http.NewResponseController(c.w)
-	send := func(b []byte) bool {
-		if _, err := c.w.Write(b); err != nil {
-			return false
-		}
-		return control.Flush() == nil
-	}
+	send := c.sender()
 	if !send(c.event(nil, "initial-response", map[string]string{})) {
 		return nil
 	}
@@ -112,17 +105,34 @@ func subscribeToShard(c *call) error {
 		case step.over:
 			return nil
 		default:
-			timer := time.NewTimer(step.wait)
-			select {
-			case <-step.changed:
-			case <-timer.C:
-			case <-c.ctx.Done():
+			if !c.sleep(step) {
+				return nil
 			}
-			timer.Stop()
 		}
-		if c.ctx.Err() != nil {
-			return nil
-		}
+	}
+}
+
+// sleep waits for what a subscription waits for and tells whether anybody still
+// wants it.
+func (c *call) sleep(s step) bool {
+	timer := time.NewTimer(s.wait)
+	defer timer.Stop()
+	select {
+	case <-s.changed:
+	case <-timer.C:
+	case <-c.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// sender gives a function that sends bytes at once and tells whether the client
+// is still there.
+func (c *call) sender() func([]byte) bool {
+	control := http.NewResponseController(c.w)
+	return func(b []byte) bool {
+		_, err := c.w.Write(b)
+		return err == nil && control.Flush() == nil
 	}
 }
 

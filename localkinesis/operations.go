@@ -133,7 +133,7 @@ func (c *call) wait(d time.Duration) error {
 type streamRef struct {
 	StreamName string
 	StreamARN  string
-	StreamId   string //nolint:revive // the name on the wire
+	StreamId   string
 }
 
 func (r *streamRef) address(c *call) (string, []string) { return r.resolve(c), nil }

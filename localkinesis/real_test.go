@@ -103,7 +103,10 @@ func TestAdmin(t *testing.T) {
 		for _, o := range origin {
 			r.Header.Set("Origin", o)
 		}
-		resp := must(http.DefaultClient.Do(r))
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer resp.Body.Close()
 		return resp.StatusCode, string(must(io.ReadAll(resp.Body)))
 	}
@@ -113,8 +116,7 @@ func TestAdmin(t *testing.T) {
 	}
 	c := kinesis.NewFromConfig(srv.AWS())
 	_, err := c.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("orders"), PartitionKey: aws.String("a"), Data: []byte("x")})
-	var disabled *types.KMSDisabledException
-	if !errors.As(err, &disabled) {
+	if _, ok := errors.AsType[*types.KMSDisabledException](err); !ok {
 		t.Errorf("put: %v", err)
 	}
 	_, body = do("GET", "/_vegas/faults", "")
@@ -193,7 +195,10 @@ func TestRefusals(t *testing.T) {
 			if tc.auth != "" {
 				r.Header.Set("Authorization", tc.auth)
 			}
-			resp := must(cfg.HTTPClient.Do(r))
+			resp, err := cfg.HTTPClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer resp.Body.Close()
 			body := must(io.ReadAll(resp.Body))
 			var e struct {

@@ -154,10 +154,10 @@ func (s *Server) begin(l net.Listener) error {
 }
 
 func (s *Server) ended(err error) error {
-	if errors.Is(err, http.ErrServerClosed) || s.ctx.Err() != nil {
-		return nil
+	if closed := errors.Is(err, http.ErrServerClosed) || s.ctx.Err() != nil; !closed {
+		return fmt.Errorf("localkinesis: serve: %w", err)
 	}
-	return fmt.Errorf("localkinesis: serve: %w", err)
+	return nil
 }
 
 // Close ends all listeners, connections and subscriptions and returns when

@@ -99,8 +99,7 @@ func TestStatesPassWithTheClock(t *testing.T) {
 		status := func() string {
 			out, err := c.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: aws.String("orders")})
 			if err != nil {
-				var e *types.ResourceNotFoundException
-				if errors.As(err, &e) {
+				if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
 					return "gone"
 				}
 				t.Fatal(err)

@@ -70,13 +70,10 @@ func (sh *shard) change() <-chan struct{} {
 	return sh.changed
 }
 
-// store appends a record above both the last one and ordering.
-func (sh *shard) store(r stored, ordering sequence, now time.Time) sequence {
-	counter := sh.last.counter() + 1
-	if ordering.created() == sh.start.created() && ordering.index() == sh.index {
-		counter = max(counter, ordering.counter()+1)
-	}
-	sh.last = makeSequence(sh.start.created(), sh.index, counter, now.Unix())
+// store appends a record. Its number is above every other of the shard and of
+// its ancestors, so that a SequenceNumberForOrdering is honoured without a look.
+func (sh *shard) store(r stored, now time.Time) sequence {
+	sh.last = makeSequence(sh.start.created(), sh.index, sh.last.counter()+1, now.Unix())
 	r.number, r.arrival = sh.last, now.UnixMilli()
 	if n := len(sh.records); n > 0 {
 		r.arrival = max(r.arrival, sh.records[n-1].arrival)
