@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 
@@ -66,36 +67,23 @@ func newGroup(w *world, p *plan, a *audit) *group {
 
 // run reads everything.
 func (g *group) run() {
-	for {
-		var can []*reader
-		for _, r := range g.readers {
-			if !r.row.ended && (g.p.mutant == orphans || g.parentsEnded(r.s)) {
-				can = append(can, r)
-			}
+	for can := g.readable(); len(can) > 0; {
+		r := can[g.rnd.IntN(len(can))]
+		if r.step(); r.row.ended {
+			can = g.readable()
 		}
-		if len(can) == 0 {
-			return
-		}
-		can[g.rnd.IntN(len(can))].step()
 	}
 }
 
-func (g *group) parentsEnded(s *shard) bool {
-	for _, p := range s.parents {
-		if !g.of(p).row.ended {
-			return false
-		}
-	}
-	return true
-}
-
-func (g *group) of(s *shard) *reader {
+// readable are the readers that may go on: children wait for their parents.
+func (g *group) readable() (can []*reader) {
 	for _, r := range g.readers {
-		if r.s == s {
-			return r
+		waits := func(p *shard) bool { return !g.readers[p.n].row.ended }
+		if !r.row.ended && (g.p.mutant == orphans || !slices.ContainsFunc(r.s.parents, waits)) {
+			can = append(can, r)
 		}
 	}
-	return nil
+	return can
 }
 
 func (r *reader) step() {
@@ -139,7 +127,7 @@ func (r *reader) start() {
 	r.tasks, r.fresh = nil, nil
 	if r.row.marks == nil {
 		for _, p := range r.s.parents {
-			r.inherit(r.g.of(p).row)
+			r.inherit(r.g.readers[p.n].row)
 		}
 	} else if s, err := mark.Decode(r.row.marks); err != nil {
 		r.g.audit.fail("marks of %s: %v", r.s.id, err)

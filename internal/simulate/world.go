@@ -45,6 +45,7 @@ type world struct {
 }
 
 type shard struct {
+	n              int // in the order of their making
 	id             string
 	from, to       int // slots
 	rng            keyspace.Range
@@ -90,7 +91,7 @@ func newWorld(rnd *rand.Rand, n int) *world {
 }
 
 func (w *world) add(from, to int, parents ...*shard) *shard {
-	s := &shard{id: fmt.Sprintf("shardId-%012d", len(w.shards)), from: from, to: to, rng: slotRange(from, to),
+	s := &shard{n: len(w.shards), id: fmt.Sprintf("shardId-%012d", len(w.shards)), from: from, to: to, rng: slotRange(from, to),
 		parents: parents, born: w.moves, at: w.now, bytes: limits.ShardWriteBytes, records: limits.ShardWriteRecords}
 	w.shards = append(w.shards, s)
 	return s
