@@ -310,55 +310,12 @@ func audit(ctx context.Context, t *testing.T, g goSDK, all []sent, aggregated bo
 	return len(stored)
 }
 
-// consume reads the stream by a consumer that is stopped halfway and another
-// one that goes on for the group: every record once, those of a key in the order
-// in which they were sent. leftover is how many records are stored besides, in
-// aggregates that landed in another shard than predicted.
+// consume reads the stream by consumers: every record once, those of a key in
+// the order in which they were sent. leftover is how many records are stored
+// besides, in aggregates that landed in another shard than predicted.
 func consume(ctx context.Context, t *testing.T, g goSDK, all []sent, leftover int) {
 	t.Helper()
-	positions := memory.New()
-	var mu sync.Mutex
-	var got []*vegas.Record
-	var resent int64
-	for _, enough := range []int{len(all) / 2, len(all)} {
-		if len(got) == len(all) {
-			break // the first one did not stop before it had everything at hand
-		}
-		c, err := vegas.NewConsumer(*g.stream, "readers", func(o *vegas.ConsumerOptions) {
-			o.Kinesis = g.client
-			o.Store = positions
-			o.PollIdle = 250 * time.Millisecond
-			o.Logger = slog.New(slog.DiscardHandler)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Check(ctx); err != nil {
-			t.Fatal(err)
-		}
-		run, stop := context.WithCancel(ctx)
-		err = c.Run(run, func(_ context.Context, r *vegas.Record) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if got = append(got, r); len(got) >= enough {
-				stop()
-			}
-			return nil
-		})
-		stop()
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := c.Stats()
-		if s.Malformed+s.Skipped+s.Foreign+s.HandlerErrors > 0 {
-			t.Errorf("consumer: %+v", s)
-		}
-		resent += s.Duplicates + s.Misplaced
-	}
-	if ctx.Err() != nil {
-		t.Errorf("%d records of %d came: %v", len(got), len(all), context.Cause(ctx))
-	}
-
+	got, resent := receive(ctx, t, g, len(all))
 	next := map[string][]sent{} // by key, in the order of sending
 	for _, s := range all {
 		next[s.PartitionKey] = append(next[s.PartitionKey], s)
@@ -395,6 +352,54 @@ func consume(ctx context.Context, t *testing.T, g goSDK, all []sent, leftover in
 		}
 	}
 	t.Logf("%d deliveries: %v", len(got), from)
+}
+
+// receive gives the first n records that a group gets, whose first consumer is
+// stopped halfway, and how many were left out because they came before or come
+// again.
+func receive(ctx context.Context, t *testing.T, g goSDK, n int) (got []*vegas.Record, resent int64) {
+	t.Helper()
+	positions := memory.New()
+	var mu sync.Mutex
+	for _, enough := range []int{n / 2, n} {
+		if len(got) == n {
+			break // the first one did not stop before it had everything at hand
+		}
+		c, err := vegas.NewConsumer(*g.stream, "readers", func(o *vegas.ConsumerOptions) {
+			o.Kinesis = g.client
+			o.Store = positions
+			o.PollIdle = 250 * time.Millisecond
+			o.Logger = slog.New(slog.DiscardHandler)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Check(ctx); err != nil {
+			t.Fatal(err)
+		}
+		run, stop := context.WithCancel(ctx)
+		err = c.Run(run, func(_ context.Context, r *vegas.Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if got = append(got, r); len(got) >= enough {
+				stop()
+			}
+			return nil
+		})
+		stop()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := c.Stats()
+		if s.Malformed+s.Skipped+s.Foreign+s.HandlerErrors > 0 {
+			t.Errorf("consumer: %+v", s)
+		}
+		resent += s.Duplicates + s.Misplaced
+	}
+	if ctx.Err() != nil {
+		t.Errorf("%d records of %d came: %v", len(got), n, context.Cause(ctx))
+	}
+	return got, resent
 }
 
 // drain reads a shard up to its tip or end.

@@ -26,7 +26,7 @@ const installTime = 15 * time.Minute
 // The value is the folder it is in.
 var (
 	pythonParts = sync.OnceValues(func() (string, error) {
-		return install("python", "", []string{"py/requirements.txt"}, func(ctx context.Context, dir string) error {
+		return install("python", []string{"py/requirements.txt"}, func(ctx context.Context, dir string) error {
 			if err := tool("python3", "Python 3.10 or later, with its venv module"); err != nil {
 				return err
 			}
@@ -38,7 +38,7 @@ var (
 		})
 	})
 	nodeParts = sync.OnceValues(func() (string, error) {
-		return install("node", "", []string{"js/package.json", "js/package-lock.json"}, func(ctx context.Context, dir string) error {
+		return install("node", []string{"js/package.json", "js/package-lock.json"}, func(ctx context.Context, dir string) error {
 			if err := tool("node", "Node.js 20 or later"); err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ var (
 		})
 	})
 	javaParts = sync.OnceValues(func() (string, error) {
-		return install("java", "", []string{"java/pom.xml"}, func(ctx context.Context, dir string) error {
+		return install("java", []string{"java/pom.xml"}, func(ctx context.Context, dir string) error {
 			if err := tool("java", "a JDK 17 or later"); err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ var (
 			return "", err
 		}
 		sources := []string{"java/Scenario.java", "java/Aggregates.java", "java/Kpl.java"}
-		return install("classes", "", append(sources, "java/pom.xml"), func(ctx context.Context, dir string) error {
+		return install("classes", append(sources, "java/pom.xml"), func(ctx context.Context, dir string) error {
 			if err := tool("javac", "a JDK 17 or later"); err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ var (
 		})
 	})
 	ferrokinesisParts = sync.OnceValues(func() (string, error) {
-		return install("ferrokinesis", "", []string{"rust/Cargo.toml", "rust/Cargo.lock", "rust/src/main.rs"}, func(ctx context.Context, dir string) error {
+		return install("ferrokinesis", []string{"rust/Cargo.toml", "rust/Cargo.lock", "rust/src/main.rs"}, func(ctx context.Context, dir string) error {
 			if err := tool("cargo", "Rust 1.87 or later"); err != nil {
 				return err
 			}
@@ -106,12 +106,15 @@ func long(t *testing.T) {
 	}
 }
 
-// install runs build for an empty folder of its own, unless that was done
-// before for this version and the same contents of inputs. Several processes may install at
+func install(name string, inputs []string, build func(ctx context.Context, dir string) error) (string, error) {
+	return installIn(filepath.Join("..", ".cache", "peers"), name, inputs, build)
+}
+
+// installIn runs build for an empty folder of its own, unless that was done
+// before with the same contents of inputs. Several processes may install at
 // once: one does, the others wait.
-func install(name, version string, inputs []string, build func(ctx context.Context, dir string) error) (string, error) {
+func installIn(cache, name string, inputs []string, build func(ctx context.Context, dir string) error) (string, error) {
 	hash := sha256.New()
-	fmt.Fprintln(hash, version)
 	for _, file := range inputs {
 		b, err := os.ReadFile(file)
 		if err != nil {
@@ -119,7 +122,7 @@ func install(name, version string, inputs []string, build func(ctx context.Conte
 		}
 		fmt.Fprintf(hash, "%s %d\n%s", file, len(b), b)
 	}
-	cache, err := filepath.Abs(filepath.Join("..", ".cache", "peers"))
+	cache, err := filepath.Abs(cache)
 	if err != nil {
 		return "", fmt.Errorf("install %s: %w", name, err)
 	}
@@ -193,19 +196,15 @@ func copyFile(to, from string) error {
 
 func TestInstall(t *testing.T) {
 	t.Run("what is there is left alone", func(t *testing.T) {
-		builds := 0
+		cache, builds := t.TempDir(), 0
 		build := func(context.Context, string) error { builds++; return nil }
 		input := filepath.Join(t.TempDir(), "input")
-		for i, content := range []string{"1", "1", "2"} {
+		for _, content := range []string{"1", "1", "2"} {
 			if err := os.WriteFile(input, []byte(content), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			dir, err := install("self-test", "", []string{input}, build)
-			if err != nil {
+			if _, err := installIn(cache, "self-test", []string{input}, build); err != nil {
 				t.Fatal(err)
-			}
-			if i == 2 {
-				defer os.RemoveAll(dir)
 			}
 		}
 		if builds != 2 {
@@ -214,7 +213,7 @@ func TestInstall(t *testing.T) {
 	})
 	t.Run("a failure is not kept and names its command", func(t *testing.T) {
 		for range 2 {
-			dir, err := install("self-fail", "", nil, func(ctx context.Context, dir string) error {
+			dir, err := installIn(t.TempDir(), "self-fail", nil, func(ctx context.Context, dir string) error {
 				return command(ctx, "", "sh", "-c", "echo registry says no >&2; exit 3")
 			})
 			if err == nil || !strings.Contains(err.Error(), "sh -c") || !strings.Contains(err.Error(), "registry says no") {

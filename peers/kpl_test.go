@@ -4,6 +4,7 @@ package peers
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -115,6 +116,30 @@ func TestKPL(t *testing.T) {
 		if len(more) > 0 {
 			t.Errorf("%v holds %d records more than were sent", at, len(more))
 		}
+	}
+
+	// And a consumer takes them apart, each where it is.
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = srv.Serve(plain) }() // until the server is closed
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	name := stream
+	received, _ := receive(ctx, t, goSDK{client: goClient("http://"+plain.Addr().String(), false), stream: &name}, len(in.Records))
+	text := func(shard, key string, data []byte) string { return fmt.Sprintf("%s %q %q", shard, key, data) }
+	var got, want []string
+	for _, r := range received {
+		got = append(got, text(r.Shard, r.PartitionKey, r.Data))
+	}
+	for i, e := range in.Records {
+		want = append(want, text(out.Stored[i].Shard, e.Key, e.Data))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("a consumer receives %d records\n%.2000q\nwant %d\n%.2000q", len(got), got, len(want), want)
 	}
 }
 
