@@ -106,6 +106,9 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	if err != nil {
 		return err
 	}
+	if c.group != "" && os.Getenv("VEGAS_STORE") == "" {
+		return usagef("--group %s: nowhere to remember its position: set VEGAS_STORE to file:DIR, a directory, or leave --group out", c.group)
+	}
 	c.out = newLineWriter(c.e.out, line, c.count)
 	group := c.group
 	if group == "" {
@@ -126,9 +129,6 @@ func (c *consume) run(ctx context.Context, stream string) error {
 		}
 	})
 	if err != nil {
-		if strings.Contains(err.Error(), "no-store") {
-			return fmt.Errorf("--group %s: %w", group, err)
-		}
 		return &usageError{err}
 	}
 	runCtx, stop := context.WithCancel(ctx)

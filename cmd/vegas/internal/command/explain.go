@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/url"
 	"strings"
 
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 )
 
@@ -23,9 +25,9 @@ func explain(err error) (text, remedy string) {
 	case errors.Is(err, errNoRegion):
 		return text, "Set AWS_REGION, or use --region. For \"vegas dev\" and other emulators set\nAWS_ENDPOINT_URL_KINESIS, or use --endpoint."
 	case strings.Contains(text, "failed to refresh cached credentials") || strings.Contains(text, "get credentials:"):
-		return trimSDK(text), "No AWS credentials were found. Set AWS_PROFILE (or --profile), or AWS_ACCESS_KEY_ID\nand AWS_SECRET_ACCESS_KEY; any values will do for \"vegas dev\"."
+		return trimSDK(err), "No AWS credentials were found. Set AWS_PROFILE (or --profile), or AWS_ACCESS_KEY_ID\nand AWS_SECRET_ACCESS_KEY; any values will do for \"vegas dev\"."
 	case errors.As(err, &api):
-		text = trimSDK(text)
+		text = trimSDK(err)
 		switch api.ErrorCode() {
 		case "ResourceNotFoundException":
 			return text, "Check the name and the region: \"vegas streams list\" shows what is there."
@@ -46,34 +48,43 @@ func explain(err error) (text, remedy string) {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return text, ""
 	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"):
-		return trimSDK(text), "Nothing answers at that address: check --endpoint, AWS_ENDPOINT_URL_KINESIS and\nAWS_ENDPOINT_URL, and whether the server runs."
+		return trimSDK(err), "Nothing answers at that address: check --endpoint, AWS_ENDPOINT_URL_KINESIS and\nAWS_ENDPOINT_URL, and whether the server runs."
 	case strings.Contains(text, "deserialization failed"):
-		return trimSDK(text), "What answers there does not seem to be Kinesis: check --endpoint,\nAWS_ENDPOINT_URL_KINESIS and AWS_ENDPOINT_URL."
+		return trimSDK(err), "What answers there does not seem to be Kinesis: check --endpoint,\nAWS_ENDPOINT_URL_KINESIS and AWS_ENDPOINT_URL."
 	case strings.Contains(text, "x509:"), strings.Contains(text, "certificate"):
-		return trimSDK(text), "The server's certificate is not trusted: set AWS_CA_BUNDLE to its authority, which\n\"vegas dev --tls\" prints."
+		return trimSDK(err), "The server's certificate is not trusted: set AWS_CA_BUNDLE to its authority, which\n\"vegas dev --tls\" prints."
 	}
 	return text, ""
 }
 
-// trimSDK takes the SDK's layers out of an error's text:
-// "operation error Kinesis: X, https response error StatusCode: 400, RequestID: …, ResourceNotFoundException: …".
-func trimSDK(s string) string {
-	head := ""
-	if before, rest, ok := strings.Cut(s, "operation error Kinesis: "); ok {
-		head = before
-		s = rest
+// trimSDK takes the SDK's layers out of an error's text: of
+//
+//	describe stream "x": operation error Kinesis: DescribeStreamSummary, https response error StatusCode: 400,
+//	RequestID: r, ResourceNotFoundException: Stream x … not found.
+//
+// it leaves what was tried, the service's code and words, and the request's id,
+// which AWS support asks for.
+func trimSDK(err error) string {
+	text := err.Error()
+	tried, call, ok := strings.Cut(text, "operation error ")
+	if !ok {
+		return text
 	}
-	op, rest, ok := strings.Cut(s, ", ")
-	if head == "" && !ok {
-		return s
-	}
-	for _, layer := range []string{"exceeded maximum number of attempts", "https response error", "StatusCode:", "RequestID:", "HostID:"} {
-		if strings.HasPrefix(rest, layer) {
-			_, rest, ok = strings.Cut(rest, ", ")
-			if !ok {
-				return head + s
-			}
+	var api smithy.APIError
+	var sent *url.Error
+	var answer *awshttp.ResponseError
+	switch {
+	case errors.As(err, &api):
+		text = tried + api.ErrorCode() + ": " + api.ErrorMessage()
+		if errors.As(err, &answer) && answer.RequestID != "" {
+			text += " (request " + answer.RequestID + ")"
 		}
+		return text
+	case errors.As(err, &sent):
+		return tried + sent.Error()
 	}
-	return head + op + ": " + strings.TrimPrefix(rest, "api error ")
+	if _, cause, ok := strings.Cut(call, "RequestID: , "); ok {
+		return tried + cause
+	}
+	return text
 }
