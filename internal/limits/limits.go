@@ -57,10 +57,12 @@ const (
 	// at most (on-demand advantage allows more).
 	ConsumersPerStream = 20
 
-	// PayloadUnit is the size of record a provisioned stream bills by.
-	PayloadUnit = 25_000
-	// PayloadUnitOnDemand is the size of record an on-demand stream bills by.
-	PayloadUnitOnDemand = 1000
+	// PayloadUnit is the size a provisioned stream bills a put record by: one
+	// PUT payload unit for each 25 KB begun, and PayloadUnitOnDemand what an
+	// on-demand stream rounds a record up to, 1,024 bytes.
+	// Source: https://aws.amazon.com/kinesis/data-streams/pricing/
+	PayloadUnit         = 25 << 10
+	PayloadUnitOnDemand = 1 << 10
 
 	// RetentionHours is the default retention.
 	RetentionHours = 24
