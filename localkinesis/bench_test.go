@@ -102,3 +102,15 @@ func BenchmarkGetRecords(b *testing.B) {
 		p.post(b, "GetRecords", jsonContent, body)
 	}
 }
+
+// BenchmarkIdlePoll is what a poller without news costs: the time of a fleet in
+// a simulation.
+func BenchmarkIdlePoll(b *testing.B) {
+	srv := localkinesis.Start(b, unbounded)
+	p := newPoster(srv)
+	body := p.post(b, "GetShardIterator", jsonContent, []byte(`{"StreamName":"orders","ShardId":"shardId-000000000000","ShardIteratorType":"LATEST"}`))
+	b.ReportAllocs()
+	for b.Loop() {
+		p.post(b, "GetRecords", jsonContent, body)
+	}
+}

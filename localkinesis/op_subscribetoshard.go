@@ -96,7 +96,7 @@ func subscribeToShard(c *call) error {
 		switch {
 		case step.failure != nil:
 			send(c.exception(nil, step.failure))
-			return nil
+			return nil //nolint:nilerr // the client was told, as the last event
 		case step.event != nil:
 			var more bool
 			if buffer, more = c.deliver(sub, step.event, buffer[:0], send); !more {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,6 +36,8 @@ type call struct {
 	r      *http.Request
 	cbor   bool
 	body   []byte
+	// failure is what the request was refused with.
+	failure *failure
 	effects
 }
 
@@ -58,9 +61,25 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &call{server: s, ctx: r.Context(), w: w, r: r}
-	if f := c.serve(); f != nil {
-		c.answerFailure(f)
+	if s.log.Enabled(c.ctx, slog.LevelDebug) {
+		defer c.log(time.Now())
 	}
+	if c.failure = c.serve(); c.failure != nil {
+		c.answerFailure(c.failure)
+	}
+}
+
+// log tells of a request once it is over; never of keys or data.
+func (c *call) log(started time.Time) {
+	outcome := "answered"
+	switch {
+	case c.failure != nil:
+		outcome = c.failure.Error()
+	case c.drop || c.late != nil:
+		outcome = "connection closed by a fault"
+	}
+	c.server.log.Debug("request", "operation", c.r.Header.Get("X-Amz-Target"), "stream", c.stream, "outcome", outcome,
+		"took", time.Since(started))
 }
 
 // serve handles one request of the service's protocol. The order of checks is

@@ -33,7 +33,8 @@ type Options struct {
 	MemoryBytes int64
 	// Seed of faults that happen at a rate. Default 1.
 	Seed uint64
-	// Log gets what a user of the server might want to know. Default: nothing.
+	// Log gets every request, at level debug and without keys or data, and
+	// misuse of the Go API. Default: nothing.
 	Log *slog.Logger
 }
 
