@@ -108,6 +108,14 @@ func TestWhereANewGroupStarts(t *testing.T) {
 			b.Errorf("%d records after the pinned moment, want 7", n)
 		}
 	})
+	consumerBench(t, "latest by the service's clock", 1, func(b *bench) {
+		b.srv.Advance(time.Hour) // ahead of ours
+		b.put(10)
+		time.Sleep(2 * time.Second)
+		if n := b.consume(b.consumer("g", func(o *vegas.ConsumerOptions) { o.Start = vegas.Latest() }), time.Minute); n != 0 {
+			b.Errorf("%d records of before", n)
+		}
+	})
 	consumerBench(t, "a time, across splits and merges of before and after", 2, func(b *bench) {
 		b.put(10)
 		time.Sleep(time.Minute)

@@ -53,6 +53,7 @@ func (r *reading) subscribe(ctx context.Context) error {
 		}
 		d := time.Duration(0)
 		switch class := kinesisapi.Classify(err); {
+		case r.trimmed(err):
 		case kinesisapi.InUse(err):
 			// The consumer still becomes active, or the subscription of an
 			// earlier life of this process still counts.

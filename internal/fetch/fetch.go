@@ -5,6 +5,7 @@ package fetch
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -168,20 +169,32 @@ func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) er
 	return nil
 }
 
+// children are those that an answer names; none if it does not tell their hash
+// ranges, so that a listing is asked.
 func children(from []types.ChildShard) ([]Child, error) {
 	var out []Child
 	for _, c := range from {
-		child := Child{ID: aws.ToString(c.ShardId), Parents: c.ParentShards}
-		if c.HashKeyRange != nil {
-			var err error
-			child.Range, err = keyspace.ParseRange(aws.ToString(c.HashKeyRange.StartingHashKey), aws.ToString(c.HashKeyRange.EndingHashKey))
-			if err != nil {
-				return nil, err
-			}
+		if c.HashKeyRange == nil {
+			return nil, nil
 		}
-		out = append(out, child)
+		r, err := keyspace.ParseRange(aws.ToString(c.HashKeyRange.StartingHashKey), aws.ToString(c.HashKeyRange.EndingHashKey))
+		if err != nil {
+			return nil, fmt.Errorf("hash range of child shard %s: %w", aws.ToString(c.ShardId), err)
+		}
+		out = append(out, Child{ID: aws.ToString(c.ShardId), Parents: c.ParentShards, Range: r})
 	}
 	return out, nil
+}
+
+// trimmed tells that a place to start was refused because the shard does not
+// have it any more, and goes on with the oldest record.
+func (r *reading) trimmed(err error) bool {
+	if !kinesisapi.Invalid(err) || r.at.Sequence == "" || r.at.after != "" {
+		return false
+	}
+	r.Warn.Warn("the checkpoint is refused, most likely because retention has passed it: reading on with the oldest record", r.attrs(err)...)
+	r.at = place{}
+	return true
 }
 
 func (r *reading) attrs(err error) []any {

@@ -160,6 +160,32 @@ func TestWhereReadingStarts(t *testing.T) {
 	})
 }
 
+// A checkpoint that retention has passed is refused; what is left is read.
+func TestACheckpointThatIsGoneStartsWithTheOldestRecord(t *testing.T) {
+	for _, op := range []string{"GetShardIterator", "SubscribeToShard"} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := server(t)
+			seqs := put(t, srv, 3)
+			if _, _, err := srv.Split("orders", first, ""); err != nil {
+				t.Fatal(err)
+			}
+			r := reader(t, srv.AWS())
+			if op == "SubscribeToShard" {
+				s, _ := srv.Stream("orders")
+				var err error
+				if r.ConsumerARN, err = Register(t.Context(), r.Client, s.ARN, "g"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			srv.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: op, Code: "InvalidArgumentException", Count: 1})
+			got, _, err := reads(t.Context(), r, first, From{Sequence: seqs[2]})
+			if err != nil || fmt.Sprint(got) != numbers(0, 3) {
+				t.Errorf("%s: %v, %v", op, got, err)
+			}
+		})
+	}
+}
+
 func TestWhatFailsForGoodIsAnError(t *testing.T) {
 	for _, op := range []string{"GetShardIterator", "GetRecords"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -90,6 +90,9 @@ func (r *reading) iterator(ctx context.Context) (string, error) {
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
+		if r.trimmed(err) {
+			continue
+		}
 		d, fatal := r.failed(err, &p)
 		if fatal != nil {
 			return "", fatal

@@ -43,7 +43,7 @@ type result struct {
 	entry    *entry // as it is now
 	children []*entry
 	err      error
-	left     bool // to be started again after a while
+	again    time.Duration // to be started again after it; 0: not
 }
 
 var retries = backoff.Backoff{Min: 100 * time.Millisecond, Max: 5 * time.Second}
@@ -304,7 +304,10 @@ func (s *session) possess(l *shard.Life, e entry, parents []*entry, possession u
 	s.Log.Info("reading shard", append(attrs, slog.String("from", e.at.String()), slog.Uint64("possession", possession))...)
 
 	r, err := l.Run(s.live, s.stop, s.fn)
-	out := result{entry: &e, err: err, left: r.GivenBack}
+	out := result{entry: &e, err: err}
+	if r.GivenBack {
+		out.again = s.Timing.Pause
+	}
 	if err != nil && kinesisapi.NotFound(err) && s.live.Err() == nil {
 		// Retention has passed over the whole shard, if the stream is still
 		// there and goes on elsewhere.
@@ -340,10 +343,10 @@ func (s *session) unpossessed(e *entry, err error) result {
 	defer cancel()
 	if row, getErr := s.Store.Get(ctx, s.Name, s.leases+e.id); getErr == nil {
 		if updated, readErr := readEntry(row, s.leases); readErr == nil {
-			return result{entry: updated, left: true}
+			return result{entry: updated, again: s.Timing.Beat}
 		}
 	}
-	return result{entry: e, left: true}
+	return result{entry: e, again: s.Timing.Beat}
 }
 
 // finish writes a shard's end. It tries until that is stored or the lease is
@@ -420,8 +423,8 @@ func (s *session) ended(ctx context.Context, r result) (again bool, err error) {
 			s.tree[c.id] = c
 		}
 	}
-	if r.left {
-		s.after[e.id] = time.Now().Add(s.Timing.Pause)
+	if r.again > 0 {
+		s.after[e.id] = time.Now().Add(r.again)
 	}
 	switch {
 	case r.err == nil:

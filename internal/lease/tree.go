@@ -21,7 +21,8 @@ type Shard struct {
 func listed(in []types.Shard) ([]Shard, error) {
 	out := make([]Shard, 0, len(in))
 	for _, s := range in {
-		one := Shard{ID: aws.ToString(s.ShardId)}
+		// Without a range nothing can be told to be misplaced.
+		one := Shard{ID: aws.ToString(s.ShardId), Range: keyspace.Full}
 		for _, p := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
 			if aws.ToString(p) != "" {
 				one.Parents = append(one.Parents, *p)
