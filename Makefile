@@ -5,12 +5,14 @@
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z][a-z -]*\):[^#]*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-24s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+	@echo "  and one stage of check: $(STAGES)"
 
 .PHONY: check
 check: ## all that CI runs, with its time budget
 	.ci/run
 
+# The stages of .ci/run; each prints its wall time and what failed.
 STAGES := test race vet-cross lint fuzz rehearse-release test-peers-short
 .PHONY: $(STAGES)
 $(STAGES):
@@ -39,6 +41,10 @@ generate: ## bring generated files up to date
 .PHONY: fmt
 fmt: ## gofmt and goimports, in every module
 	.ci/run fmt
+
+.PHONY: fix
+fix: ## lint, and mend what the linters can mend
+	.ci/run fix
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module; cmd/vegas sees the tree's own modules
