@@ -4,7 +4,6 @@ package peers
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -82,7 +81,7 @@ func (c *sniffed) Read(b []byte) (int, error) {
 		return n, err
 	}
 	c.head = append(c.head, b[:min(n, len(preface))]...)
-	if len(c.head) < len(preface) && bytes.HasPrefix([]byte(preface), c.head) && err != io.EOF {
+	if len(c.head) < len(preface) && bytes.HasPrefix([]byte(preface), c.head) && err == nil {
 		return n, err
 	}
 	c.of.mu.Lock()
