@@ -110,3 +110,19 @@ func TestWhatCannotBeIsSaid(t *testing.T) {
 		t.Error("a sequence number that is none was taken")
 	}
 }
+
+func ExampleRun() {
+	var total int
+	handler := func(_ context.Context, r *record.Record) error {
+		_, err := fmt.Sscan(string(r.Data), &total)
+		return err
+	}
+	res := vegastest.Run(context.Background(), vegastest.Shard{
+		Records: []*record.Record{ // vegas.Record
+			{PartitionKey: "customer-42", Data: []byte("12")},
+			{PartitionKey: "customer-42", Data: []byte("much")},
+		},
+	}, handler)
+	fmt.Println(total, res.Err != nil, res.Ended)
+	// Output: 12 true false
+}
