@@ -20,7 +20,7 @@
 // turns them off), requests are validated, and what the documentation promises
 // not to do is not done. Which operations exist, what each asserts and where
 // the service documents it is listed in docs/localkinesis.md, generated from
-// the table in operations.go. Signatures must be present but are not verified.
+// the table in table.go. Signatures must be present but are not verified.
 //
 // [Server.Inject] makes the server misbehave on purpose, deterministically and
 // on the record; [Server.Records] and [Server.Stream] show what is stored
