@@ -24,8 +24,9 @@ type group struct {
 	rnd   *rand.Rand
 	books *account
 	rows  *rows
-	open  func() store.Store // as one process does
-	runs  sync.WaitGroup     // lives that have not ended, of dead workers too
+	open  func() store.Store   // as one process does
+	runs  sync.WaitGroup       // lives that have not ended, of dead workers too
+	cut   []context.CancelFunc // those that try for ever
 }
 
 func newGroup(f *fleet, i int) *group {
@@ -44,17 +45,19 @@ func newGroup(f *fleet, i int) *group {
 // life is one consumer.
 type life struct {
 	*group
-	worker *worker
-	name   string
-	rnd    *rand.Rand
-	door   *door
-	net    *network
-	cancel context.CancelFunc
-	done   chan struct{}
-	err    error // of Run, once done
-	mode   mode
+	worker   *worker
+	name     string
+	door     *door
+	net      *network
+	cancel   context.CancelFunc
+	done     chan struct{}
+	err      error // of Run, once done
+	mode     mode
+	parallel int
 
-	mu sync.Mutex // guards rnd
+	mu      sync.Mutex // guards what follows
+	rnd     *rand.Rand
+	failing map[vegas.Position]bool // records whose handler failed and did not succeed yet, where handlers run side by side
 }
 
 // run consumes until ctx is over, with consumers that stop, crash, and lose
@@ -101,6 +104,7 @@ func (g *group) end(l *life, how ending) {
 		g.books.disturbed(l.worker, "")
 		l.door.lock()
 		l.net.cut()
+		g.cut = append(g.cut, l.cancel)
 	case outage:
 		g.books.disturbed(l.worker, "")
 		l.door.set(true)
@@ -116,8 +120,17 @@ func (g *group) end(l *life, how ending) {
 
 // stop is the orderly end.
 func (l *life) stop() {
+	began := time.Now()
 	l.cancel()
 	<-l.done
+	l.mu.Lock()
+	gap := len(l.failing) > 0
+	l.mu.Unlock()
+	// Some handler was not done in time, or what failed was not tried again:
+	// what was handled beside it, further on, comes again.
+	if gap || time.Since(began) >= l.p.grace {
+		l.books.disturbed(l.worker, "")
+	}
 	l.complain()
 }
 
@@ -162,17 +175,20 @@ func (g *group) last(n int) {
 	l := g.start(n+1, 0)
 	wait(g.forever, 10*time.Second)
 	l.stop()
+	for _, cancel := range g.cut {
+		cancel()
+	}
 	g.runs.Wait()
 }
 
 // start starts a consumer.
 func (g *group) start(n int, sick float64) *life {
-	l := &life{group: g, name: fmt.Sprintf("%s.%d", g.name, n), done: make(chan struct{}), mode: g.p.mode}
+	l := &life{group: g, name: fmt.Sprintf("%s.%d", g.name, n), done: make(chan struct{}), mode: g.p.mode, parallel: g.p.parallel, failing: map[vegas.Position]bool{}}
 	l.rnd = rand.New(rand.NewPCG(g.rnd.Uint64(), 2)) //nolint:gosec // replayable
 	l.worker = &worker{name: l.name}
-	fanOut, parallel := g.p.fanOut, g.p.parallel
+	fanOut := g.p.fanOut
 	if g.p.vary {
-		l.mode, fanOut, parallel = mode(l.rnd.IntN(int(modes))), l.rnd.IntN(2) == 0, 1+l.rnd.IntN(3)
+		l.mode, fanOut, l.parallel = mode(l.rnd.IntN(int(modes))), l.rnd.IntN(2) == 0, 1+l.rnd.IntN(3)
 	}
 	under := g.open()
 	l.door = newDoor(under, g.rows, l.name, sick, rand.New(rand.NewPCG(g.rnd.Uint64(), 3))) //nolint:gosec // replayable
@@ -180,10 +196,13 @@ func (g *group) start(n int, sick float64) *life {
 	l.net = net
 	c, err := vegas.NewConsumer(streamName, g.name, func(o *vegas.ConsumerOptions) {
 		o.AWS, o.Store, o.Worker, o.Logger, o.Observer = cfg, l.door, l.name, g.trace.logger(l.name), l
-		o.FanOut, o.Parallel, o.CheckpointEvery, o.Grace, o.PrefetchBytes = fanOut, parallel, g.p.every, g.p.grace, g.p.prefetch
+		o.FanOut, o.Parallel, o.CheckpointEvery, o.Grace, o.PrefetchBytes = fanOut, l.parallel, g.p.every, g.p.grace, g.p.prefetch
 		if g.p.dead && l.mode != shards {
 			o.MaxAttempts = 3
-			o.DeadLetter = func(_ context.Context, r *vegas.Record, _ error) error { return l.take(r) }
+			o.DeadLetter = func(_ context.Context, r *vegas.Record, _ error) error {
+				l.note(r, false)
+				return l.take(r)
+			}
 		}
 	})
 	if err != nil {
@@ -191,7 +210,7 @@ func (g *group) start(n int, sick float64) *life {
 		close(l.done)
 		return l
 	}
-	g.trace.add("%s starts: %v, fan-out %v, %d side by side", l.name, l.mode, fanOut, parallel)
+	g.trace.add("%s starts: %v, fan-out %v, %d side by side", l.name, l.mode, fanOut, l.parallel)
 	ctx, cancel := context.WithCancel(g.forever)
 	l.cancel = cancel
 	g.runs.Go(func() {
@@ -262,10 +281,25 @@ func (l *life) take(rs ...*vegas.Record) error {
 }
 
 func (l *life) handle(ctx context.Context, r *vegas.Record) error {
+	l.note(r, true)
 	if err := l.work(ctx); err != nil {
 		return err
 	}
+	l.note(r, false)
 	return l.take(r)
+}
+
+func (l *life) note(r *vegas.Record, failing bool) {
+	if l.parallel == 1 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if failing {
+		l.failing[r.Position] = true
+	} else {
+		delete(l.failing, r.Position)
+	}
 }
 
 func (l *life) handleBatch(ctx context.Context, b *vegas.Batch) error {
