@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,47 +15,121 @@ import (
 	"github.com/libvegas/vegas/record"
 )
 
-// A record whose handler fails while the consumer stops is given up, and with
-// it those behind it of its key, though records of other keys were finished
-// further on.
-func TestNoRecordOvertakesOneOfItsKeyThatWasGivenUp(t *testing.T) {
+func TestAShutdownLetsTheRunningHandlerFinish(t *testing.T) {
+	for _, parallel := range []int{1, 3} {
+		bubble(t, fmt.Sprint("parallel ", parallel), func(t *testing.T) {
+			b := setUp(func(p *Policy) { p.Parallel = parallel })
+			b.answers = []fetch.Answer{{Records: numbers(1, 9)}} // and the end of the shard
+			started := make(chan struct{}, 9)
+			var l list
+			done := make(chan Result)
+			go func() {
+				r, err := b.Run(t.Context(), b.stop, Records(func(ctx context.Context, r *record.Record) error {
+					started <- struct{}{}
+					time.Sleep(3 * time.Second)
+					if ctx.Err() != nil {
+						t.Error("the context of a running handler is over")
+					}
+					return l.handle(ctx, r)
+				}))
+				if err != nil {
+					t.Error(err)
+				}
+				done <- r
+			}()
+			synctest.Wait()
+			running := len(started) // keys may share a lane
+			close(b.stop)
+			if r := <-done; r.Ended || r.GivenBack {
+				t.Errorf("%+v: not all records were handled", r)
+			}
+			// Those that were running, and what lay between them: with a gap
+			// some of them would come again.
+			if len(l.got) < running || running == 0 || running > parallel || len(l.got) == 9 {
+				t.Errorf("%d were running, handled %s", running, &l)
+			}
+			for i := range l.got {
+				if !slices.Contains(l.got, fmt.Sprintf("%d/0", i+1)) {
+					t.Errorf("a gap in what was handled: %s", &l)
+				}
+			}
+			if got := b.checkpoints(); !strings.HasSuffix(" "+got, fmt.Sprintf(" %d/0", len(l.got))) {
+				t.Errorf("checkpoints %s, handled %s", got, &l)
+			}
+		})
+	}
+}
+
+func TestParallelKeepsTheOrderOfAKeyAndChecksPointsAtTheLowest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setUp(func(p *Policy) { p.Parallel = 8 })
-		b.open = true
-		a := fetch.Answer{Records: []fetch.Record{plain(1, "slow"), plain(2, "slow"), plain(3, "slow")}}
-		for i := 4; i < 24; i++ { // some of them in other lanes
-			a.Records = append(a.Records, plain(i, fmt.Sprint("key", i)))
+		var in []fetch.Record
+		for i := 1; i <= 200; i++ {
+			in = append(in, plain(i, fmt.Sprint("key", i%20)))
 		}
-		b.answers = []fetch.Answer{a}
-		var l list
+		b.answers = []fetch.Answer{{Records: in[:100]}, {Records: in[100:]}}
+		var mu sync.Mutex
+		last := map[string]string{}
+		most, now := 0, 0
 		done := make(chan error)
 		go func() {
-			_, err := b.Run(t.Context(), b.stop, Records(func(ctx context.Context, r *record.Record) error {
-				switch r.Position.Sequence {
-				case "1":
-					time.Sleep(time.Minute)
-				case "2":
-					return errors.New("not now")
+			r, err := b.Run(t.Context(), b.stop, Records(func(_ context.Context, r *record.Record) error {
+				mu.Lock()
+				now++
+				most = max(most, now)
+				mu.Unlock()
+				if r.PartitionKey == "key7" {
+					time.Sleep(7 * time.Second)
 				}
-				return l.handle(ctx, r)
+				time.Sleep(time.Duration(len(r.Data)) * 10 * time.Millisecond)
+				mu.Lock()
+				defer mu.Unlock()
+				now--
+				if old := last[r.PartitionKey]; old != "" && record.CompareSequence(r.Position.Sequence, old) < 0 {
+					t.Errorf("%s: %s after %s", r.PartitionKey, r.Position.Sequence, old)
+				}
+				last[r.PartitionKey] = r.Position.Sequence
+				return nil
 			}))
+			if !r.Ended {
+				t.Error("not ended")
+			}
 			done <- err
 		}()
-		time.Sleep(30 * time.Second)
-		close(b.stop)
+		time.Sleep(6 * time.Second)
+		if got := b.checkpoints(); got != "6/0" { // record 7 takes seven seconds
+			t.Errorf("checkpoints %s", got)
+		}
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		for _, at := range l.got {
-			if at == "3/0" {
-				t.Errorf("handled %s: 3 overtakes 2", &l)
+		if most < 5 {
+			t.Errorf("at most %d handlers at once", most)
+		}
+		if n := len(b.at); b.at[n-1].Sequence != "200" {
+			t.Errorf("checkpoints %s", b.checkpoints())
+		}
+	})
+}
+
+func TestParallelStopsAllWithTheFirstFinalError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setUp(func(p *Policy) { p.Parallel, p.OnError, p.MaxAttempts = 4, Stop, 1 })
+		b.answers = []fetch.Answer{{Records: numbers(1, 100)}}
+		boom := errors.New("boom")
+		_, err := b.Run(t.Context(), b.stop, Records(func(_ context.Context, r *record.Record) error {
+			if r.Position.Sequence == "10" {
+				return boom
 			}
+			return nil
+		}))
+		if !errors.Is(err, boom) {
+			t.Error(err)
 		}
-		if len(l.got) < 5 {
-			t.Errorf("handled %s", &l)
-		}
-		if got := b.checkpoints(); got != "1/0" {
-			t.Errorf("checkpoints %s", got)
+		for _, p := range b.at {
+			if p.Compare(record.Position{Sequence: "10"}) >= 0 {
+				t.Errorf("checkpoint %v covers the record that failed", p)
+			}
 		}
 	})
 }
