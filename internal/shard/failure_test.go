@@ -66,7 +66,7 @@ func TestFailurePolicies(t *testing.T) {
 		b := setUp(func(p *Policy) { p.OnError, p.MaxAttempts = Stop, 1 })
 		b.answers = []fetch.Answer{{Records: numbers(2, 1)}}
 		_, err := b.Run(t.Context(), b.stop, Records(failing(&list{}, 1)))
-		if err == nil || !strings.Contains(err.Error(), "ouch") || !strings.Contains(err.Error(), "shard_test.go") {
+		if err == nil || !strings.Contains(err.Error(), "ouch") || !strings.Contains(err.Error(), "failure_test.go") {
 			t.Error(err)
 		}
 	})
