@@ -24,6 +24,11 @@ func (c *Client) Subscribe(ctx context.Context, consumerARN, shard string, from 
 		if err != nil {
 			return nil, err
 		}
+		// A protocol object of the SDK decodes the events of all its streams into
+		// one buffer (smithy-go 1.28.9, internal/eventstream/codec.go): streams
+		// that are open side by side spoil each other's events. New makes a
+		// protocol object for this stream alone.
+		sdk = kinesis.New(sdk.Options())
 		out, err := sdk.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
 			ConsumerARN:      aws.String(consumerARN),
 			ShardId:          aws.String(shard),
