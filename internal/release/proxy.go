@@ -14,7 +14,10 @@ import (
 	"time"
 )
 
-// writeProxy lays out the tree's modules as a module proxy in dir, each at every
+// proxyDir is where the module proxy is in a rehearsal's folder.
+func proxyDir(dir string) string { return filepath.Join(dir, "proxy") }
+
+// writeProxy lays out the tree's modules as a module proxy below dir, each at every
 // one of the versions. With setVersion the modules require each other at that
 // version, as they will once it is released; else at what their go.mod says.
 // The layout is that of https://go.dev/ref/mod#goproxy-protocol.
@@ -23,7 +26,7 @@ func writeProxy(ctx context.Context, t *tree, dir string, versions []string, set
 		if !m.isReleased() {
 			continue
 		}
-		v := filepath.Join(dir, filepath.FromSlash(m.Module.Path), "@v")
+		v := filepath.Join(proxyDir(dir), filepath.FromSlash(m.Module.Path), "@v")
 		if err := os.MkdirAll(v, 0o755); err != nil {
 			return err
 		}
@@ -141,25 +144,11 @@ func setRequirements(ctx context.Context, t *tree, m *module, file, version stri
 	return err
 }
 
-// proxyEnv makes the go command see the modules of the proxy in dir and nothing
-// else of this repository, in a module cache that holds only others' modules.
+// proxyEnv makes the go command see the modules of the proxy below dir and
+// nothing else of this repository, in an empty module cache below dir. An old
+// one would not do: the go command takes it for unchanging and remembers what
+// packages a folder in it has, even when that is made anew.
 func proxyEnv(ctx context.Context, t *tree, dir string) ([]string, error) {
-	mods := filepath.Join(t.cache, "mod")
-	for _, own := range []string{
-		filepath.Join(mods, filepath.FromSlash(t.core().Module.Path)),
-		filepath.Join(mods, "cache", "download", filepath.FromSlash(t.core().Module.Path)),
-	} {
-		// Folders of one version stand beside the module's own: vegas@v1.
-		versions, err := filepath.Glob(own + "*")
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range versions {
-			if err := os.RemoveAll(v); err != nil {
-				return nil, err
-			}
-		}
-	}
 	out, err := command(ctx, t.root, nil, "go", "env", "GOPROXY", "GOMODCACHE", "GONOSUMDB", "GOFLAGS")
 	if err != nil {
 		return nil, err
@@ -168,13 +157,14 @@ func proxyEnv(ctx context.Context, t *tree, dir string) ([]string, error) {
 	inherited, shared, nosum, flags := env[0], env[1], env[2], env[3]
 	return []string{
 		"GOWORK=off",
-		"GOPROXY=" + strings.Join([]string{fileURL(dir), fileURL(filepath.Join(shared, "cache", "download")), inherited}, ","),
+		"GOPROXY=" + strings.Join([]string{fileURL(proxyDir(dir)), fileURL(filepath.Join(shared, "cache", "download")), inherited}, ","),
 		"GOPRIVATE=",
 		"GONOPROXY=",
 		"GONOSUMDB=" + strings.TrimPrefix(nosum+","+t.core().Module.Path, ","),
-		"GOMODCACHE=" + mods,
-		"GOBIN=" + filepath.Join(t.cache, "bin"),
-		"GOFLAGS=" + strings.TrimSpace(flags+" -mod=mod -modcacherw"),
+		"GOMODCACHE=" + filepath.Join(dir, "mod"),
+		"GOBIN=" + filepath.Join(dir, "bin"),
+		// Without folders in them, compiled packages are found again next time.
+		"GOFLAGS=" + strings.TrimSpace(flags+" -mod=mod -modcacherw -trimpath"),
 	}, nil
 }
 

@@ -29,11 +29,10 @@ func rehearse(ctx context.Context, t *tree, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	proxy := filepath.Join(work, "proxy")
-	if err := writeProxy(ctx, t, proxy, []string{rehearsed}, rehearsed); err != nil {
+	if err := writeProxy(ctx, t, work, []string{rehearsed}, rehearsed); err != nil {
 		return err
 	}
-	env, err := proxyEnv(ctx, t, proxy)
+	env, err := proxyEnv(ctx, t, work)
 	if err != nil {
 		return err
 	}
@@ -44,10 +43,9 @@ func rehearse(ctx context.Context, t *tree, out io.Writer) error {
 		started := time.Now()
 		var did string
 		if m.isCommand() {
-			did, err = installCommand(ctx, t, m, env)
+			did, err = installCommand(ctx, m, work, env)
 		} else {
-			// Always the same folder: the build cache knows packages by folder.
-			did, err = useLibrary(ctx, m, filepath.Join(t.cache, "use", path.Base(m.Module.Path)), env)
+			did, err = useLibrary(ctx, m, work, env)
 		}
 		if err != nil {
 			return fmt.Errorf("rehearse the release: module %s: %w", m.Module.Path, err)
@@ -59,11 +57,9 @@ func rehearse(ctx context.Context, t *tree, out io.Writer) error {
 
 // useLibrary gets one module into an empty one and runs a program that imports
 // every package that users may import.
-func useLibrary(ctx context.Context, m *module, dir string, env []string) (string, error) {
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+func useLibrary(ctx context.Context, m *module, work string, env []string) (string, error) {
+	dir, err := os.MkdirTemp(work, "use-")
+	if err != nil {
 		return "", err
 	}
 	for _, args := range [][]string{
@@ -103,26 +99,20 @@ func useLibrary(ctx context.Context, m *module, dir string, env []string) (strin
 }
 
 // installCommand installs a command by version and runs it.
-func installCommand(ctx context.Context, t *tree, m *module, env []string) (string, error) {
-	if err := os.RemoveAll(filepath.Join(t.cache, "bin")); err != nil {
-		return "", err
-	}
-	if _, err := command(ctx, os.TempDir(), env, "go", "install", m.Module.Path+"@"+rehearsed); err != nil {
+func installCommand(ctx context.Context, m *module, work string, env []string) (string, error) {
+	if _, err := command(ctx, work, env, "go", "install", m.Module.Path+"@"+rehearsed); err != nil {
 		return "", err
 	}
 	name := path.Base(m.Module.Path)
-	program, err := filepath.Abs(filepath.Join(t.cache, "bin", name))
-	if err != nil {
-		return "", err
-	}
-	said, err := command(ctx, os.TempDir(), nil, program, "version")
+	program := filepath.Join(work, "bin", name)
+	said, err := command(ctx, work, nil, program, "version")
 	if err != nil {
 		return "", err
 	}
 	if !strings.Contains(said, rehearsed) {
 		return "", fmt.Errorf("%s version: says %q, which does not name %s", name, said, rehearsed)
 	}
-	if _, err := command(ctx, os.TempDir(), nil, program, "demo", "--duration", "3s"); err != nil {
+	if _, err := command(ctx, work, nil, program, "demo", "--duration", "3s"); err != nil {
 		return "", err
 	}
 	return "installed, says " + strings.TrimSpace(said) + ", demo runs", nil

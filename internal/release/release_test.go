@@ -193,8 +193,8 @@ func TestProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env = append(env, "GOPROXY="+fileURL(dir), "GONOSUMDB=*", "GOMODCACHE="+t.TempDir())
-	if _, err := useLibrary(t.Context(), tr.modules[2], filepath.Join(t.TempDir(), "use"), env); err != nil {
+	env = append(env, "GOPROXY="+fileURL(proxyDir(dir)), "GONOSUMDB=*")
+	if _, err := useLibrary(t.Context(), tr.modules[2], dir, env); err != nil {
 		t.Error(err)
 	}
 	if _, err := command(t.Context(), dir, env, "go", "install", "example.org/v/cmd/c@"+rehearsed); err != nil {

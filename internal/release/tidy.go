@@ -24,21 +24,20 @@ func tidy(ctx context.Context, t *tree, out io.Writer) error {
 			}
 		}
 	}
-	proxy, err := os.MkdirTemp("", "vegas-tidy-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(proxy)
-
 	for _, m := range t.modules {
 		dir := t.path(m.Dir)
 		env := []string{"GOWORK=off"}
 		if m.isCommand() {
 			// Anew for each: the modules before it have just been tidied.
-			if err := writeProxy(ctx, t, proxy, versions, ""); err != nil {
+			work, err := os.MkdirTemp("", "vegas-tidy-")
+			if err != nil {
 				return err
 			}
-			if env, err = proxyEnv(ctx, t, proxy); err != nil {
+			defer os.RemoveAll(work)
+			if err := writeProxy(ctx, t, work, versions, ""); err != nil {
+				return err
+			}
+			if env, err = proxyEnv(ctx, t, work); err != nil {
 				return err
 			}
 			if err := forgetSums(t, filepath.Join(dir, "go.sum")); err != nil {
@@ -56,7 +55,7 @@ func tidy(ctx context.Context, t *tree, out io.Writer) error {
 		fmt.Fprintln(out, "tidied", path.Join(m.Dir, "go.mod"))
 	}
 	// Loading the whole graph completes go.work.sum.
-	_, err = command(ctx, t.root, nil, "go", "list", "-m", "all")
+	_, err := command(ctx, t.root, nil, "go", "list", "-m", "all")
 	return err
 }
 

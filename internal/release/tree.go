@@ -17,7 +17,6 @@ var unreleased = []string{"bench", "peers"}
 // tree is the repository: its modules and its workspace.
 type tree struct {
 	root    string
-	cache   string    // keeps what may stay between two runs
 	modules []*module // the core first, then by folder
 	work    workFile
 	files   []string // tracked, or new and not ignored; slash-separated
@@ -61,7 +60,7 @@ func (m *module) isReleased() bool { return !slices.Contains(unreleased, m.Dir) 
 func (m *module) tag(version string) string { return path.Join(m.Dir, version) }
 
 func open(ctx context.Context, root string) (*tree, error) {
-	t := &tree{root: root, cache: filepath.Join(root, ".cache", "rehearsal")}
+	t := &tree{root: root}
 	listed, err := command(ctx, root, nil, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	if err != nil {
 		return nil, err
