@@ -28,7 +28,8 @@ func TestSDKGo(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		t.Run(map[bool]string{false: "HTTP1", true: "HTTP2"}[http2], func(t *testing.T) {
 			t.Parallel()
-			_, listener := local(t, quick)
+			srv, listener := local(t, quick)
+			retried := badDay(srv)
 			s := newScenario(listener.endpoint(), "played", http2)
 			start := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -40,6 +41,7 @@ func TestSDKGo(t *testing.T) {
 			}
 			s.check(t, *got, start)
 			listener.want(t, http2)
+			retried(t)
 		})
 	}
 }
