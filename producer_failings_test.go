@@ -369,9 +369,9 @@ func TestAnObserverSeesWhatHappens(t *testing.T) {
 		}
 		var life []string
 		for _, e := range g.events {
-			life = append(life, string(e.Kind)+" "+strings.TrimLeft(e.Where.Shard, "shardId-0"))
+			life = append(life, fmt.Sprint(e.Kind, " ", strings.TrimPrefix(e.Where.Shard, "shardId-00000000000"), len(e.Parents)))
 		}
-		if got := fmt.Sprint(life); got != "[opened  closed  opened 1 opened 2]" {
+		if got := fmt.Sprint(life); got != "[opened 00 closed 00 opened 11 opened 21]" {
 			t.Errorf("the life of shards: %s", got)
 		}
 	})

@@ -181,11 +181,11 @@ func (e *Engine) throttled(n int64, r *lane.Request) {
 	if e.cfg.Observer != nil {
 		e.cfg.Observer.Count(observe.Throttles, e.at, n)
 	}
+	shard := "" // the whole request
 	if r != nil {
-		e.warn.Warn("throttled: the producer slows down for some shards", slog.String("shard", r.Entries[0].Shard))
-	} else {
-		e.warn.Warn("throttled: the whole request was refused for its rate")
+		shard = r.Entries[0].Shard
 	}
+	e.warn.Warn("throttled, slowing down", slog.String("shard", shard))
 }
 
 func (e *Engine) observeRequest(r *lane.Request, took time.Duration, failed bool) {
