@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/internal/aggregate"
@@ -38,11 +39,12 @@ type sent struct {
 	life string
 	// sure: nothing that would make a producer give up can have happened.
 	sure bool
+	at   time.Time // when it was handed over
 
 	results int
 	receipt vegas.Receipt
 	err     error
-	stored  map[place]bool // by the server's own account
+	stored  map[place]time.Time // by the server's own account, with the time of arrival
 }
 
 // place is where a record lies.
@@ -74,7 +76,7 @@ func (a *audit) failed(format string, args ...any) {
 func (a *audit) next(key, life string, size int, sure bool) (*sent, *vegas.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := &sent{n: len(a.sent), key: key, life: life, sure: sure}
+	s := &sent{n: len(a.sent), key: key, life: life, sure: sure, at: time.Now()}
 	data := payload(s.n, size)
 	s.size = len(data)
 	a.sent = append(a.sent, s)
@@ -131,7 +133,8 @@ func (s *sent) notStored() bool {
 type account struct {
 	*audit
 	group string
-	loose bool // no order and no marks: the distribution was AUTO
+	loose bool      // no order and no marks: the distribution was AUTO
+	from  time.Time // what arrived before is not the group's; zero: everything is
 
 	first    []arrival // in the order of their first delivery
 	last     map[*sent]*delivery
@@ -165,6 +168,23 @@ func (a *audit) account(group string, loose bool) *account {
 	defer a.mu.Unlock()
 	a.groups = append(a.groups, c)
 	return c
+}
+
+// began: the group starts with what arrived at a time or later.
+func (c *account) began(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.from = at
+}
+
+// concerns tells that every copy of a record arrived since the group's start.
+func (c *account) concerns(s *sent) bool {
+	for _, arrival := range s.stored {
+		if arrival.Before(c.from) {
+			return false
+		}
+	}
+	return true
 }
 
 // acquired: a worker reads a shard from behind a position on.
@@ -246,6 +266,9 @@ func (c *account) one(w *worker, r *vegas.Record) {
 		}
 		c.failed("%s: %s delivers record %d of %s, which %s owns", c.group, w.name, s.n, r.Shard, name)
 	}
+	if r.ArrivalTime.Before(c.from) {
+		c.failed("%s: record %d arrived at %v, before the start of the group at %v", c.group, s.n, r.ArrivalTime, c.from)
+	}
 	d := c.last[s]
 	switch {
 	case d == nil:
@@ -263,12 +286,13 @@ func (c *account) one(w *worker, r *vegas.Record) {
 	d.shard, d.at = r.Shard, r.Position
 }
 
-// missing is how many acknowledged records were not delivered yet.
+// missing is how many acknowledged records were not delivered yet, of those sent
+// since the group's start.
 func (c *account) missing() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.sent {
-		if s.acked() && c.last[s] == nil {
+		if s.acked() && c.last[s] == nil && !s.at.Before(c.from) {
 			n++
 		}
 	}
@@ -289,27 +313,27 @@ func (a *audit) look(srv *localkinesis.Server, stream string) {
 		a.failed("the server's records: %v", err)
 		return
 	}
-	found := func(key string, data []byte, at place) {
+	found := func(key string, data []byte, at place, arrival time.Time) {
 		s := a.of(key, data)
 		if s == nil {
 			a.failed("a record that nobody sent is stored at %v: key %q, data %.40q", at, key, data)
 			return
 		}
 		if s.stored == nil {
-			s.stored = map[place]bool{}
+			s.stored = map[place]time.Time{}
 		}
-		s.stored[at] = true
+		s.stored[at] = arrival
 	}
 	var agg aggregate.Aggregate
 	for _, r := range all {
 		switch err := aggregate.Decode(r.Data, &agg); {
 		case errors.Is(err, aggregate.ErrNotAggregate):
-			found(r.PartitionKey, r.Data, place{r.Shard, r.Sequence, 0})
+			found(r.PartitionKey, r.Data, place{r.Shard, r.Sequence, 0}, r.Arrival)
 		case err != nil || !agg.HasIdentity:
 			a.failed("%s %s: an aggregate that does not decode: %v, %v", r.Shard, r.Sequence, err, agg.IdentityError)
 		default:
 			for i, sub := range agg.Subs {
-				found(sub.Key, sub.Data, place{r.Shard, r.Sequence, int64(i)})
+				found(sub.Key, sub.Data, place{r.Shard, r.Sequence, int64(i)}, r.Arrival)
 			}
 		}
 	}
@@ -327,7 +351,7 @@ func (a *audit) close() (n sums) {
 			a.failed("record %d of %s has %d results", s.n, s.key, s.results)
 		case s.err == nil:
 			n.acked++
-			if !s.stored[at] {
+			if _, ok := s.stored[at]; !ok {
 				a.failed("record %d is not at %v, as its receipt says, but at %v", s.n, at, s.stored)
 			}
 		default:
@@ -364,7 +388,7 @@ func (c *account) close(n *sums) {
 	n.repeated += c.repeated
 	n.delivered += len(c.last)
 	for _, s := range c.sent {
-		if s.acked() && c.last[s] == nil {
+		if s.acked() && c.last[s] == nil && c.concerns(s) {
 			c.failed("%s: lost: record %d of %s is acknowledged at %s %v", c.group, s.n, s.key, s.receipt.Shard, s.receipt.Position)
 		}
 		if s.notStored() && c.last[s] != nil {

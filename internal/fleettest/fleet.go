@@ -16,7 +16,6 @@ package fleettest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
+	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/internal/aggregate"
 	"github.com/libvegas/vegas/localkinesis"
 )
@@ -38,6 +38,7 @@ type fleet struct {
 	audit  *audit
 	server *localkinesis.Server
 	dir    string // for file stores
+	plant  func(n int, r *vegas.Record) []*vegas.Record
 
 	// forever is over only for a run that is stuck.
 	forever context.Context
@@ -70,12 +71,16 @@ func (r *Result) Trace(w io.Writer) error { return r.trace.write(w) }
 
 // Run runs a seed. It has to be called in a synctest bubble, whose goroutines
 // have all ended when the cleanups of t have run. dir is an empty directory.
-func Run(t localkinesis.TB, seed uint64, dir string) *Result {
-	p := draw(seed)
+func Run(t localkinesis.TB, seed uint64, dir string) *Result { return run(t, draw(seed), dir, nil) }
+
+// run runs a plan. plant, for tests of the auditor, changes what it is told of
+// the n-th record that a group's handlers of records are done with.
+func run(t localkinesis.TB, p *plan, dir string, plant func(n int, r *vegas.Record) []*vegas.Record) *Result {
+	seed := p.seed
 	tr := &trace{began: time.Now()}
 	forever, giveUp := context.WithCancel(context.Background())
 	defer giveUp()
-	f := &fleet{plan: p, trace: tr, audit: &audit{trace: tr}, dir: dir, forever: forever, ends: map[string]int{}}
+	f := &fleet{plan: p, trace: tr, audit: &audit{trace: tr}, dir: dir, plant: plant, forever: forever, ends: map[string]int{}}
 	tr.add("seed %d: %v", seed, p)
 	f.server = localkinesis.Start(t, func(o *localkinesis.Options) {
 		o.Streams = map[string]int{streamName: p.shards}
@@ -103,7 +108,7 @@ func Run(t localkinesis.TB, seed uint64, dir string) *Result {
 	}
 	// Consumers go on with their lives a little longer than producers, and the
 	// weather ends before either has to be done.
-	drained, drain := context.WithTimeout(forever, p.length+time.Duration(seed%20)*time.Second)
+	drained, drain := context.WithTimeout(forever, p.length+time.Duration(1+seed%20)*time.Second)
 	defer drain()
 	for i := range p.groups {
 		g := newGroup(f, i)
@@ -136,16 +141,6 @@ func (f *fleet) ended(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	text := err.Error()
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			break
-		}
-		err = inner
-	}
-	if t := err.Error(); len(t) < len(text) {
-		text = t
-	}
 	text, _, _ = strings.Cut(text, "\n")
 	f.ends[text]++
 }

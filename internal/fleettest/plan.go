@@ -61,9 +61,12 @@ type groupPlan struct {
 	prefetch  int64
 	errors    float64 // chance that a handler fails
 	panics    float64
-	slow      float64 // chance that a handler takes long
-	deaf      bool    // handlers do not look at their context
-	dead      bool    // a dead-letter function takes what fails three times
+	slow      float64       // chance that a handler takes long
+	deaf      bool          // handlers do not look at their context
+	dead      bool          // a dead-letter function takes what fails three times
+	latest    bool          // the group starts with what arrives from then on,
+	after     time.Duration // or with what arrived so long after the run's begin
+	delay     time.Duration // of the first start
 	life      time.Duration
 	ends      [ends]float64 // how a life ends
 }
@@ -141,6 +144,13 @@ func draw(seed uint64) *plan {
 			errors:   maybe(.5, .03), panics: maybe(.2, .01), slow: maybe(.4, .02), deaf: r.IntN(4) == 0, dead: r.IntN(4) == 0,
 			life: between(2*time.Second, 40*time.Second),
 		}
+		switch r.IntN(8) {
+		case 0:
+			g.latest = true
+		case 1:
+			g.after = between(1, 6*time.Second)
+		}
+		g.delay = g.after + between(0, 3*time.Second)
 		for e := range g.ends {
 			g.ends[e] = maybe(.5, 1)
 		}

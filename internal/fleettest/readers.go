@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/internal/lease"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/store"
 	"github.com/libvegas/vegas/store/file"
@@ -27,12 +29,14 @@ type group struct {
 	open  func() store.Store   // as one process does
 	runs  sync.WaitGroup       // lives that have not ended, of dead workers too
 	cut   []context.CancelFunc // those that try for ever
+
+	planted atomic.Int64
 }
 
 func newGroup(f *fleet, i int) *group {
 	g := &group{fleet: f, p: f.plan.groups[i], name: fmt.Sprint("group", i), rnd: source(f.plan.seed, uint64(200+i))}
 	g.books = f.audit.account(g.name, f.plan.auto)
-	g.rows = newRows(f.audit.fail, f.trace, g.name)
+	g.rows = newRows(f.audit.fail, g.books.began, f.trace, g.name)
 	shared := memory.New()
 	g.open = func() store.Store { return shared }
 	if g.p.file {
@@ -63,6 +67,7 @@ type life struct {
 // run consumes until ctx is over, with consumers that stop, crash, and lose
 // what they need. Afterwards one more consumer reads all that is left.
 func (g *group) run(ctx context.Context) {
+	wait(ctx, g.p.delay)
 	n := 0
 	for ; ctx.Err() == nil; n++ {
 		l := g.start(n, g.p.storeSick)
@@ -70,6 +75,9 @@ func (g *group) run(ctx context.Context) {
 		select {
 		case <-l.done:
 			l.complain()
+			if g.p.storeSick == 0 && g.plan.faults == 0 && !g.plan.slow {
+				l.unwanted()
+			}
 			wait(ctx, time.Second)
 			continue
 		case <-time.After(time.Duration(g.rnd.Int64N(int64(g.p.life)) + 1)):
@@ -144,6 +152,14 @@ func (l *life) complain() {
 	l.ended(l.err)
 }
 
+// unwanted: a consumer has ended by itself, and nothing can have made it.
+func (l *life) unwanted() {
+	var other *lease.Inhabited // a heartbeat of the one before was applied late
+	if l.forever.Err() == nil && !errors.As(l.err, &other) {
+		l.audit.fail("%s ended by itself: %v", l.name, l.err)
+	}
+}
+
 // last lets a consumer that nothing happens to read all that is left, and then
 // another one, which must find nothing.
 func (g *group) last(n int) {
@@ -161,6 +177,7 @@ func (g *group) last(n int) {
 		select {
 		case <-l.done:
 			l.complain()
+			l.unwanted()
 			if time.Now().Before(stuck) && g.forever.Err() == nil {
 				wait(g.forever, time.Second)
 				continue
@@ -197,6 +214,12 @@ func (g *group) start(n int, sick float64) *life {
 	c, err := vegas.NewConsumer(streamName, g.name, func(o *vegas.ConsumerOptions) {
 		o.AWS, o.Store, o.Worker, o.Logger, o.Observer = cfg, l.door, l.name, g.trace.logger(l.name), l
 		o.FanOut, o.Parallel, o.CheckpointEvery, o.Grace, o.PrefetchBytes = fanOut, l.parallel, g.p.every, g.p.grace, g.p.prefetch
+		switch {
+		case g.p.latest:
+			o.Start = vegas.Latest()
+		case g.p.after > 0:
+			o.Start = vegas.AtTime(g.trace.began.Add(g.p.after))
+		}
 		if g.p.dead && l.mode != shards {
 			o.MaxAttempts = 3
 			o.DeadLetter = func(_ context.Context, r *vegas.Record, _ error) error {
@@ -286,6 +309,9 @@ func (l *life) handle(ctx context.Context, r *vegas.Record) error {
 		return err
 	}
 	l.note(r, false)
+	if l.plant != nil {
+		return l.take(l.plant(int(l.planted.Add(1)), r)...)
+	}
 	return l.take(r)
 }
 

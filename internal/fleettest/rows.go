@@ -21,6 +21,7 @@ import (
 // group from a consumer that can still think it has it.
 type rows struct {
 	fail  func(format string, args ...any)
+	began func(time.Time) // is told where the group starts, once
 	trace *trace
 	group string
 
@@ -29,8 +30,8 @@ type rows struct {
 	beats map[string]time.Time // when a consumer row was last written
 }
 
-func newRows(fail func(string, ...any), tr *trace, group string) *rows {
-	return &rows{fail: fail, trace: tr, group: group, rows: map[string]store.Row{}, beats: map[string]time.Time{}}
+func newRows(fail func(string, ...any), began func(time.Time), tr *trace, group string) *rows {
+	return &rows{fail: fail, began: began, trace: tr, group: group, rows: map[string]store.Row{}, beats: map[string]time.Time{}}
 }
 
 // apply does a write and judges it.
@@ -50,6 +51,13 @@ func (w *rows) judge(now store.Row) {
 	before, existed := w.rows[now.ID]
 	kind, name, _ := strings.Cut(now.ID, "#")
 	switch kind {
+	case "stream":
+		if existed {
+			w.fail("%s: %s is written a second time: %v after %v", w.group, now.ID, now.Fields, before.Fields)
+		}
+		if ms := number(now, "start_ms"); ms > 0 {
+			w.began(time.UnixMilli(int64(ms))) //nolint:gosec // a time
+		}
 	case "lease":
 		if !existed {
 			return
