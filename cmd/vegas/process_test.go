@@ -162,7 +162,10 @@ func TestRealFileComesBack(t *testing.T) {
 // what its reader got with what it had checkpointed: every record that a
 // checkpoint covers must have been written.
 func TestKilledConsumerLosesNothing(t *testing.T) {
-	const records, rounds = 20_000, 6
+	records, rounds := 20_000, 6
+	if testing.Short() {
+		rounds = 2
+	}
 	_, env := serve(t, 2)
 	produce := vegas(t, env, "produce", "orders")
 	var input bytes.Buffer
