@@ -14,6 +14,9 @@ import (
 // of the service takes it: together they have to use more than 90 % of it with
 // few entries refused, whether bytes or records are what is scarce.
 func TestSaturatedShardRunsNearItsLimit(t *testing.T) {
+	if raced {
+		t.Skip("much arithmetic in one goroutine: nothing for the race detector")
+	}
 	for _, c := range []struct {
 		name      string
 		producers int
@@ -101,6 +104,9 @@ func refusals(senders []*sender) (n int) {
 // TestUnlimitedShardIsFoundOut: against a server without limits the pace gets
 // out of the way within seconds.
 func TestUnlimitedShardIsFoundOut(t *testing.T) {
+	if raced {
+		t.Skip("as above")
+	}
 	r := rand.New(rand.NewPCG(7, 7))
 	w := newWorld(r, 1)
 	s := newSender(w, &plan{latency: time.Millisecond}, "alone", t.Errorf)

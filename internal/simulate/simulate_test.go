@@ -24,7 +24,7 @@ var (
 func TestSeeds(t *testing.T) {
 	n, from := *seeds, *first
 	if testing.Short() || raced {
-		n = min(n, 1000)
+		n = min(n, 300)
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // many small and short lives
 	began := time.Now()
@@ -83,7 +83,7 @@ func report(t *testing.T, seed uint64, r Result) {
 
 // TestReplay: the same seed gives the same run, step by step.
 func TestReplay(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(5) {
 		var runs [2][]string
 		for i := range runs {
 			Run(seed, Options{Trace: func(line string) { runs[i] = append(runs[i], line) }})
