@@ -155,8 +155,7 @@ func (x *exitError) Error() string { return fmt.Sprintf("exit status %d", x.code
 // report prints an error as "vegas COMMAND: what happened" with the remedy on a
 // line of its own, and chooses the exit code.
 func (e *env) report(cmd *cobra.Command, err error) int {
-	var exit *exitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exitError](err); ok {
 		return exit.code
 	}
 	path := "vegas"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -205,7 +206,7 @@ func (p *produce) sendLines(ctx context.Context, producer *vegas.Producer) error
 	r := &vegas.Record{}
 	for {
 		line, err := p.lines.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -264,7 +265,7 @@ func (p *produce) tell(place string, text []byte, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failed != nil && p.failedErr == nil {
-		_, werr := p.failed.Write(append(text[:len(text):len(text)], '\n'))
+		_, werr := p.failed.Write(append(slices.Clip(text), '\n'))
 		p.failedErr = werr
 	}
 	switch p.told++; {

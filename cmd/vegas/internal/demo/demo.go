@@ -75,7 +75,7 @@ const frameEvery = 100 * time.Millisecond
 // Run runs a demo. The error is about what kept it from running; what the
 // auditor found is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	w, err := newWorld(o)
+	w, err := newWorld(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +105,8 @@ type world struct {
 	events  []Event // the newest last
 }
 
-func newWorld(o Options) (*world, error) {
-	w := &world{Options: o, auditor: audit.New(), random: rand.New(rand.NewPCG(o.Seed, 1))} //nolint:gosec // wanted: the same run again
+func newWorld(ctx context.Context, o Options) (*world, error) {
+	w := &world{Options: o, auditor: audit.New(), random: rand.New(rand.NewPCG(o.Seed, 1))}
 	w.server = localkinesis.New(func(s *localkinesis.Options) {
 		s.Streams = map[string]int{Stream: o.Shards}
 		s.Seed = o.Seed
@@ -119,7 +119,11 @@ func newWorld(o Options) (*world, error) {
 	w.served = make(chan error, 1)
 	go func() { w.served <- w.server.Serve(l) }()
 	// Its first answer says that it serves, which Server.AWS needs.
-	answer, err := http.Get(w.endpoint + "/_vegas/health")
+	health, err := http.NewRequestWithContext(ctx, http.MethodGet, w.endpoint+"/_vegas/health", nil)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("demo: %w", err), w.close())
+	}
+	answer, err := http.DefaultClient.Do(health)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("demo: %w", err), w.close())
 	}

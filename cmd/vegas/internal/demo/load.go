@@ -55,7 +55,7 @@ func (l *load) send(ctx, accept context.Context) error {
 	for i := range names {
 		names[i] = fmt.Sprintf("customer-%d", i)
 	}
-	random := rand.New(rand.NewPCG(l.w.Seed, 2)) //nolint:gosec // wanted: the same run again
+	random := rand.New(rand.NewPCG(l.w.Seed, 2))
 	start := time.Now()
 	var payload []byte
 	for n := 0; ; {

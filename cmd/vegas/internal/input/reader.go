@@ -59,7 +59,7 @@ func Open(names []string, stdin io.Reader) (*Reader, error) {
 				size = regularSize(f)
 			}
 		} else {
-			f, err := os.Open(name) //nolint:gosec // the user names the files
+			f, err := os.Open(name)
 			if err != nil {
 				return nil, err
 			}
@@ -118,7 +118,7 @@ func (r *Reader) Next() (Line, error) {
 			r.line.Text = text
 			return r.line, nil
 		}
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			return Line{}, fmt.Errorf("read %s after line %d: %w", r.line.Source, r.line.Number, err)
 		}
 		r.close()
@@ -126,10 +126,10 @@ func (r *Reader) Next() (Line, error) {
 }
 
 func (r *Reader) open(name string) error {
-	var from io.Reader = r.stdin
+	from := r.stdin
 	r.line = Line{Source: standardInput}
 	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // the user names the files
+		f, err := os.Open(name)
 		if err != nil {
 			return err
 		}
