@@ -32,6 +32,7 @@ func slowly(srv *localkinesis.Server, op string, d time.Duration, calls int) {
 }
 
 func TestDataIsCopiedAtAcceptance(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // memory given back is taken next
 	bubble(t, func(t *testing.T) {
 		srv, p := start(t, 1)
 		for i := range 20 { // the memory of earlier records is used again
@@ -504,8 +505,9 @@ func TestWhoWaitsForRoomIsToldOfCloseAtOnce(t *testing.T) {
 // aggregate waits to be sent again; its memory must not be used again until the
 // aggregate has ended.
 func TestARecordThatEndedDoesNotGoOutWithItsNeighbours(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // memory given back is taken next
 	bubble(t, func(t *testing.T) {
-		srv, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Linger, o.Deadline = 1600*time.Millisecond, 2*time.Second })
+		srv, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Linger, o.Deadline = 16*time.Second, 20*time.Second })
 		if _, err := p.SendRecord(t.Context(), &vegas.Record{PartitionKey: "warm", Data: []byte("0")}); err != nil {
 			t.Fatal(err)
 		}
@@ -518,9 +520,9 @@ func TestARecordThatEndedDoesNotGoOutWithItsNeighbours(t *testing.T) {
 			p.SendAsync(t.Context(), r, func(r vegas.Receipt, err error) { l.ended(n, r, err) })
 		}
 		send("a")
-		<-time.After(1500 * time.Millisecond)
+		<-time.After(15 * time.Second)
 		send("b")
-		<-time.After(700 * time.Millisecond)
+		<-time.After(7 * time.Second)
 		if len(l.results[1]) != 1 || len(l.results[2]) != 0 {
 			t.Fatalf("the first alone is over after %v: %v", time.Since(warm), l.results)
 		}

@@ -41,12 +41,12 @@ func (e *Engine) deliver(items []*lane.Item) {
 		switch p := of(it); {
 		case p.done != nil:
 			calls = append(calls, p)
-		case p.abandoned:
-			e.done(p)
-		case p.wait:
+		case p.wait && !p.abandoned:
 			p.signal <- struct{}{}
-		case p.batch != nil:
+		case p.batch != nil && !p.abandoned:
 			p.batch.end()
+		default: // nobody waits
+			e.done(p)
 		}
 	}
 	e.calls.add(calls)
