@@ -306,7 +306,7 @@ func TestWholeHistoriesAreDeliveredOnceAndInOrder(t *testing.T) {
 		"fan-out":  {fanOut: true},
 		"parallel": {options: func(o *vegas.ConsumerOptions) { o.Parallel = 4 }},
 	} {
-		from, to := histories(t, 3)
+		from, to := histories(t, 2)
 		for seed := from; seed < to; seed++ {
 			t.Run(fmt.Sprintf("%s seed %d", name, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -328,7 +328,7 @@ func TestWholeHistoriesAreDeliveredOnceAndInOrder(t *testing.T) {
 }
 
 func TestKilledConsumersLoseNothing(t *testing.T) {
-	from, to := histories(t, 3)
+	from, to := histories(t, 2)
 	for seed := from; seed < to; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -123,18 +123,18 @@ func TestTwoGroupsOnAStreamBothKeepUp(t *testing.T) {
 
 func TestASlowHandlerBoundsMemory(t *testing.T) {
 	consumerBench(t, "", 1, func(b *bench) {
-		data := make([]byte, 100<<10)
-		for range 400 { // 40 MB
+		data := make([]byte, 50<<10)
+		for range 200 { // 10 MB
 			if _, err := b.srv.Put("orders", "k", "", data); err != nil {
 				b.Fatal(err)
 			}
 		}
-		const bound = 4 << 20
+		const bound = 1 << 20
 		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.PrefetchBytes = bound })
 		handled := make(chan struct{})
 		stop := startRun(b.T, c, func(context.Context, *vegas.Record) error { <-handled; return nil })
 		most := int64(0)
-		for range 400 {
+		for range 200 {
 			time.Sleep(time.Second)
 			most = max(most, c.Stats().PrefetchBytes)
 			handled <- struct{}{}
@@ -180,7 +180,7 @@ func TestAMalformedAggregateOrAForgedIdentityStopsNothing(t *testing.T) {
 }
 
 func TestAnHourOfThrottlingIsFewLines(t *testing.T) {
-	consumerBench(t, "", 4, func(b *bench) {
+	consumerBench(t, "", 2, func(b *bench) {
 		b.srv.Inject(localkinesis.Fault{Do: localkinesis.Throttle, Op: "GetRecords", Rate: 0.9})
 		b.put(20)
 		if n := b.consume(b.consumer("g"), time.Hour); n != 20 {
@@ -353,7 +353,9 @@ func TestRunShardsIsOrdinaryControlFlow(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- b.consumer("g").RunShards(ctx, f) }()
 			time.Sleep(10 * time.Second)
+			mu.Lock()
 			before := last
+			mu.Unlock()
 			cancel()
 			if err := <-done; err != nil {
 				b.Error(err)

@@ -96,9 +96,9 @@ func (s *Share) room(ctx context.Context) error {
 	}
 }
 
-// firstRecords is how many records a shard asks for before it knows their size
-// while the budget is tight: aggregates can be large.
-const firstRecords = 100
+// unknownBytes is the size that a shard's records are taken to have before any
+// was seen, while the budget is tight: aggregates can be large.
+const unknownBytes = 64 << 10
 
 // records is how many records to ask for, so that an answer is about the
 // shard's part of the budget; 0: as many as the service gives.
@@ -106,11 +106,12 @@ func (s *Share) records(most int64) int {
 	s.budget.mu.Lock()
 	part := s.budget.limit / int64(max(1, s.budget.shares))
 	s.budget.mu.Unlock()
-	switch {
-	case part >= most:
+	if part >= most {
 		return 0
-	case s.mean == 0:
-		return firstRecords
 	}
-	return int(min(10000, max(1, part/s.mean)))
+	mean := s.mean
+	if mean == 0 {
+		mean = unknownBytes
+	}
+	return int(min(10000, max(1, part/mean)))
 }
