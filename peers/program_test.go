@@ -8,9 +8,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -100,6 +102,7 @@ func (p program) serve(t *testing.T, ready string) string {
 		t.Fatalf("%s: %v", strings.Join(p.argv, " "), err)
 	}
 	w.Close()
+	stopWatch := watch(t, cmd.Process.Pid)
 
 	var log tail
 	line := make(chan string, 1)
@@ -122,6 +125,7 @@ func (p program) serve(t *testing.T, ready string) string {
 		}
 	}()
 	t.Cleanup(func() {
+		stopWatch()
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 		r.Close()
@@ -139,6 +143,27 @@ func (p program) serve(t *testing.T, ready string) string {
 		t.Fatalf("%s did not print %q within a minute:\n%s", strings.Join(p.argv, " "), ready, &log)
 	}
 	return ""
+}
+
+// watch has a process group killed when this process ends without its clean-up:
+// a panic of the test's own time limit, kill -9. The function ends the watch.
+func watch(t *testing.T, group int) (stop func()) {
+	t.Helper()
+	w := exec.Command("sh", "-c", `cat >/dev/null; kill -9 "-$0"`, strconv.Itoa(group))
+	w.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := w.StdinPipe() // its other end closes with this process
+	if err == nil {
+		err = w.Start()
+	}
+	if err != nil {
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+		t.Fatalf("watch over process group %d: %v", group, err)
+	}
+	return func() {
+		_ = syscall.Kill(-w.Process.Pid, syscall.SIGKILL)
+		_ = w.Wait()
+		_ = in.Close()
+	}
 }
 
 // tail keeps the last lines of a server's output.
@@ -162,15 +187,40 @@ func (t *tail) String() string {
 	return strings.Join(t.lines, "")
 }
 
+// A server ends with its test, and with this process however that ends.
 func TestServe(t *testing.T) {
-	var pid string
-	t.Run("server", func(t *testing.T) {
-		pid = strings.TrimSpace(program{argv: []string{"sh", "-c", "echo starting; echo ready $$; sleep 100 & wait"}}.serve(t, "ready"))
-	})
-	if _, err := os.Stat("/proc"); errors.Is(err, os.ErrNotExist) {
+	server := program{argv: []string{"sh", "-c", "echo starting; echo ready $$; sleep 100 & wait"}}
+	if os.Getenv("PEERS_DIE") != "" {
+		fmt.Print(server.serve(t, "ready"))
+		os.Exit(1)
+	}
+	if _, err := os.Stat("/proc/self"); err != nil {
 		t.Skip("no /proc to look at")
 	}
-	if _, err := os.Stat("/proc/" + strings.TrimPrefix(pid, "ready ")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the server of an ended test still runs as %q (%v)", pid, err)
+	ended := func(line string) {
+		t.Helper()
+		_, pid, ok := strings.Cut(strings.TrimSpace(line), "ready ")
+		if !ok {
+			t.Fatalf("no process id in %q", line)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := until(ctx, "server ended", func() (bool, error) {
+			_, err := os.Stat("/proc/" + pid)
+			return errors.Is(err, os.ErrNotExist), nil
+		}); err != nil {
+			t.Error(err)
+		}
 	}
+	var line string
+	t.Run("server", func(t *testing.T) { line = server.serve(t, "ready") })
+	ended(line)
+
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestServe$")
+	cmd.Env = append(os.Environ(), "PEERS_DIE=1")
+	out, err := cmd.Output()
+	if err == nil {
+		t.Errorf("the process that had to die did not: %s", out)
+	}
+	ended(string(out))
 }
