@@ -81,7 +81,7 @@ func (c *sniffed) Read(b []byte) (int, error) {
 		return n, err
 	}
 	c.head = append(c.head, b[:min(n, len(preface))]...)
-	if len(c.head) < len(preface) && bytes.HasPrefix([]byte(preface), c.head) && err == nil {
+	if len(c.head) < len(preface) && bytes.HasPrefix([]byte(preface), c.head) {
 		return n, err
 	}
 	c.of.mu.Lock()
