@@ -25,7 +25,7 @@ test-peers: ## like test-peers-short, with Java and every foreign server
 .PHONY: simulate
 SEEDS ?= 1000000
 simulate: ## the long ring of the pure simulator (SEEDS=1000000)
-	go test -count=1 -timeout 0 ./internal/simulate -args -seeds=$(SEEDS)
+	go test -count=1 -timeout 0 -run=TestSeeds ./internal/simulate -args -seeds=$(SEEDS)
 
 .PHONY: bench
 BENCH ?= .
