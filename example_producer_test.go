@@ -42,8 +42,7 @@ func ExampleProducer_Send() {
 		fmt.Println(err)
 	}
 	err = p.Send(ctx, "", []byte("to nobody"))
-	var failed *vegas.SendError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*vegas.SendError](err); ok {
 		fmt.Println(failed.Outcome)
 	}
 	fmt.Println(p.Close(ctx))

@@ -336,8 +336,9 @@ func TestWhatCannotSucceedFailsAtOnceWithTheRemedy(t *testing.T) {
 				if e.Outcome != vegas.NotStored || !strings.Contains(e.Error(), want) || time.Since(began) > time.Second {
 					t.Errorf("after %v: %v", time.Since(began), &e)
 				}
-				if n := len(err.(vegas.SendErrors).Unwrap()); n != 20 {
-					t.Errorf("%d of 20 failed", n)
+				var each vegas.SendErrors
+				if !errors.As(err, &each) || len(each.Unwrap()) != 20 {
+					t.Errorf("%d of 20 failed", len(each.Unwrap()))
 				}
 				if n := p.Stats().Requests; n > 10 {
 					t.Errorf("%d requests", n)
@@ -523,6 +524,7 @@ func TestARecordThatEndedDoesNotGoOutWithItsNeighbours(t *testing.T) {
 		<-time.After(15 * time.Second)
 		send("b")
 		<-time.After(7 * time.Second)
+		synctest.Wait()
 		if len(l.results[1]) != 1 || len(l.results[2]) != 0 {
 			t.Fatalf("the first alone is over after %v: %v", time.Since(warm), l.results)
 		}
@@ -804,8 +806,8 @@ func TestBadInputIsNamedWithItsRemedy(t *testing.T) {
 		}
 		// Bad ones among good ones cost these nothing.
 		_, err := p.SendAll(t.Context(), []*vegas.Record{{PartitionKey: "a"}, {}, {PartitionKey: "b"}})
-		errs, ok := err.(vegas.SendErrors)
-		if !ok || errs[0] != nil || errs[1] == nil || errs[2] != nil || !strings.Contains(err.Error(), "1 of 3 records failed") {
+		var errs vegas.SendErrors
+		if !errors.As(err, &errs) || errs[0] != nil || errs[1] == nil || errs[2] != nil || !strings.Contains(err.Error(), "1 of 3 records failed") {
 			t.Errorf("%v", err)
 		}
 		raw := producer(t, mustServer(t), func(o *vegas.ProducerOptions) { o.Aggregate = false })

@@ -121,7 +121,7 @@ func New(c Config) *Engine {
 		Raw:         c.Raw,
 		MaxRequests: c.MaxRequests,
 		FailKey:     c.FailKey,
-		Rand: rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]), //nolint:gosec // jitter
+		Rand: rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]),
 			binary.LittleEndian.Uint64(seed[8:]))),
 	})
 	return e

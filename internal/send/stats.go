@@ -47,7 +47,7 @@ func (e *Engine) Stats() Stats {
 		Unknown: e.sums.unknown.Load(), Resent: e.sums.resent.Load(),
 		Requests: e.sums.requests.Load(), RequestErrors: e.sums.requestErrors.Load(),
 		Throttles: e.sums.throttles.Load(), MapRefreshes: e.sums.looks.Load(),
-		Entries: int64(c.Entries), Misplaced: int64(c.Misplaced), //nolint:gosec // counts
+		Entries: int64(c.Entries), Misplaced: int64(c.Misplaced),
 		Open: e.machine.Open(), BufferBytes: e.room.size - e.room.free,
 	}
 	e.machine.Lanes(func(d lane.Depth) {
@@ -92,8 +92,8 @@ func (e *Engine) gauges(now time.Duration, open int) (next time.Duration) {
 		o.Gauge(observe.OldestUnackAge, at, l.Oldest.Milliseconds())
 	}
 	o.Gauge(observe.InFlight, e.at, int64(inFlight))
-	if n := uint64(s.Misplaced); n > g.misplaced { //nolint:gosec // a count
-		o.Count(observe.EntriesMisplaced, e.at, int64(n-g.misplaced)) //nolint:gosec // a count
+	if n := uint64(s.Misplaced); n > g.misplaced {
+		o.Count(observe.EntriesMisplaced, e.at, int64(n-g.misplaced))
 		g.misplaced = n
 	}
 	return now + gaugeEvery
