@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -108,8 +109,8 @@ func (c *Consumer) Run(ctx context.Context, h Handler) error {
 	if h == nil {
 		return errors.New("run: the handler is nil")
 	}
-	for i := len(c.o.use) - 1; i >= 0; i-- {
-		h = c.o.use[i](h)
+	for _, layer := range slices.Backward(c.o.use) {
+		h = layer(h)
 	}
 	return c.run(ctx, "run", shard.Records(h))
 }

@@ -84,8 +84,7 @@ func (r *reading) open(ctx context.Context) (*subscription, error) {
 	sub, err := r.Client.Subscribe(subCtx, r.ConsumerARN, r.shard, r.at.position())
 	r.Observer.Count(observe.Requests, r.where, 1)
 	if !timer.Stop() && err == nil {
-		err = context.DeadlineExceeded
-		sub.Close()
+		err = errors.Join(context.DeadlineExceeded, sub.Close())
 	}
 	if err != nil {
 		cancel(nil)
@@ -105,7 +104,7 @@ type subscription struct {
 func (r *reading) follow(ctx context.Context, sub *subscription) (end bool, err error) {
 	defer func() {
 		sub.cancel(nil)
-		sub.Close()
+		_ = sub.Close() // it has ended; why, Err tells
 	}()
 	watchdog := time.NewTimer(silence)
 	defer watchdog.Stop()

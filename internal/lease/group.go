@@ -183,10 +183,10 @@ func (e errStart) Unwrap() error { return e.error }
 
 // quietly is nil for an error that is only the end of Run.
 func quietly(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // describe waits for the stream to be usable.

@@ -151,7 +151,7 @@ func (s *session) list(ctx context.Context) ([]Shard, error) {
 // also when rows were deleted: it follows the clock, which runs faster than
 // possessions change hands.
 func (s *session) freshPossession() uint64 {
-	n := uint64(max(0, time.Now().UnixMilli())) //nolint:gosec // not negative
+	n := uint64(max(0, time.Now().UnixMilli()))
 	for _, e := range s.tree {
 		n = max(n, e.possession+1)
 	}

@@ -106,7 +106,7 @@ func TestLeasesAreForgottenWhenNobodyNeedsThem(t *testing.T) {
 		"not ended":                           {"0 4\n1<0 -", "1", ""},
 	} {
 		var all []Shard
-		for _, id := range strings.Fields(c.listed) {
+		for id := range strings.FieldsSeq(c.listed) {
 			all = append(all, Shard{ID: id})
 		}
 		if got := ids(family(t, c.family).outlived(all)); got != c.forgotten {

@@ -4,6 +4,7 @@ package quiet
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -52,7 +53,7 @@ func (l *Logger) Warn(message string, args ...any) {
 	k.held, k.lastArg, k.next = 0, nil, now.Add(Every)
 	l.mu.Unlock()
 	if held > 0 {
-		args = append(args[:len(args):len(args)], slog.Int("repeated", held))
+		args = append(slices.Clip(args), slog.Int("repeated", held))
 	}
 	l.log.Log(context.Background(), slog.LevelWarn, message, args...)
 }
@@ -67,7 +68,7 @@ func (l *Logger) Flush() {
 	l.mu.Lock()
 	for message, k := range l.kinds {
 		if k.held > 0 {
-			lines = append(lines, line{message, append(k.lastArg[:len(k.lastArg):len(k.lastArg)], slog.Int("repeated", k.held))})
+			lines = append(lines, line{message, append(slices.Clip(k.lastArg), slog.Int("repeated", k.held))})
 			k.held, k.lastArg = 0, nil
 		}
 	}

@@ -104,7 +104,7 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 		})
 	}
 	err := s.spread(ctx, k, lanes, fail, moved, func(r *record.Record) int {
-		return int(maphash.String(seed, r.PartitionKey) % uint64(len(lanes))) //nolint:gosec // below len(lanes)
+		return int(maphash.String(seed, r.PartitionKey) % uint64(len(lanes)))
 	})
 	if err != nil && !errors.Is(err, errStopping) {
 		ended.Store(true)

@@ -28,16 +28,15 @@ type bench struct {
 	log  bytes.Buffer
 	stop chan struct{}
 
-	mu       sync.Mutex
-	answers  []fetch.Answer
-	froms    []fetch.From
-	released int
-	at       []record.Position
-	times    []time.Time
-	marks    [][]byte
-	fail     error // of the next writes
-	counted  map[observe.Counter]int64
-	open     bool // behind the answers nothing comes; else the end of the shard
+	mu      sync.Mutex
+	answers []fetch.Answer
+	froms   []fetch.From
+	at      []record.Position
+	times   []time.Time
+	marks   [][]byte
+	fail    error // of the next writes
+	counted map[observe.Counter]int64
+	open    bool // behind the answers nothing comes; else the end of the shard
 }
 
 type counter struct {

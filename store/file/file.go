@@ -322,7 +322,7 @@ func (s *Store) write(ctx context.Context, group string, create bool, change fun
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // gives the lock back
+	defer func() { _ = lock.Close() }() // gives the lock back
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		held, err := tryLock(lock)
 		if err != nil {

@@ -158,7 +158,7 @@ func TestKillLeavesOldOrNew(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for range 5 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillLeavesOldOrNew$") //nolint:gosec // this test's own binary
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillLeavesOldOrNew$")
 		cmd.Env = append(os.Environ(), "VEGAS_TEST_COUNT_IN="+dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
