@@ -21,9 +21,20 @@ func TestMain(m *testing.M) {
 // of its own behind the environment that every AWS tool reads, and begins with
 // what it documents. $ENDPOINT is its address, $NOTKINESIS that of some web
 // server; "store STREAM KEY FILE" puts a file into a stream past any producer.
+//
+// The short form, for the race detector under which every process starts
+// slowly, has those where much runs side by side.
 func TestScripts(t *testing.T) {
+	dir, files := "testdata/script", []string(nil)
+	if testing.Short() {
+		for _, name := range []string{"consume", "events", "dev", "demo"} {
+			files = append(files, filepath.Join(dir, name+".txtar"))
+		}
+		dir = ""
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
+		Dir:                dir,
+		Files:              files,
 		UpdateScripts:      os.Getenv("UPDATE_SCRIPTS") != "", // writes what "cmp" finds into the files
 		RequireUniqueNames: true,
 		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"store": storeRaw},
