@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/localkinesis"
+	"github.com/libvegas/vegas/store/file"
 	"github.com/libvegas/vegas/store/memory"
 )
 
@@ -118,4 +121,32 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A store that is something else is an error of Run that names the file and what
+// to do, and a store in a directory serves a group across consumers.
+func TestStoresInADirectory(t *testing.T) {
+	dir := t.TempDir()
+	consumerBench(t, "of one group's consumers", 2, func(b *bench) {
+		for range 2 {
+			b.put(10)
+			if n := b.consume(b.consumer("g", func(o *vegas.ConsumerOptions) { o.Store = file.New(filepath.Join(dir, "store")) }), 10*time.Second); n != 10 {
+				b.Errorf("%d records", n)
+			}
+		}
+	})
+	consumerBench(t, "of something else", 1, func(b *bench) {
+		if err := os.WriteFile(filepath.Join(dir, "thesis.txt"), nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
+		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Store = file.New(dir) })
+		for what, err := range map[string]error{
+			"Run":   c.Run(b.Context(), func(context.Context, *vegas.Record) error { return nil }),
+			"Check": c.Check(b.Context()),
+		} {
+			if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "#store-file") {
+				b.Errorf("%s: %v", what, err)
+			}
+		}
+	})
 }

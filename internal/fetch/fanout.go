@@ -165,13 +165,13 @@ func Register(ctx context.Context, client *kinesisapi.Client, streamARN, name st
 		case kinesisapi.NotFound(err):
 			_, err := client.RegisterConsumer(ctx, streamARN, name)
 			if err != nil && !kinesisapi.InUse(err) {
-				return "", fmt.Errorf("enhanced fan-out: register consumer %q: %w", name, err)
+				return "", fmt.Errorf("enhanced fan-out: register consumer %q: %w (docs/troubleshooting.md#fan-out)", name, err)
 			}
 		default:
 			return "", fmt.Errorf("enhanced fan-out: consumer %q: %w", name, err)
 		}
 		if try > registerTries {
-			return "", fmt.Errorf("enhanced fan-out: consumer %q does not become active (it is %s)", name, c.Status)
+			return "", fmt.Errorf("enhanced fan-out: consumer %q does not become active (it is %s) (docs/troubleshooting.md#fan-out)", name, c.Status)
 		}
 		if err := wait(ctx, time.Second); err != nil {
 			return "", err

@@ -440,7 +440,7 @@ func (s *session) ended(ctx context.Context, r result) (again bool, err error) {
 	// Before an error is blamed on the shard: is it still the same stream?
 	if ctx.Err() == nil {
 		if sum, descErr := s.Client.Describe(ctx); descErr == nil && !sum.Created.Equal(s.created) {
-			s.Warn.Warn("the stream was deleted and made anew: the group starts on the new one", s.attrs()...)
+			s.Warn.Warn("the stream was deleted and made anew: the group starts on the new one (docs/troubleshooting.md#stream-remade)", s.attrs()...)
 			return true, r.err
 		}
 	}

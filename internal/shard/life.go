@@ -252,6 +252,7 @@ func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard,
 		open: unpacker{
 			stream: l.Stream, shard: l.ID, after: at, dropForeign: l.DropForeign,
 			observer: l.Observer, where: l.where, mu: &l.mu, marks: l.marks,
+			warn: func(message string, err error) { l.Warn.Warn(message, append(l.attrs(), slog.Any("error", err))...) },
 		},
 	}
 	readCtx, cancel := context.WithCancel(ctx)

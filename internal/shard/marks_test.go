@@ -2,6 +2,8 @@ package shard
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +141,25 @@ func TestMarksThatLagAreCaughtUpWith(t *testing.T) {
 		var l list
 		if _, err := b.Run(t.Context(), b.stop, Records(l.handle)); err != nil || l.String() != "5/0" {
 			t.Errorf("%s, %v (read from %+v)", &l, err, b.froms)
+		}
+	})
+}
+
+// A second identity field, made up: the aggregate is delivered like another
+// producer's, and raises no marks.
+func TestAForgedIdentityIsDeliveredAndRaisesNoMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setUp()
+		forged := packed(t, 1, lane, 900, "a", "b")
+		message := forged.Data[4 : len(forged.Data)-16]
+		forged.Data = aggregateOf(append(slices.Clone(message), "\xc2\x3e\x01\x00"...)) // field 1000 again
+		b.answers = []fetch.Answer{{Records: []fetch.Record{forged, packed(t, 2, lane, 1, "a", "b")}}}
+		var l list
+		if _, err := b.Run(t.Context(), b.stop, Records(l.handle)); err != nil || l.String() != "1/0 1/1 2/0 2/1" {
+			t.Errorf("%s, %v", &l, err)
+		}
+		if b.count(observe.IdentityErrors) != 1 || !strings.Contains(b.log.String(), "identity") {
+			t.Errorf("counted %v, logged %s", b.counted, &b.log)
 		}
 	})
 }

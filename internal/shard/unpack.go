@@ -19,6 +19,7 @@ type unpacker struct {
 	after         record.Position // what lies up to here is skipped
 	dropForeign   bool
 	observer      observe.Observer
+	warn          func(message string, err error)
 	where         observe.Where
 
 	mu    *sync.Mutex // guards marks
@@ -52,6 +53,7 @@ func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end re
 		case errors.Is(err, aggregate.ErrMalformed):
 			// Delivered as it is: somebody may be able to read it.
 			u.n.malformed++
+			u.warn("a malformed aggregate is delivered as it is (docs/troubleshooting.md#malformed-aggregate)", err)
 		}
 		end = record.Position{Sequence: raw.Sequence}
 		if !u.after.IsStart() && end.Compare(u.after) <= 0 {
@@ -75,6 +77,7 @@ func (u *unpacker) aggregated(records []*record.Record, raw *fetch.Record) []*re
 		id = &a.Identity
 	} else if a.IdentityError != nil {
 		u.n.forged++
+		u.warn("an aggregate's identity contradicts it: its records are delivered like another producer's, without de-duplication", a.IdentityError)
 	}
 	u.mu.Lock()
 	u.verdicts = u.marks.Decide(u.verdicts[:0], raw.Sequence, id, a)

@@ -63,6 +63,9 @@ func New(dir string) *Store {
 	return &Store{dir: dir, turns: map[string]chan struct{}{}}
 }
 
+// help is where a person reads on.
+const help = " (docs/troubleshooting.md#store-file)"
+
 // head is what every file starts with, and all that is read of one whose
 // version is not known.
 type head struct {
@@ -74,11 +77,11 @@ type head struct {
 func (h head) check(path, format string) error {
 	switch {
 	case h.Format != format:
-		return fmt.Errorf("%s is not a file of a vegas store (its format is %.40q, not %q): name another directory, or move the file away", path, h.Format, format)
+		return fmt.Errorf("%s is not a file of a vegas store (its format is %.40q, not %q): name another directory, or move the file away"+help, path, h.Format, format)
 	case h.Version > version:
-		return fmt.Errorf("%s was written by a newer vegas (version %d of the file, this program reads up to %d): update this program, or name another directory", path, h.Version, version)
+		return fmt.Errorf("%s was written by a newer vegas (version %d of the file, this program reads up to %d): update this program, or name another directory"+help, path, h.Version, version)
 	case h.Version < 1:
-		return fmt.Errorf("%s has version %d, which never existed: move the file away", path, h.Version)
+		return fmt.Errorf("%s has version %d, which never existed: move the file away"+help, path, h.Version)
 	}
 	return nil
 }
@@ -124,7 +127,7 @@ func prepare(dir string) error {
 	case err == nil:
 		var h head
 		if err := json.Unmarshal(data, &h); err != nil {
-			return fmt.Errorf("%s is not a file of a vegas store (%w): name another directory, or move the file away", path, err)
+			return fmt.Errorf("%s is not a file of a vegas store (%w): name another directory, or move the file away"+help, path, err)
 		}
 		return h.check(path, storeFormat)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -140,7 +143,7 @@ func prepare(dir string) error {
 	for _, e := range entries {
 		// Another process may be making the marker at this moment.
 		if name := e.Name(); name != marker && !strings.HasPrefix(name, marker+".") {
-			return fmt.Errorf("file store: directory %s holds other files (%s) and no %s: name an empty directory or one that does not exist", dir, name, marker)
+			return fmt.Errorf("file store: directory %s holds other files (%s) and no %s: name an empty directory or one that does not exist"+help, dir, name, marker)
 		}
 	}
 	text, err := json.Marshal(head{storeFormat, version})
@@ -366,7 +369,7 @@ func read(path string) (store.Row, error) {
 	}
 	var f rowFile
 	if err := json.Unmarshal(text, &f); err != nil {
-		return store.Row{}, fmt.Errorf("%s is not a file of a vegas store (%w): move it away", path, err)
+		return store.Row{}, fmt.Errorf("%s is not a file of a vegas store (%w): move it away"+help, path, err)
 	}
 	if err := f.check(path, rowFormat); err != nil {
 		return store.Row{}, err
