@@ -2,9 +2,11 @@ package vegas_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,5 +118,81 @@ func history(t *testing.T, seed uint64) {
 	if testing.Verbose() {
 		s := p.Stats()
 		t.Logf("%d of %d acknowledged in %d requests, %d resent, %d misplaced", acked, len(l.keys), s.Requests, s.Resent, s.Misplaced)
+	}
+}
+
+// Callers of all kinds side by side, some of whom lose patience.
+func TestCallersOfAllKindsSideBySide(t *testing.T) {
+	for seed := range max(2, *seeds/4) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { crowd(t, uint64(seed)) })
+		})
+	}
+}
+
+func crowd(t *testing.T, seed uint64) {
+	srv := localkinesis.Start(t, func(o *localkinesis.Options) {
+		o.Streams, o.Seed, o.StateDelay = map[string]int{"orders": 3}, seed, 0
+	})
+	for _, f := range []localkinesis.Fault{
+		{Do: localkinesis.Throttle, EntryRate: 0.1}, {Do: localkinesis.DropAnswer, Rate: 0.05}, {Do: localkinesis.FailEntries, EntryRate: 0.05},
+		{Do: localkinesis.Delay, Delay: 3 * time.Second, Rate: 0.05}, {Do: localkinesis.Split, After: 10, Count: 2}, {Do: localkinesis.Merge, After: 30, Count: 1},
+	} {
+		f.Op = "PutRecords"
+		srv.Inject(f)
+	}
+	p := producer(t, srv, func(o *vegas.ProducerOptions) { o.BufferBytes, o.RequestTimeout = 20<<10, 2*time.Second })
+	l := newLedger()
+	var wg sync.WaitGroup
+	for g := range 20 {
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(seed, uint64(g)))
+			key := fmt.Sprint("caller-", g)
+			for range 15 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+rnd.IntN(10000))*time.Millisecond)
+				switch rnd.IntN(4) {
+				case 0:
+					n, r := l.next(key)
+					receipt, err := p.SendRecord(ctx, r)
+					l.ended(n, receipt, err)
+				case 1:
+					var rs []*vegas.Record
+					for range 1 + rnd.IntN(30) {
+						_, r := l.next(key)
+						rs = append(rs, r)
+					}
+					receipts, err := p.SendAll(ctx, rs)
+					var each vegas.SendErrors
+					errors.As(err, &each)
+					for i, r := range rs {
+						var n int
+						fmt.Sscan(string(r.Data), &n)
+						var e error
+						if each != nil {
+							e = each[i]
+						}
+						l.ended(n, receipts[i], e)
+					}
+				case 2:
+					n, r := l.next(key)
+					if err := p.SendAsync(ctx, r, func(r vegas.Receipt, err error) { l.ended(n, r, err) }); err != nil {
+						l.ended(n, vegas.Receipt{}, err)
+					}
+				default:
+					p.Flush(ctx)
+					p.Stats()
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if err := p.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	<-time.After(time.Minute)
+	acked := l.audit(t, srv, "orders")
+	if s := p.Stats(); s.Open != 0 || s.BufferBytes != 0 || acked == 0 {
+		t.Errorf("%d acknowledged, %+v", acked, s)
 	}
 }
