@@ -113,6 +113,15 @@ func (i *Injected) Remove() {
 	i.owner.update()
 }
 
+// missed takes back one time that the fault was to happen and could not, so
+// that a later request meets it.
+func (i *Injected) missed() {
+	i.owner.mu.Lock()
+	defer i.owner.mu.Unlock()
+	i.fired.Add(-1)
+	i.owner.update()
+}
+
 // FaultStatus is one fault and what came of it.
 type FaultStatus struct {
 	ID          int
@@ -383,7 +392,7 @@ func (c *call) suffer(hits []hit, stream string) error {
 				stream = w.Stream
 			}
 			if !c.server.disturb(w, stream) {
-				h.fired.Add(-1)
+				h.missed()
 			}
 		}
 	}

@@ -83,15 +83,21 @@ func TestFaultsThatChangeTheStream(t *testing.T) {
 		if merge.Fired() != 0 || merge.Seen() != 1 {
 			t.Errorf("a single shard was merged %d times", merge.Fired())
 		}
-		merge.Remove()
+		if _, _, err := srv.Split("orders", first, ""); err != nil {
+			t.Fatal(err)
+		}
+		put(t, c, "a", "x")
+		if merge.Fired() != 1 || open() != 1 {
+			t.Errorf("the first pair of shards was merged %d times", merge.Fired())
+		}
 		split := srv.Inject(localkinesis.Fault{Do: localkinesis.Split, Op: "PutRecord", After: 2, Count: 1})
 		for i := range 4 {
 			if put(t, c, "a", "x"); open() != 1+min(1, i/2) {
 				t.Errorf("%d shards are open after %d requests", open(), i+1)
 			}
 		}
-		merge = srv.Inject(localkinesis.Fault{Do: localkinesis.Merge, Op: "GetShardIterator", Target: "shardId-000000000001"})
-		iterate(t, c, "shardId-000000000001", "LATEST")
+		merge = srv.Inject(localkinesis.Fault{Do: localkinesis.Merge, Op: "GetShardIterator", Target: "shardId-000000000004"})
+		iterate(t, c, "shardId-000000000004", "LATEST")
 		if open() != 1 || merge.Fired() != 1 || split.Fired() != 1 {
 			t.Errorf("%d shards are open", open())
 		}
