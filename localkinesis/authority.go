@@ -89,7 +89,7 @@ func (s *Server) ServeTLS(l net.Listener) error {
 	}
 	leaf := s.tls.leaf
 	s.mu.Unlock()
-	if err := s.begin(l); err != nil {
+	if err := s.begin(l, true); err != nil {
 		return err
 	}
 	defer s.running.Done()

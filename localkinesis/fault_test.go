@@ -124,6 +124,7 @@ func TestMisuseFailsTheTest(t *testing.T) {
 	for want, misuse := range map[string]func(*localkinesis.Server){
 		`no kind of fault "dance"`: func(s *localkinesis.Server) { s.Inject(localkinesis.Fault{Do: "dance"}) },
 		`no operation "Dance"`:     func(s *localkinesis.Server) { s.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: "Dance"}) },
+		"only moves forward":       func(s *localkinesis.Server) { s.Advance(-time.Second) },
 		"happens to PutRecords": func(s *localkinesis.Server) {
 			s.Inject(localkinesis.Fault{Do: localkinesis.StoreSome, Op: "PutRecord"})
 		},
@@ -140,6 +141,18 @@ func TestMisuseFailsTheTest(t *testing.T) {
 	_ = localkinesis.Start(r, func(o *localkinesis.Options) { o.Streams = map[string]int{"no spaces": 1} }).Close()
 	if len(r.failures) != 1 || !strings.Contains(r.failures[0], "no spaces") {
 		t.Errorf("failures are %q", r.failures)
+	}
+}
+
+// TestMisuseIsLogged: a server of New has no test to fail.
+func TestMisuseIsLogged(t *testing.T) {
+	var b bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&b, nil)))
+	defer slog.SetDefault(before)
+	srv := localkinesis.New(func(o *localkinesis.Options) { o.Log = nil })
+	if i := srv.Inject(localkinesis.Fault{Do: "dance"}); i.Fired() != 0 || !strings.Contains(b.String(), "dance") {
+		t.Errorf("the log says %q", b.String())
 	}
 }
 

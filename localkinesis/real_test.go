@@ -85,6 +85,15 @@ func TestRealSockets(t *testing.T) {
 	}
 }
 
+// TestPlainAndTLS: AWS speaks to the first listener, whatever came later.
+func TestPlainAndTLS(t *testing.T) {
+	srv := localkinesis.New(oneShard)
+	serve(t, srv, srv.Serve, http.DefaultClient, "http")
+	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // only to wait
+	serve(t, srv, srv.ServeTLS, insecure, "https")
+	put(t, kinesis.NewFromConfig(srv.AWS()), "a", "one")
+}
+
 var noProtos = map[string]func(string, *tls.Conn) http.RoundTripper{}
 
 func must[T any](v T, err error) T {

@@ -44,7 +44,9 @@ type call struct {
 func (c *call) now() time.Time { return c.server.clock.now() }
 
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	s.running.Add(1)
+	if !s.enter() {
+		panic(http.ErrAbortHandler) // as if the connection had ended before
+	}
 	defer s.running.Done()
 	h := w.Header()
 	// Every answer has these; SDKs print the first and correct their clocks by

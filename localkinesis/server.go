@@ -1,6 +1,7 @@
 package localkinesis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,8 @@ type Options struct {
 	// Seed of faults that happen at a rate. Default 1.
 	Seed uint64
 	// Log gets every request, at level debug and without keys or data, and
-	// misuse of the Go API. Default: nothing.
+	// misuse of the Go API of a server made by New, at level error. Default:
+	// slog.Default() for misuse, nothing for requests.
 	Log *slog.Logger
 }
 
@@ -49,14 +51,15 @@ type Server struct {
 	http    http.Server
 	ctx     context.Context // ends at Close
 	stop    context.CancelFunc
-	running sync.WaitGroup // requests and Serve calls
+	running sync.WaitGroup // requests and Serve calls, entered by enter
 	buffers sync.Pool      // *[]byte: bodies of requests and answers
 
 	mu      sync.Mutex
 	closed  bool
 	memory  *memoryNet // of Start
 	address string     // of the first real listener, "host:port"
-	tls     *authority // of ListenAndServeTLS
+	secure  bool       // that listener is one of ServeTLS
+	tls     *authority // of ServeTLS
 	report  func(format string, args ...any)
 }
 
@@ -68,12 +71,15 @@ func New(options ...func(*Options)) *Server { return newServer(nil, options) }
 func newServer(report func(format string, args ...any), options []func(*Options)) *Server {
 	o := Options{
 		Region: "us-east-1", Account: "123456789012", StateDelay: 500 * time.Millisecond,
-		MemoryBytes: 1 << 30, Seed: 1, Log: slog.New(slog.DiscardHandler),
+		MemoryBytes: 1 << 30, Seed: 1,
 	}
 	for _, f := range options {
 		f(&o)
 	}
 	s := &Server{log: o.Log, seed: o.Seed}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	s.account = account{
 		region: o.Region, id: o.Account, delay: o.StateDelay, limits: !o.NoLimits, bytesMax: o.MemoryBytes,
 		streams: map[string]*stream{}, rates: map[string]*bucket{}, policies: map[string]string{},
@@ -82,7 +88,9 @@ func newServer(report func(format string, args ...any), options []func(*Options)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.faults.server = s
 	if s.report = report; report == nil {
-		s.report = func(format string, args ...any) { s.log.Error(fmt.Sprintf(format, args...)) }
+		s.report = func(format string, args ...any) {
+			cmp.Or(o.Log, slog.Default()).Error(fmt.Sprintf(format, args...))
+		}
 	}
 
 	var protocols http.Protocols
@@ -107,7 +115,7 @@ func newServer(report func(format string, args ...any), options []func(*Options)
 
 // Serve answers requests on l until Close; then it returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.begin(l); err != nil {
+	if err := s.begin(l, false); err != nil {
 		return err
 	}
 	defer s.running.Done()
@@ -140,18 +148,28 @@ func Listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-func (s *Server) begin(l net.Listener) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+func (s *Server) begin(l net.Listener, secure bool) error {
+	if !s.enter() {
 		_ = l.Close()
 		return errors.New("localkinesis: serve: the server is closed")
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.address == "" && l.Addr().Network() == "tcp" {
-		s.address = l.Addr().String()
+		s.address, s.secure = l.Addr().String(), secure
 	}
-	s.running.Add(1)
 	return nil
+}
+
+// enter counts one more thing that Close waits for, unless Close has begun:
+// only so can none begin after Close has returned.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.running.Add(1)
+	}
+	return !s.closed
 }
 
 func (s *Server) ended(err error) error {
@@ -177,8 +195,13 @@ func (s *Server) Close() error {
 func (s *Server) Now() time.Time { return s.clock.now() }
 
 // Advance moves the server's clock forward: iterators and records expire,
-// passing states end, limits recover. Waits inside the server follow.
+// passing states end, limits recover. Subscriptions follow; what a Delay still
+// holds back does not. Time does not go back: a negative d is misuse.
 func (s *Server) Advance(d time.Duration) {
+	if d < 0 {
+		s.report("localkinesis: advance %v: the clock only moves forward", d)
+		return
+	}
 	s.clock.offset.Add(int64(d))
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()

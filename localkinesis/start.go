@@ -27,7 +27,7 @@ func Start(t TB, options ...func(*Options)) *Server {
 	s := newServer(t.Errorf, options)
 	n := newMemoryNet()
 	s.memory = n
-	if err := s.begin(n); err != nil {
+	if err := s.begin(n, false); err != nil {
 		t.Errorf("%v", err)
 		return s
 	}
@@ -56,7 +56,7 @@ func HTTP2(t *http.Transport) {
 // Retries are the SDK's default.
 func (s *Server) AWS(adjust ...func(*http.Transport)) aws.Config {
 	s.mu.Lock()
-	memory, address, tls := s.memory, s.address, s.tls
+	memory, address, secure, tls := s.memory, s.address, s.secure, s.tls
 	s.mu.Unlock()
 
 	transport := &http.Transport{MaxIdleConnsPerHost: 1000}
@@ -70,7 +70,7 @@ func (s *Server) AWS(adjust ...func(*http.Transport)) aws.Config {
 			}
 			return memory.Dial(ctx)
 		}
-	case tls != nil:
+	case secure:
 		scheme = "https"
 		transport.TLSClientConfig = tls.clientConfig()
 		transport.ForceAttemptHTTP2 = true
