@@ -39,7 +39,6 @@ type sent struct {
 	life string
 	// sure: nothing that would make a producer give up can have happened.
 	sure bool
-	at   time.Time // when it was handed over
 
 	results int
 	receipt vegas.Receipt
@@ -76,7 +75,7 @@ func (a *audit) failed(format string, args ...any) {
 func (a *audit) next(key, life string, size int, sure bool) (*sent, *vegas.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s := &sent{n: len(a.sent), key: key, life: life, sure: sure, at: time.Now()}
+	s := &sent{n: len(a.sent), key: key, life: life, sure: sure}
 	data := payload(s.n, size)
 	s.size = len(data)
 	a.sent = append(a.sent, s)
@@ -286,13 +285,25 @@ func (c *account) one(w *worker, r *vegas.Record) {
 	d.shard, d.at = r.Shard, r.Position
 }
 
-// missing is how many acknowledged records were not delivered yet, of those sent
-// since the group's start.
-func (c *account) missing() (n int) {
+// missing is how many acknowledged records of the group were not delivered yet.
+// look tells where what is.
+func (c *account) missing(look func()) int {
+	n := c.waiting(func(*sent) bool { return true })
+	c.mu.Lock()
+	all := c.from.IsZero()
+	c.mu.Unlock()
+	if n == 0 || all {
+		return n
+	}
+	look()
+	return c.waiting(c.concerns)
+}
+
+func (c *account) waiting(concerns func(*sent) bool) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.sent {
-		if s.acked() && c.last[s] == nil && !s.at.Before(c.from) {
+		if s.acked() && c.last[s] == nil && concerns(s) {
 			n++
 		}
 	}
@@ -402,8 +413,8 @@ func (c *account) close(n *sums) {
 	marked := map[chain]*sent{}
 	for _, f := range c.first {
 		s := f.sent
-		if s.life == "" {
-			continue
+		if s.life == "" || !c.concerns(s) {
+			continue // the group began between its copies
 		}
 		k := chain{s.key, s.life}
 		switch before, mark := acked[s.key], marked[k]; {

@@ -43,6 +43,9 @@ type fleet struct {
 	// forever is over only for a run that is stuck.
 	forever context.Context
 
+	// produced is closed when nothing more is sent.
+	produced chan struct{}
+
 	injected []*localkinesis.Injected
 
 	mu   sync.Mutex
@@ -80,7 +83,7 @@ func run(t localkinesis.TB, p *plan, dir string, plant func(n int, r *vegas.Reco
 	tr := &trace{began: time.Now()}
 	forever, giveUp := context.WithCancel(context.Background())
 	defer giveUp()
-	f := &fleet{plan: p, trace: tr, audit: &audit{trace: tr}, dir: dir, plant: plant, forever: forever, ends: map[string]int{}}
+	f := &fleet{plan: p, trace: tr, audit: &audit{trace: tr}, dir: dir, plant: plant, forever: forever, produced: make(chan struct{}), ends: map[string]int{}}
 	tr.add("seed %d: %v", seed, p)
 	f.server = localkinesis.Start(t, func(o *localkinesis.Options) {
 		o.Streams = map[string]int{streamName: p.shards}
@@ -118,6 +121,7 @@ func run(t localkinesis.TB, p *plan, dir string, plant func(n int, r *vegas.Reco
 	w.end()
 	tr.add("calm")
 	producing.Wait()
+	close(f.produced)
 	tr.add("nothing more is sent")
 	consuming.Wait()
 	stuck.Stop()

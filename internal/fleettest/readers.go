@@ -163,10 +163,15 @@ func (l *life) unwanted() {
 // last lets a consumer that nothing happens to read all that is left, and then
 // another one, which must find nothing.
 func (g *group) last(n int) {
+	select {
+	case <-g.produced:
+	case <-g.forever.Done():
+	}
+	missing := func() int { return g.books.missing(func() { g.audit.look(g.server, streamName) }) }
 	for ; ; n++ {
 		l := g.start(n, 0)
 		stuck := time.Now().Add(20 * time.Minute)
-		for g.books.missing() > 0 && time.Now().Before(stuck) {
+		for missing() > 0 && time.Now().Before(stuck) {
 			select {
 			case <-l.done:
 			case <-time.After(time.Second):
@@ -185,7 +190,7 @@ func (g *group) last(n int) {
 		default:
 		}
 		wait(g.forever, 5*time.Second)
-		g.trace.add("%s: is told to stop, %d records missing", l.name, g.books.missing())
+		g.trace.add("%s: is told to stop, %d records missing", l.name, missing())
 		l.stop()
 		break
 	}
