@@ -118,6 +118,7 @@ type Life struct {
 	saved   time.Time       // when the marks were
 	savedAt record.Position // and for which checkpoint
 	known   bool            // they were, at least once
+	lags    bool            // the marks have not been made up to the checkpoint yet
 	state   Snapshot
 }
 
@@ -170,7 +171,7 @@ func (l *Life) prepare() {
 		// The marks were saved a little before the checkpoint. Reading from
 		// there raises them over what was handled, so that its resends are
 		// recognised; nothing of it is delivered again.
-		l.from = l.startAt(l.Marks.At)
+		l.from, l.lags = l.startAt(l.Marks.At), true
 	}
 	if restored {
 		l.savedAt, l.known = l.Marks.At, true
@@ -370,7 +371,7 @@ func (l *Life) saveMarks(ctx context.Context, last bool) error {
 	now := time.Now()
 	l.mu.Lock()
 	// Also of a shard without records: its children start with them.
-	due := l.marks.Producers() > 0 && (l.at.Compare(l.savedAt) > 0 && now.Sub(l.saved) >= marksEvery || last && (l.at.Compare(l.savedAt) > 0 || !l.known))
+	due := !l.lags && l.marks.Producers() > 0 && (l.at.Compare(l.savedAt) > 0 && now.Sub(l.saved) >= marksEvery || last && (l.at.Compare(l.savedAt) > 0 || !l.known))
 	var body []byte
 	at := l.at
 	if due {
@@ -395,6 +396,9 @@ func (l *Life) seen(a *fetch.Answer, records int, end record.Position) {
 	defer l.mu.Unlock()
 	l.state.Read, l.state.Behind = true, a.Behind
 	l.state.Records += int64(records)
+	if end.Compare(l.At) >= 0 {
+		l.lags = false
+	}
 	if end.Compare(l.state.Delivered) > 0 {
 		l.state.Delivered = end
 	}

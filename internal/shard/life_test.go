@@ -150,3 +150,32 @@ func TestAnEmptyShardPassesMarksOnToItsChildren(t *testing.T) {
 		}
 	})
 }
+
+// The consumer stops while marks that lag are being made up for.
+func TestMarksThatLagAreNotSavedAsOfTheCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setUp()
+		b.at = []record.Position{{Sequence: "2"}}
+		tr := mark.New(b.Range, 0)
+		b.marks = [][]byte{tr.Encode()}
+		n := b.next(t, fetch.Answer{Records: []fetch.Record{packed(t, 1, lane, 10, "a")}}) // half the way
+		n.open, n.at, n.marks = true, b.at, b.marks
+		var l list
+		done := make(chan error)
+		go func() {
+			_, err := n.Run(t.Context(), n.stop, Records(l.handle))
+			done <- err
+		}()
+		time.Sleep(time.Second)
+		close(n.stop)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		m := n.next(t, fetch.Answer{Records: []fetch.Record{
+			packed(t, 1, lane, 10, "a"), packed(t, 2, lane, 11, "b"), packed(t, 3, lane, 11, "b"), packed(t, 4, lane, 12, "a"),
+		}})
+		if _, err := m.Run(t.Context(), m.stop, Records(l.handle)); err != nil || l.String() != "4/0" {
+			t.Errorf("handled %s, %v", &l, err)
+		}
+	})
+}
