@@ -21,7 +21,7 @@ type account struct {
 
 	streams  map[string]*stream
 	serial   uint64 // of the last stream made
-	bytes    int64  // data and keys of all stored records
+	bytes    int64  // held by all stored records
 	expiry   uint64 // rises when all shard iterators are made to expire
 	rates    map[string]*bucket
 	policies map[string]string // resource policies by ARN

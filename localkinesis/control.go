@@ -104,8 +104,8 @@ func (s *Server) SetAuto(streamName string, auto bool) error {
 	})
 }
 
-// Put stores a record past limits and faults and gives where. An empty
-// explicit hash key routes by the partition key.
+// Put stores a record past faults and all limits but Options.MemoryBytes, and
+// gives where. An empty explicit hash key routes by the partition key.
 func (s *Server) Put(streamName, key, explicitHashKey string, data []byte) (Record, error) {
 	var out Record
 	err := s.control("put", streamName, func(st *stream, now time.Time) error {
@@ -113,8 +113,12 @@ func (s *Server) Put(streamName, key, explicitHashKey string, data []byte) (Reco
 		if err != nil {
 			return err
 		}
-		sh := st.route(h)
 		r := stored{key: key, keyed: true, hash: h, data: append([]byte{}, data...)}
+		if f := s.account.room(r.held(), now); f != nil {
+			return f
+		}
+		sh := st.route(h)
+		sh.trim(now)
 		q := sh.store(r, now)
 		out = Record{sh.id, q.String(), key, h.String(), r.data, time.UnixMilli(sh.records[len(sh.records)-1].arrival)}
 		return nil

@@ -1,6 +1,7 @@
 package localkinesis_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -127,7 +128,45 @@ func TestMemoryIsBounded(t *testing.T) {
 		if err := srv.DeleteStream("orders"); err != nil || srv.BytesStored() != 0 {
 			t.Errorf("%d bytes after the stream, %v", srv.BytesStored(), err)
 		}
-	}, func(o *localkinesis.Options) { o.MemoryBytes = 1000 })
+	}, func(o *localkinesis.Options) { o.MemoryBytes = 1100 })
+	bubble(t, func(t *testing.T, srv *localkinesis.Server, _ *kinesis.Client) {
+		n := 0
+		for ; n < 10000; n++ {
+			if _, err := srv.Put("orders", "a", "", nil); err != nil {
+				break
+			}
+		}
+		if n > 1000 {
+			t.Errorf("%d records of one byte fit into 100 kB", n)
+		}
+	}, func(o *localkinesis.Options) { o.MemoryBytes = 100_000 })
+}
+
+// TestFailedRecordsAreForgotten: a record that is stored must not keep the
+// memory of those of its request that failed.
+func TestFailedRecordsAreForgotten(t *testing.T) {
+	srv := localkinesis.Start(t, unbounded)
+	p := newPoster(srv)
+	body := manyRecords(500, 4096)
+	most := make([]int, 499)
+	for i := range most {
+		most[i] = i
+	}
+	srv.Inject(localkinesis.Fault{Do: localkinesis.FailEntries, Entries: most})
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	p.post(t, "PutRecords", jsonContent, body) // what the connection and the pools keep
+	before := heap()
+	for range 30 {
+		p.post(t, "PutRecords", jsonContent, body)
+	}
+	if grown := int64(heap() - before); grown > 20<<20 || srv.BytesStored() > 1<<20 {
+		t.Errorf("30 records of 4 KiB hold %d bytes, %d by the books", grown, srv.BytesStored())
+	}
 }
 
 func TestControlPlaneRates(t *testing.T) {

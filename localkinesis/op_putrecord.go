@@ -87,7 +87,7 @@ func putRecord(c *call, in *putRecordInput) (*putRecordOutput, error) {
 	if in.DryRun != nil && *in.DryRun {
 		return nil, dryRun()
 	}
-	if f := a.room(int64(r.size()), now); f != nil {
+	if f := a.room(r.held(), now); f != nil {
 		return nil, f
 	}
 	sh := st.route(h)

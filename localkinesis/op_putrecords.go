@@ -1,9 +1,11 @@
 package localkinesis
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/limits"
@@ -80,6 +82,7 @@ type putRecordsResult struct {
 	ErrorMessage   string
 
 	number sequence
+	shard  *shard
 }
 
 type putRecordsOutput struct {
@@ -121,7 +124,7 @@ func (in *putRecordsInput) store(c *call, hashes []keyspace.Hash, out *putRecord
 		return err
 	}
 	records := make([]stored, len(in.Records))
-	total := 0
+	total, held := 0, int64(0)
 	for i := range in.Records {
 		e := &in.Records[i]
 		r := stored{key: deref(e.PartitionKey), keyed: e.PartitionKey != nil, hash: hashes[i], data: e.Data, kms: st.encryption != "NONE"}
@@ -129,6 +132,7 @@ func (in *putRecordsInput) store(c *call, hashes []keyspace.Hash, out *putRecord
 			return f
 		}
 		total += r.size()
+		held += r.held()
 		records[i] = r
 	}
 	if total > limits.PutRecordsBytes {
@@ -137,7 +141,7 @@ func (in *putRecordsInput) store(c *call, hashes []keyspace.Hash, out *putRecord
 	if in.DryRun != nil && *in.DryRun {
 		return dryRun()
 	}
-	if f := a.room(int64(total), now); f != nil {
+	if f := a.room(held, now); f != nil {
 		return f
 	}
 	out.EncryptionType = st.encryption
@@ -151,7 +155,7 @@ func (in *putRecordsInput) store(c *call, hashes []keyspace.Hash, out *putRecord
 		}
 		switch r := &out.Records[i]; code {
 		case "":
-			r.ShardId, r.number = sh.id, sh.store(records[i], now)
+			r.ShardId, r.shard = sh.id, sh
 			continue
 		case codeThrottled:
 			r.ErrorCode, r.ErrorMessage = code, sh.throttled().message
@@ -159,6 +163,18 @@ func (in *putRecordsInput) store(c *call, hashes []keyspace.Hash, out *putRecord
 			r.ErrorCode, r.ErrorMessage = code, "Internal service failure."
 		}
 		out.FailedRecordCount++
+	}
+	for i := range records {
+		r := &out.Records[i]
+		if r.shard == nil {
+			continue
+		}
+		if out.FailedRecordCount > 0 {
+			// Records of a request share its memory: what failed must not live as
+			// long as what is stored.
+			records[i].key, records[i].data = strings.Clone(records[i].key), bytes.Clone(records[i].data)
+		}
+		r.number = r.shard.store(records[i], now)
 	}
 	return nil
 }

@@ -29,8 +29,9 @@ type Options struct {
 	// NoLimits turns off the limits on throughput and on call rates. Limits on
 	// sizes and counts within a request stay.
 	NoLimits bool
-	// MemoryBytes bounds the data and partition keys of all stored records.
-	// Above it a put is refused with LimitExceededException. Default 1 GiB.
+	// MemoryBytes bounds what all stored records take: data, partition keys and
+	// 128 bytes each. Above it a put is refused with LimitExceededException.
+	// Default 1 GiB.
 	MemoryBytes int64
 	// Seed of faults that happen at a rate. Default 1.
 	Seed uint64

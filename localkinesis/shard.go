@@ -55,6 +55,13 @@ type stored struct {
 
 func (r *stored) size() int { return len(r.key) + len(r.data) }
 
+// recordOverhead is about what a record costs besides its data and key: its
+// row, and the room that the array of rows keeps for more.
+const recordOverhead = 128
+
+// held is what the record takes of Options.MemoryBytes.
+func (r *stored) held() int64 { return int64(r.size()) + recordOverhead }
+
 func (sh *shard) wake() {
 	if sh.changed != nil {
 		close(sh.changed)
@@ -80,7 +87,7 @@ func (sh *shard) store(r stored, now time.Time) sequence {
 	}
 	sh.records = append(sh.records, r)
 	sh.bytes += int64(r.size())
-	sh.stream.account.bytes += int64(r.size())
+	sh.stream.account.bytes += r.held()
 	sh.wake()
 	return sh.last
 }
@@ -144,9 +151,8 @@ func (sh *shard) drop(n int) {
 		return
 	}
 	for i := range n {
-		size := int64(sh.records[i].size())
-		sh.bytes -= size
-		sh.stream.account.bytes -= size
+		sh.bytes -= int64(sh.records[i].size())
+		sh.stream.account.bytes -= sh.records[i].held()
 	}
 	sh.records = sh.records[n:]
 	sh.dropped += n
