@@ -155,7 +155,7 @@ func TestAnEmptyShardPassesMarksOnToItsChildren(t *testing.T) {
 func TestMarksThatLagAreNotSavedAsOfTheCheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setUp()
-		b.at = []record.Position{{Sequence: "2"}}
+		b.at = []record.Position{{Sequence: "3"}}
 		tr := mark.New(b.Range, 0)
 		b.marks = [][]byte{tr.Encode()}
 		n := b.next(t, fetch.Answer{Records: []fetch.Record{packed(t, 1, lane, 10, "a")}}) // half the way
@@ -172,9 +172,9 @@ func TestMarksThatLagAreNotSavedAsOfTheCheckpoint(t *testing.T) {
 			t.Error(err)
 		}
 		m := n.next(t, fetch.Answer{Records: []fetch.Record{
-			packed(t, 1, lane, 10, "a"), packed(t, 2, lane, 11, "b"), packed(t, 3, lane, 11, "b"), packed(t, 4, lane, 12, "a"),
+			packed(t, 1, lane, 10, "a"), packed(t, 2, lane, 11, "b"), plain(3, "c"), packed(t, 4, lane, 11, "b"), packed(t, 5, lane, 12, "a"),
 		}})
-		if _, err := m.Run(t.Context(), m.stop, Records(l.handle)); err != nil || l.String() != "4/0" {
+		if _, err := m.Run(t.Context(), m.stop, Records(l.handle)); err != nil || l.String() != "5/0" {
 			t.Errorf("handled %s, %v", &l, err)
 		}
 	})
