@@ -19,13 +19,12 @@ type account struct {
 	limits     bool
 	bytesMax   int64
 
-	streams  map[string]*stream
-	serial   uint64 // of the last stream made
-	bytes    int64  // held by all stored records
-	expiry   uint64 // rises when all shard iterators are made to expire
-	rates    map[string]*bucket
-	policies map[string]string // resource policies by ARN
-	billing  billing
+	streams map[string]*stream
+	serial  uint64 // of the last stream made
+	bytes   int64  // held by all stored records
+	expiry  uint64 // rises when all shard iterators are made to expire
+	rates   rates
+	billing billing
 }
 
 // find gives the stream of that name as it is now.
@@ -96,23 +95,6 @@ func (a *account) room(n int64, now time.Time) *failure {
 	}
 	return refuse(codeLimit, "The embedded server holds %d bytes of records and %d more would pass its limit of %d: "+
 		"raise Options.MemoryBytes, delete a stream, or let records expire.", a.bytes, n, a.bytesMax)
-}
-
-// rate takes one call of a control-plane operation. The limits are those of
-// the operations' own pages, "This operation has a limit of ...".
-func (a *account) rate(key string, perSecond float64, now time.Time) *failure {
-	if !a.limits || perSecond == 0 {
-		return nil
-	}
-	b := a.rates[key]
-	if b == nil {
-		b = &bucket{}
-		a.rates[key] = b
-	}
-	if !b.take(now, 1, perSecond, perSecond) {
-		return refuse(codeLimit, "Rate exceeded for account %s: %s takes %v calls a second.", a.id, key, perSecond)
-	}
-	return nil
 }
 
 func (a *account) streamARN(name string) string {

@@ -19,6 +19,20 @@ func (b *bucket) refill(now time.Time, rate, capacity float64) {
 	}
 }
 
+// rates are the buckets of operations, of an account or of one stream.
+type rates map[string]*bucket
+
+// take takes one call of an operation. The limits are those of the operations'
+// own pages, "This operation has a limit of ...".
+func (r rates) take(op *operation, now time.Time) bool {
+	b := r[op.Name]
+	if b == nil {
+		b = &bucket{}
+		r[op.Name] = b
+	}
+	return b.take(now, 1, op.Rate, op.Rate)
+}
+
 // take takes n tokens if they are there.
 func (b *bucket) take(now time.Time, n, rate, capacity float64) bool {
 	b.refill(now, rate, capacity)

@@ -19,8 +19,8 @@ type consumer struct {
 	created time.Time
 	status  string
 	due     time.Time // when the passing state ends
-	tags    map[string]string
-	gone    bool // deregistered
+	gone    bool      // deregistered
+	labels
 
 	// latest is the newest subscription of each shard, running or ended.
 	latest map[uint32]*subscription
@@ -49,7 +49,7 @@ func (st *stream) register(name string, tags map[string]string, now time.Time) (
 	}
 	co := &consumer{
 		stream: st, name: name, created: now.Truncate(time.Second), status: statusCreating, due: now.Add(st.account.delay),
-		tags: map[string]string{}, latest: map[uint32]*subscription{},
+		labels: labels{tags: map[string]string{}}, latest: map[uint32]*subscription{},
 	}
 	co.arn = fmt.Sprintf("%s/consumer/%s:%d", st.account.streamARN(st.name), name, co.created.Unix())
 	maps.Copy(co.tags, tags)

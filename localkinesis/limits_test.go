@@ -170,7 +170,23 @@ func TestFailedRecordsAreForgotten(t *testing.T) {
 }
 
 func TestControlPlaneRates(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *localkinesis.Server, c *kinesis.Client) {
+	bubble(t, func(t *testing.T, srv *localkinesis.Server, c *kinesis.Client) {
+		if err := srv.CreateStream("bills", 1); err != nil {
+			t.Fatal(err)
+		}
+		deregister := func(name string) error {
+			st, err := srv.Stream(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{StreamARN: &st.ARN, ConsumerName: aws.String("x")})
+			return err
+		}
+		for range 5 {
+			expect(t, "five at once", deregister("orders"), "ResourceNotFoundException")
+		}
+		expect(t, "a sixth of the stream", deregister("orders"), "LimitExceededException")
+		expect(t, "one of another stream", deregister("bills"), "ResourceNotFoundException")
 		describe := func() error {
 			_, err := c.DescribeStreamSummary(t.Context(), &kinesis.DescribeStreamSummaryInput{StreamName: orders})
 			return err

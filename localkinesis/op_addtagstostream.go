@@ -73,18 +73,24 @@ func (r *resourceRef) check(v *violations) {
 
 var resourceARNOK = streamARNOK
 
-// tags gives the tags of the resource, to be read or changed in place.
-func (r *resourceRef) tags(a *account, now time.Time) (map[string]string, *failure) {
+// labels are what can be hung on a stream or a consumer; they end with it.
+type labels struct {
+	tags   map[string]string
+	policy string
+}
+
+// find gives the labels of the resource, to be read or changed in place.
+func (r *resourceRef) find(a *account, now time.Time) (*labels, *failure) {
 	if consumerARNOK.MatchString(r.ResourceARN) {
 		co, f := a.consumerOf(r.ResourceARN, now)
 		if f != nil {
 			return nil, f
 		}
-		return co.tags, nil
+		return &co.labels, nil
 	}
 	st, f := a.byARN(r.ResourceARN, now)
 	if f != nil {
 		return nil, f
 	}
-	return st.tags, nil
+	return &st.labels, nil
 }

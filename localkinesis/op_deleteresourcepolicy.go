@@ -8,12 +8,13 @@ func deleteResourcePolicy(c *call, in *deleteResourcePolicyInput) (*empty, error
 	a := &c.server.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if f := in.exists(a, c.now()); f != nil {
+	have, f := in.find(a, c.now())
+	if f != nil {
 		return nil, f
 	}
-	if a.policies[in.ResourceARN] == "" {
+	if have.policy == "" {
 		return nil, refuse(codeNotFound, "%s has no policy.", in.ResourceARN)
 	}
-	delete(a.policies, in.ResourceARN)
+	have.policy = ""
 	return &empty{}, nil
 }

@@ -10,12 +10,12 @@ func getResourcePolicy(c *call, in *getResourcePolicyInput) (*getResourcePolicyO
 	a := &c.server.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if f := in.exists(a, c.now()); f != nil {
+	have, f := in.find(a, c.now())
+	if f != nil {
 		return nil, f
 	}
-	policy := a.policies[in.ResourceARN]
-	if policy == "" {
+	if have.policy == "" {
 		return nil, refuse(codeNotFound, "%s has no policy.", in.ResourceARN)
 	}
-	return &getResourcePolicyOutput{policy}, nil
+	return &getResourcePolicyOutput{have.policy}, nil
 }

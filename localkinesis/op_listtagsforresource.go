@@ -10,9 +10,9 @@ func listTagsForResource(c *call, in *listTagsForResourceInput) (*listTagsForRes
 	a := &c.server.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	have, f := in.tags(a, c.now())
+	have, f := in.find(a, c.now())
 	if f != nil {
 		return nil, f
 	}
-	return &listTagsForResourceOutput{tagList(have)}, nil
+	return &listTagsForResourceOutput{tagList(have.tags)}, nil
 }

@@ -1,9 +1,6 @@
 package localkinesis
 
-import (
-	"encoding/json"
-	"time"
-)
+import "encoding/json"
 
 type putResourcePolicyInput struct {
 	resourceRef
@@ -15,22 +12,17 @@ func (in *putResourcePolicyInput) validate(v *violations) {
 	v.required("policy", in.Policy != "")
 }
 
-// exists wants the resource to be there.
-func (r *resourceRef) exists(a *account, now time.Time) *failure {
-	_, f := r.tags(a, now)
-	return f
-}
-
 func putResourcePolicy(c *call, in *putResourcePolicyInput) (*empty, error) {
 	a := &c.server.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if f := in.exists(a, c.now()); f != nil {
+	have, f := in.find(a, c.now())
+	if f != nil {
 		return nil, f
 	}
 	if !json.Valid([]byte(in.Policy)) {
 		return nil, refuse(codeArgument, "The policy is not JSON.")
 	}
-	a.policies[in.ResourceARN] = in.Policy
+	have.policy = in.Policy
 	return &empty{}, nil
 }

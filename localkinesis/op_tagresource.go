@@ -15,11 +15,11 @@ func tagResource(c *call, in *tagResourceInput) (*empty, error) {
 	a := &c.server.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	have, f := in.tags(a, c.now())
+	have, f := in.find(a, c.now())
 	if f != nil {
 		return nil, f
 	}
-	if f := a.tagged(in.ResourceARN, have, in.Tags); f != nil {
+	if f := a.tagged(in.ResourceARN, have.tags, in.Tags); f != nil {
 		return nil, f
 	}
 	return &empty{}, nil

@@ -14,12 +14,12 @@ func untagResource(c *call, in *untagResourceInput) (*empty, error) {
 	a := &c.server.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	have, f := in.tags(a, c.now())
+	have, f := in.find(a, c.now())
 	if f != nil {
 		return nil, f
 	}
 	for _, k := range in.TagKeys {
-		delete(have, k)
+		delete(have.tags, k)
 	}
 	return &empty{}, nil
 }

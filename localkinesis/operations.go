@@ -99,19 +99,19 @@ func begin(c *call, in any) error {
 	return nil
 }
 
+// rate counts the request against the rate of its operation.
 func (c *call) rate(stream string) error {
-	if c.op.Rate == 0 {
+	a := &c.server.account
+	if c.op.Rate == 0 || !a.limits {
 		return nil
 	}
-	key := c.op.Name
-	if c.op.PerStream {
-		key += " of stream " + stream
-	}
-	a := &c.server.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if f := a.rate(key, c.op.Rate, c.now()); f != nil {
-		return f
+	switch st := a.streams[stream]; {
+	case !c.op.PerStream && !a.rates.take(c.op, c.now()):
+		return refuse(codeLimit, "Rate exceeded for account %s: %s takes %v calls a second.", a.id, c.op.Name, c.op.Rate)
+	case c.op.PerStream && st != nil && !st.rates.take(c.op, c.now()):
+		return refuse(codeLimit, "Rate exceeded for stream %s under account %s: %s takes %v calls a second.", stream, a.id, c.op.Name, c.op.Rate)
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func newServer(report func(format string, args ...any), options []func(*Options)
 	}
 	s.account = account{
 		region: o.Region, id: o.Account, delay: o.StateDelay, limits: !o.NoLimits, bytesMax: o.MemoryBytes,
-		streams: map[string]*stream{}, rates: map[string]*bucket{}, policies: map[string]string{},
+		streams: map[string]*stream{}, rates: rates{},
 	}
 	s.buffers.New = func() any { return new([]byte) }
 	s.ctx, s.stop = context.WithCancel(context.Background())

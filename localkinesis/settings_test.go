@@ -1,6 +1,7 @@
 package localkinesis_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -118,6 +119,11 @@ func TestKept(t *testing.T) {
 		}
 		_, err = c.DeleteResourcePolicy(ctx, &kinesis.DeleteResourcePolicyInput{ResourceARN: &st.ARN})
 		check(err)
+		_, err = c.PutResourcePolicy(ctx, &kinesis.PutResourcePolicyInput{ResourceARN: &st.ARN, Policy: aws.String("{}")})
+		check(err)
+		check(errors.Join(srv.DeleteStream("orders"), srv.CreateStream("orders", 1)))
+		_, err = c.GetResourcePolicy(ctx, &kinesis.GetResourcePolicyInput{ResourceARN: &st.ARN})
+		expect(t, "the policy of an earlier stream", err, "ResourceNotFoundException")
 
 		warm := &kinesis.UpdateStreamWarmThroughputInput{StreamARN: &st.ARN, WarmThroughputMiBps: aws.Int32(100)}
 		_, err = c.UpdateStreamWarmThroughput(ctx, warm)

@@ -42,14 +42,15 @@ type stream struct {
 	keyID        string
 	encryption   string
 	metrics      []string
-	tags         map[string]string
-	warm         int32
-	scales       []time.Time // of the last UpdateShardCount calls
-	modes        []time.Time // of the last UpdateStreamMode calls
+	labels
+	warm   int32
+	scales []time.Time // of the last UpdateShardCount calls
+	modes  []time.Time // of the last UpdateStreamMode calls
 
 	shards    []*shard // by index, expired ones too
 	open      []*shard // by hash range
 	consumers []*consumer
+	rates     rates
 	versions  []time.Time // of the shard map: when each split and merge happened
 }
 
@@ -59,7 +60,7 @@ func (a *account) add(name string, n int, mode string, now time.Time) *stream {
 	st := &stream{
 		account: a, name: name, serial: a.serial, created: now.Truncate(time.Millisecond),
 		mode: mode, distribution: distributionKey, encryption: "NONE",
-		hours: limits.RetentionHours, recordMax: limits.RecordBytes, tags: map[string]string{},
+		hours: limits.RetentionHours, recordMax: limits.RecordBytes, labels: labels{tags: map[string]string{}}, rates: rates{},
 	}
 	a.streams[name] = st
 	st.enter(statusCreating, now, func(st *stream, at time.Time) {

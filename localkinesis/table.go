@@ -91,7 +91,7 @@ func init() {
 		{Name: "RegisterStreamConsumer", Rate: 5, serve: unary(registerStreamConsumer), Claims: []claim{
 			{"20 consumers a stream, five of them CREATING.", api + "RegisterStreamConsumer.html"},
 		}},
-		{Name: "DeregisterStreamConsumer", Rate: 5, serve: unary(deregisterStreamConsumer), Claims: []claim{
+		{Name: "DeregisterStreamConsumer", Rate: 5, PerStream: true, serve: unary(deregisterStreamConsumer), Claims: []claim{
 			{"Its subscriptions end with ResourceNotFoundException; how the service ends them is not documented.", ""},
 		}},
 		{Name: "DescribeStreamConsumer", Rate: 20, PerStream: true, serve: unary(describeStreamConsumer)},
