@@ -19,6 +19,14 @@ func (b *bucket) refill(now time.Time, rate, capacity float64) {
 	}
 }
 
+// overdraw takes n tokens, there or not. What is more than there is has to be
+// paid back as a whole: nothing that was saved shortens the wait.
+func (b *bucket) overdraw(n float64) {
+	if b.level -= n; b.level < 0 {
+		b.level = -n
+	}
+}
+
 // rates are the buckets of operations, of an account or of one stream.
 type rates map[string]*bucket
 

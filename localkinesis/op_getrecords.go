@@ -133,9 +133,11 @@ func (in *getRecordsInput) read(c *call, it iterator) (*getRecordsOutput, error)
 	out := &getRecordsOutput{}
 	var next sequence
 	out.raw, next = sh.take(it.from, most, limits.GetRecordsBytes)
+	size := 0
 	for i := range out.raw {
-		sh.readBytes.level -= float64(out.raw[i].size())
+		size += out.raw[i].size()
 	}
+	sh.readBytes.overdraw(float64(size))
 	if sh.finished(next) {
 		// Source: "If the shard has been closed, the shard iterator can't return
 		// more data and GetRecords returns null in NextShardIterator"; ChildShards,
@@ -152,8 +154,8 @@ func (in *getRecordsInput) read(c *call, it iterator) (*getRecordsOutput, error)
 // readable takes one GetRecords call off the shard's limits. Sources: "This
 // operation has a limit of five transactions per second per shard"; "If a call
 // returns [10 MiB], subsequent calls made within the next 5 seconds throw
-// ProvisionedThroughputExceededException", API_GetRecords: at 2 MiB/s the shard
-// is in debt until then.
+// ProvisionedThroughputExceededException", API_GetRecords: an answer above what is
+// left of 2 MiB/s is in debt for all of its size.
 func (sh *shard) readable(now time.Time) bool {
 	if !sh.stream.account.limits {
 		return true

@@ -43,6 +43,7 @@ func (in *retentionInput) retain(c *call, allowed func(from, to int) *failure) (
 	st.enter(statusUpdating, now, func(st *stream, at time.Time) {
 		for _, sh := range st.shards {
 			sh.trim(at)
+			sh.gone = sh.expired(at)
 		}
 		st.hours = hours
 	})

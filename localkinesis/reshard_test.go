@@ -191,6 +191,14 @@ func TestRetention(t *testing.T) {
 		expect(t, "an expired shard", err, "ResourceNotFoundException")
 		time.Sleep(26 * time.Hour)
 		expect(t, "decrease", retain(24, false), "")
+		if _, _, err := srv.Split("orders", "shardId-000000000002", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Hour)
+		expect(t, "increase after a shard expired", retain(48, true), "")
+		if st, err := srv.Stream("orders"); err != nil || len(st.Shards) != 3 || st.Shards[1].ID != "shardId-000000000003" {
+			t.Errorf("an expired shard came back: %+v, %v", st.Shards, err)
+		}
 		if got := stored(t, srv); got != "" || srv.BytesStored() != 0 {
 			t.Errorf("stored is %q after a decrease, %d bytes", got, srv.BytesStored())
 		}

@@ -24,6 +24,7 @@ type shard struct {
 
 	closed   bool
 	closedAt time.Time
+	gone     bool     // expired before the retention period was changed
 	start    sequence // of the shard; its records are above
 	end      sequence // of the shard, once closed; its records are below
 	last     sequence // of the last record, else start
@@ -166,7 +167,7 @@ func (sh *shard) drop(n int) {
 // parent shard have expired, the state of the parent shard changes to EXPIRED",
 // https://docs.aws.amazon.com/streams/latest/dev/kinesis-using-sdk-java-after-resharding.html.
 func (sh *shard) expired(now time.Time) bool {
-	return sh.closed && now.Sub(sh.closedAt) > sh.stream.retention()
+	return sh.gone || sh.closed && now.Sub(sh.closedAt) > sh.stream.retention()
 }
 
 // from gives the index of the first record at or above q.
