@@ -122,6 +122,9 @@ func classify(err error, sent, worked bool) verdict {
 	if strings.Contains(err.Error(), "egion") && strings.Contains(err.Error(), "issing") {
 		return verdict{class: Fatal, link: "no-region", remedy: "set AWS_REGION"}
 	}
+	if strings.Contains(err.Error(), "resolve service endpoint") {
+		return verdict{Fatal, "not-kinesis", "write AWS_ENDPOINT_URL as http://HOST:PORT or https://HOST"}
+	}
 	if _, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		return verdict{class: Retry, link: "unreachable", remedy: "check the endpoint, DNS, proxies and security groups"}
 	}

@@ -119,7 +119,7 @@ func (c *Client) resolve(ctx context.Context) (o kinesis.Options, p *pool, err e
 			return o, nil, c.fail("load AWS configuration", "", Fatal, "no-credentials",
 				"check AWS_PROFILE, AWS_CONFIG_FILE and what they name", err)
 		}
-		key = nil
+		key = defaultConfig{}
 	}
 	cfg.HTTPClient, p = shared(key, cfg.HTTPClient)
 	o = kinesis.NewFromConfig(cfg).Options()

@@ -2,12 +2,16 @@ package kinesisapi
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -216,6 +220,10 @@ func TestConfigurationErrorsNameTheRemedy(t *testing.T) {
 	if err := client(t, cfg).Open(t.Context()); err == nil || !strings.Contains(err.Error(), "o.AWS.Credentials") {
 		t.Error(err)
 	}
+	_, err := put(t.Context(), client(t, configFor("127.0.0.1:4566")))
+	if Classify(err) != Fatal || !strings.Contains(err.Error(), "http://HOST:PORT") || !strings.Contains(err.Error(), "#not-kinesis") {
+		t.Errorf("endpoint without a scheme: %v, %v", Classify(err), err)
+	}
 	// LocalStack's set-up: an endpoint alone is enough.
 	cfg = configFor("http://127.0.0.1:1")
 	cfg.Region = ""
@@ -345,5 +353,32 @@ func TestClientsOfOneConfigurationShareTheirConnections(t *testing.T) {
 	}
 	if _, err := put(t.Context(), a); err == nil {
 		t.Error("a closed client still works")
+	}
+}
+
+// The SDK's default configuration brings the certificates of AWS_CA_BUNDLE, which
+// a configuration of the user's own does not: their connections differ.
+func TestTheDefaultConfigurationHasConnectionsOfItsOwn(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, `{"Records":[{"ShardId":"shardId-000000000000","SequenceNumber":"49"}],"FailedRecordCount":0}`)
+	}))
+	defer s.Close()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range map[string]string{
+		"AWS_CA_BUNDLE": bundle, "AWS_ENDPOINT_URL": s.URL, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "secret",
+	} {
+		t.Setenv(k, v)
+	}
+	own := client(t, configFor(s.URL))
+	if _, err := put(t.Context(), own); err == nil || !strings.Contains(err.Error(), "AWS_CA_BUNDLE") {
+		t.Errorf("without the certificate: %v", err)
+	}
+	if _, err := put(t.Context(), client(t, aws.Config{})); err != nil {
+		t.Error(err)
 	}
 }

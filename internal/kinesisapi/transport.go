@@ -88,8 +88,7 @@ type pool struct {
 	users  int
 }
 
-// pools are those in use, by the HTTP client that their configuration named
-// (nil: none). They live no longer than their users, so that connections never
+// pools are those in use, by the key that shared describes. They live no longer than their users, so that connections never
 // outlive the test bubble that made them.
 var pools = struct {
 	sync.Mutex
@@ -103,13 +102,14 @@ var pools = struct {
 // one busy producer. Clients of other types are the caller's own and used as
 // they are.
 //
-// key says whose connections these are: the configuration's client, or nil for
-// the SDK's default configuration.
+// key says whose connections these are: the configuration's client, nil where it
+// names none, or defaultConfig for the SDK's default configuration, which makes
+// a new one for every load, with the certificates of AWS_CA_BUNDLE.
 func shared(key any, configured aws.HTTPClient) (aws.HTTPClient, *pool) {
 	builder, ok := configured.(*awshttp.BuildableClient)
 	switch {
 	case configured == nil:
-		key, builder = nil, awshttp.NewBuildableClient()
+		builder = awshttp.NewBuildableClient()
 	case !ok:
 		return configured, nil
 	}
@@ -131,6 +131,9 @@ func shared(key any, configured aws.HTTPClient) (aws.HTTPClient, *pool) {
 	p.users++
 	return p.client, p
 }
+
+// defaultConfig is the pools' key for the SDK's default configuration.
+type defaultConfig struct{}
 
 // idleConnections is how many connections to an endpoint are kept for reuse: a
 // process with that many shards under load opens no new ones.
