@@ -32,7 +32,8 @@ const (
 	// answering.
 	DropAnswer Kind = "drop-answer"
 	// StoreLate closes the connection without an answer and handles the
-	// request only after Requests further writes to its stream were handled.
+	// request only after Requests further writes to its stream, those that are
+	// stored late themselves included.
 	StoreLate Kind = "store-late"
 	// StoreSome stores only the chosen entries of a PutRecords request and
 	// closes the connection instead of answering.
@@ -290,8 +291,8 @@ func (f *faults) postpone(p *postponed, apply func()) {
 	f.active.Store(true)
 }
 
-// later is told of every write that was handled, and applies postponed ones
-// whose time has come.
+// later is told of every write that was handled or is to be postponed, and
+// applies postponed ones whose time has come.
 func (f *faults) later(c *call) {
 	if !f.active.Load() || c.op.Name != "PutRecords" && c.op.Name != "PutRecord" {
 		return

@@ -64,6 +64,15 @@ func TestStoreLate(t *testing.T) {
 			t.Errorf("stored is %q, want 12304", got)
 		}
 	})
+	bubble(t, func(t *testing.T, srv *localkinesis.Server, c *kinesis.Client) {
+		srv.Inject(localkinesis.Fault{Do: localkinesis.StoreLate, Op: "PutRecord", Requests: 2})
+		for i := range 5 {
+			_, _ = c.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: orders, PartitionKey: aws.String("a"), Data: []byte{byte('0' + i)}})
+		}
+		if got := stored(t, srv); got != "012" {
+			t.Errorf("stored is %q where every write comes two late, want 012", got)
+		}
+	})
 }
 
 func TestFaultsThatChangeTheStream(t *testing.T) {

@@ -2,6 +2,8 @@ package localkinesis
 
 import (
 	"fmt"
+	"math"
+
 	"time"
 )
 
@@ -35,6 +37,7 @@ func (in *listShardsInput) validate(v *violations) {
 	v.between("maxResults", in.MaxResults, 1, 10000)
 	if in.ShardFilter != nil {
 		v.required("shardFilter.type", in.ShardFilter.Type != "")
+		v.pattern("shardFilter.shardId", in.ShardFilter.ShardId, shardIDOK, "[a-zA-Z0-9_.-]+, 1 to 128 characters")
 		v.oneOf("shardFilter.type", in.ShardFilter.Type, afterShardID, atTrimHorizon, fromTrimHorizon, atLatest, atTimestamp, fromTimestamp)
 	}
 }
@@ -182,11 +185,14 @@ func filterShards(filter *shardFilter, st *stream, version int, now time.Time) (
 	}, nil
 }
 
+// noTime stands for no timestamp in a NextToken.
+const noTime = math.MinInt64
+
 func writeFilter(f *shardFilter) string {
 	if f == nil {
 		return ""
 	}
-	ms := int64(0)
+	ms := int64(noTime)
 	if !f.Timestamp.IsZero() {
 		ms = f.Timestamp.UnixMilli()
 	}
@@ -199,7 +205,7 @@ func readFilter(s string) *shardFilter {
 	if n, _ := fmt.Sscanf(s, "%s %d %s", &f.Type, &ms, &f.ShardId); n < 2 {
 		return nil
 	}
-	if ms != 0 {
+	if ms != noTime {
 		f.Timestamp = moment{time.UnixMilli(ms)}
 	}
 	return f

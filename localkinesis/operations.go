@@ -54,6 +54,7 @@ func unary[In, Out any](f func(c *call, in *In) (*Out, error)) func(*call) error
 		if late := c.late; late != nil {
 			// The request is remembered, its answer never given.
 			again := &call{server: c.server, op: c.op, ctx: context.WithoutCancel(c.ctx), effects: effects{}}
+			c.server.faults.later(c)
 			c.server.faults.postpone(late, func() { _, _ = f(again, in) })
 			c.abort()
 		}

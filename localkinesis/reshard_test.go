@@ -120,7 +120,13 @@ func TestListShards(t *testing.T) {
 				t.Errorf("%+v %+v: %s, want %s", *in, in.ShardFilter, got, want)
 			}
 		}
-		page := &kinesis.ListShardsInput{MaxResults: aws.Int32(2)}
+		page := &kinesis.ListShardsInput{MaxResults: aws.Int32(2), ShardFilter: &types.ShardFilter{Type: types.ShardFilterTypeFromTimestamp, Timestamp: aws.Time(time.Unix(0, 0))}}
+		pages := ids(page)
+		page.StreamName, page.ShardFilter = nil, nil
+		if pages += ids(page); pages != "0x1x+2x3" {
+			t.Errorf("pages from 1970 on are %s", pages)
+		}
+		page = &kinesis.ListShardsInput{MaxResults: aws.Int32(2)}
 		if got := ids(page); got != "0x1x+" {
 			t.Errorf("first page %s", got)
 		}
