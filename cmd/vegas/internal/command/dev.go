@@ -111,8 +111,11 @@ func (d *dev) run(ctx context.Context) error {
 		served <- srv.Serve(l)
 	}()
 	vars, err := d.environment(l)
+	if err == nil {
+		err = awaitServing(ctx, vars[0].value)
+	}
 	if err == nil && d.tls {
-		err = d.writeAuthority(ctx, srv, vars[0].value)
+		err = d.writeAuthority(srv)
 	}
 	if err == nil {
 		if len(d.command) > 0 {
@@ -187,10 +190,9 @@ func (d *dev) environment(l net.Listener) ([]variable, error) {
 	return vars, nil
 }
 
-// writeAuthority waits until the server serves and writes the certificate that
-// its clients have to trust. It is made anew at every start; its key is never
-// written.
-func (d *dev) writeAuthority(ctx context.Context, srv *localkinesis.Server, endpoint string) error {
+// awaitServing returns at the server's first answer: what is announced can be
+// used at once.
+func awaitServing(ctx context.Context, endpoint string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/_vegas/health", nil)
 	if err != nil {
 		return err
@@ -201,7 +203,12 @@ func (d *dev) writeAuthority(ctx context.Context, srv *localkinesis.Server, endp
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", endpoint, err)
 	}
-	_ = answer.Body.Close()
+	return answer.Body.Close()
+}
+
+// writeAuthority writes the certificate that clients have to trust. It is made
+// anew at every start; its key is never written.
+func (d *dev) writeAuthority(srv *localkinesis.Server) error {
 	if err := os.MkdirAll(filepath.Dir(d.authority), 0o700); err != nil {
 		return err
 	}
