@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -213,6 +214,70 @@ func TestCallbacksRunInOrderPerKeyOffTheSendingPath(t *testing.T) {
 			t.Errorf("%d callbacks after Flush", n)
 		}
 	})
+}
+
+// Records that fail while an earlier one of their key is under way wait with
+// their callbacks: for a deadline, a refusal of all, and the end of Close's
+// context.
+func TestCallbacksRunInOrderPerKeyAlsoWhenRecordsFail(t *testing.T) {
+	for name, f := range map[string]func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(key string)){
+		"deadline": func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(string)) {
+			slowly(srv, "PutRecords", 9*time.Second, 1)
+			for range 5 {
+				send("a")
+				<-time.After(100 * time.Millisecond)
+			}
+			p.Flush(t.Context())
+		},
+		"access denied": func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(string)) {
+			slowly(srv, "PutRecords", time.Second, 1)
+			send("a")
+			<-time.After(100 * time.Millisecond)
+			srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.Fail, Code: "AccessDeniedException"})
+			for i := range 10 {
+				send(fmt.Sprint("a b c d e"[i%3*2 : i%3*2+1]))
+			}
+			p.Flush(t.Context())
+		},
+		"close": func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(string)) {
+			slowly(srv, "PutRecords", 9*time.Second, 1)
+			for range 5 {
+				send("a")
+				<-time.After(100 * time.Millisecond)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			p.Close(ctx)
+		},
+	} {
+		for _, aggregate := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, " aggregate=", aggregate), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					srv, p := start(t, 2, func(o *vegas.ProducerOptions) { o.Deadline, o.Linger, o.Aggregate = 3*time.Second, 0, aggregate })
+					if err := p.Send(t.Context(), "a", nil); err != nil {
+						t.Fatal(err)
+					}
+					sent, ended := 0, map[string][]int{}
+					f(t, srv, p, func(key string) {
+						n := sent
+						sent++
+						p.SendAsync(t.Context(), &vegas.Record{PartitionKey: key}, func(vegas.Receipt, error) { ended[key] = append(ended[key], n) })
+					})
+					synctest.Wait()
+					total := 0
+					for key, ns := range ended {
+						total += len(ns)
+						if !slices.IsSorted(ns) {
+							t.Errorf("callbacks of key %s: %v", key, ns)
+						}
+					}
+					if total != sent {
+						t.Errorf("%d sent, %d callbacks", sent, total)
+					}
+				})
+			})
+		}
+	}
 }
 
 func TestCallbacksMaySendAndNeverWaitForRoom(t *testing.T) {

@@ -398,3 +398,83 @@ func TestARaisedMaxRecordSizeIsNoticed(t *testing.T) {
 		}
 	})
 }
+
+// KPL: a stream that is deleted and made again gets records by the old map of
+// its shards, whose names are the same and whose ranges are not.
+func TestAStreamMadeAnewGetsNothingByTheOldMap(t *testing.T) {
+	for _, pause := range []time.Duration{100 * time.Millisecond, 5 * time.Minute} { // seen to be gone; not
+		bubble(t, func(t *testing.T) {
+			srv, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Deadline = 30 * time.Second })
+			client := kinesis.NewFromConfig(srv.AWS())
+			send := func(n int) error {
+				var rs []*vegas.Record
+				for i := range n {
+					rs = append(rs, &vegas.Record{PartitionKey: fmt.Sprint(i), Data: fmt.Append(nil, i)})
+				}
+				rs[0].ExplicitHashKey = "0" // routes the aggregate to the first shard of either stream
+				_, err := p.SendAll(t.Context(), rs)
+				return err
+			}
+			if err := send(10); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("orders")}); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Second)
+			if pause < time.Minute {
+				began := time.Now()
+				for range 3 {
+					if err := send(10); err == nil || !strings.Contains(err.Error(), "#stream-not-found") {
+						t.Errorf("while it is gone: %v", err)
+					}
+				}
+				if d := time.Since(began); d > 10*time.Second {
+					t.Errorf("said after %v", d)
+				}
+			}
+			if _, err := client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("orders"), ShardCount: aws.Int32(3)}); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(pause)
+			acked := 0
+			for range 20 {
+				if err := send(10); err == nil {
+					acked++
+				}
+				<-time.After(time.Second)
+			}
+			if acked < 10 {
+				t.Errorf("%d of 20 batches went through", acked)
+			}
+			// Read like the strictest reader.
+			got := map[string]int{}
+			for _, s := range firsts(contents(t, srv, "orders")) {
+				got[s.key]++
+			}
+			for i := range 10 {
+				if n := got[fmt.Sprint(i)]; n < acked {
+					t.Errorf("key %d: %d acknowledged, %d there", i, acked, n)
+				}
+			}
+		})
+	}
+}
+
+func TestAMissingStreamIsNotAskedForWhileThereIsNothingToSend(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv := localkinesis.Start(t)
+		p := producer(t, srv)
+		if err := p.Send(t.Context(), "k", nil); err == nil {
+			t.Fatal("sent to nowhere")
+		}
+		<-time.After(time.Hour)
+		if n := p.Stats().MapRefreshes; n > 2 {
+			t.Errorf("%d looks in an idle hour", n)
+		}
+		began := time.Now()
+		if err := p.Send(t.Context(), "k", nil); err == nil || time.Since(began) > time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}

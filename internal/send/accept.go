@@ -152,6 +152,7 @@ func (e *Engine) accept(ctx context.Context, p *parcel) error {
 	p.group = e.group
 	e.group.open++
 	e.ensureRunning()
+	e.ask(now)
 	early := e.machine.Accept(now, &p.Item)
 	e.mu.Unlock()
 	if early {
@@ -374,10 +375,13 @@ func (e *Engine) Close(ctx context.Context) error {
 	defer t.Stop()
 	select {
 	case <-e.calls.over:
+		if open == 0 {
+			return nil
+		}
 	case <-t.C:
-	}
-	if open == 0 {
-		return nil
+		if open == 0 {
+			return fmt.Errorf("close producer: stream %q: all records have ended, but a callback does not return: %w", e.cfg.Stream, context.Cause(ctx))
+		}
 	}
 	return fmt.Errorf("close producer: stream %q: %d records were not acknowledged: %w", e.cfg.Stream, open, context.Cause(ctx))
 }

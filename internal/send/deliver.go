@@ -1,19 +1,44 @@
 package send
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/lane"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
 )
 
+// flights are the records under way: by hash, the number of the first.
+type flights map[keyspace.Hash]uint64
+
+// flights takes stock; the lock is held.
+func (e *Engine) flights() flights {
+	f := flights{}
+	e.machine.Flying(func(it *lane.Item) {
+		if n, ok := f[it.Hash]; !ok || it.Counter < n {
+			f[it.Hash] = it.Counter
+		}
+	})
+	return f
+}
+
+// before tells that an earlier record of the same key is under way.
+func (f flights) before(p *parcel) bool {
+	n, ok := f[p.Hash]
+	return ok && n < p.Counter
+}
+
 // deliver tells those who wait that their records have ended; callbacks go to
-// the dispatcher.
-func (e *Engine) deliver(items []*lane.Item) {
-	if len(items) == 0 {
+// the dispatcher. A record that failed can have ended before an earlier one of
+// its key that is under way: its callback is held back until that one has ended
+// too, so that callbacks run in order per key.
+func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
+	if len(items) == 0 && len(e.heldBack) == 0 {
 		return
 	}
 	calls := e.toCall[:0]
@@ -39,6 +64,8 @@ func (e *Engine) deliver(items []*lane.Item) {
 	e.report(&t, items, now)
 	for _, it := range items {
 		switch p := of(it); {
+		case p.done != nil && flying.before(p):
+			e.heldBack = append(e.heldBack, p)
 		case p.done != nil:
 			calls = append(calls, p)
 		case p.wait && !p.abandoned:
@@ -48,6 +75,16 @@ func (e *Engine) deliver(items []*lane.Item) {
 		default: // nobody waits
 			e.done(p)
 		}
+	}
+	if failed {
+		e.heldBack = slices.DeleteFunc(e.heldBack, func(p *parcel) bool {
+			if flying.before(p) {
+				return false
+			}
+			calls = append(calls, p)
+			return true
+		})
+		slices.SortFunc(calls, func(a, b *parcel) int { return cmp.Compare(a.Counter, b.Counter) })
 	}
 	e.calls.add(calls)
 	clear(calls)

@@ -64,17 +64,18 @@ type Engine struct {
 	parcels sync.Pool // of *parcel
 	scratch sync.Pool // of *scratch
 
-	ctx    context.Context // of all calls; ends when nothing is left to do
-	cancel context.CancelFunc
-	kick   chan struct{} // capacity 1: the loop has something to look at
-	work   chan *lane.Request
-	ended  chan struct{} // closed when the loop and all it started have returned
-	wg     sync.WaitGroup
-	calls  *dispatcher
-	sums   sums
-	toCall []*parcel    // the loop's
-	gauged gauged       // likewise
-	lining atomic.Int32 // how many wait for room
+	ctx      context.Context // of all calls; ends when nothing is left to do
+	cancel   context.CancelFunc
+	kick     chan struct{} // capacity 1: the loop has something to look at
+	work     chan *lane.Request
+	ended    chan struct{} // closed when the loop and all it started have returned
+	wg       sync.WaitGroup
+	calls    *dispatcher
+	sums     sums
+	toCall   []*parcel    // the loop's
+	heldBack []*parcel    // likewise: they wait for an earlier record of their key
+	gauged   gauged       // likewise
+	lining   atomic.Int32 // how many wait for room
 
 	mu       sync.Mutex // guards what follows; never held across a wait
 	machine  *lane.Machine
@@ -88,6 +89,7 @@ type Engine struct {
 	shards   shards
 	looked   chan struct{} // closed after the first look at the stream
 	lastLook error         // why the last look at the stream failed
+	doubt    doubt         // whether the stream is still the one that the map is of
 }
 
 // New makes an engine. It starts its goroutines with the first record.
@@ -158,8 +160,14 @@ func (e *Engine) run() {
 		now := e.now()
 		turn := e.machine.Poll(now)
 		finished = e.machine.TakeFinished(finished[:0])
+		failed := len(e.heldBack) > 0
 		for _, it := range finished {
 			of(it).finished = true
+			failed = failed || it.Err != nil
+		}
+		var flying flights
+		if failed {
+			flying = e.flights()
 		}
 		open := e.machine.Open()
 		over := e.closing && open == 0
@@ -171,7 +179,7 @@ func (e *Engine) run() {
 		if turn.Refresh {
 			e.wg.Go(e.look)
 		}
-		e.deliver(finished)
+		e.deliver(finished, failed, flying)
 		clear(finished)
 		if over {
 			break

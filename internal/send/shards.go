@@ -49,7 +49,7 @@ func (e *Engine) look() {
 	defer cancel()
 	e.mu.Lock()
 	describe := e.shards.described.IsZero() || time.Since(e.shards.described) >= describeEvery
-	known := e.shards.known
+	known, turn := e.shards.known, e.doubt.turn
 	e.mu.Unlock()
 	var summary kinesisapi.Summary
 	var err error
@@ -76,7 +76,7 @@ func (e *Engine) look() {
 	if err != nil {
 		e.lookFailed(err)
 	} else {
-		e.learn(summary, describe, listing)
+		e.learn(summary, describe, listing, turn)
 	}
 	e.wake()
 }
@@ -86,22 +86,27 @@ func (e *Engine) fatal(err error) bool { return kinesisapi.Classify(err) == kine
 func (e *Engine) lookFailed(err error) {
 	e.mu.Lock()
 	e.lastLook = err
-	first := !e.shards.known
-	if first && e.fatal(err) {
+	if (!e.shards.known || e.doubt.is) && e.fatal(err) {
 		// Nothing can be sent until somebody changes something: say so now.
 		e.machine.FailQueued(err)
 		e.lookedOnce()
 	}
-	e.machine.LearnFailed(e.now())
+	e.machine.LearnFailed(e.now(), e.fatal(err))
 	e.mu.Unlock()
 	if e.ctx.Err() == nil {
 		e.warn.Warn("look at the stream's shards failed, trying again", slog.Any("error", err))
 	}
 }
 
-func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.Shard) {
+func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.Shard, turn int) {
 	e.mu.Lock()
 	now := e.now()
+	if turn != e.doubt.turn {
+		// It was asked for before the stream was found to be gone.
+		e.machine.LearnFailed(now, false)
+		e.mu.Unlock()
+		return
+	}
 	e.lastLook = nil
 	wasAuto, first := e.shards.auto, !e.shards.known
 	if described {
@@ -124,6 +129,9 @@ func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.
 	change := e.machine.Learn(now, listing)
 	if len(change.Opened) > 0 {
 		e.shards.known = true
+	}
+	if described || !e.doubt.is {
+		e.dispel()
 	}
 	e.lookedOnce()
 	auto := e.shards.auto

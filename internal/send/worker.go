@@ -61,7 +61,12 @@ func (e *Engine) put(r *lane.Request) {
 		status, err := e.judge(err)
 		e.observeRequest(r, took, true)
 		e.mu.Lock()
-		e.machine.Fail(e.now(), r, status, err)
+		now := e.now()
+		e.doubt.contact = now
+		e.machine.Fail(now, r, status, err)
+		if kinesisapi.NotFound(err) {
+			e.gone()
+		}
 		e.mu.Unlock()
 		e.wake()
 		return
@@ -85,7 +90,8 @@ func (e *Engine) put(r *lane.Request) {
 	}
 	e.observeRequest(r, took, false)
 	e.mu.Lock()
-	e.machine.Answer(e.now(), r, s.results)
+	e.doubt.contact = e.now()
+	e.machine.Answer(e.doubt.contact, r, s.results)
 	e.mu.Unlock()
 	e.wake()
 	clear(s.results)
