@@ -173,11 +173,12 @@ func (m *Machine) judge(e *Entry, x *shardmap.Shard, sequence string) {
 }
 
 // undelivered takes back an entry that readers ignore, at least in part. Its
-// lane waits for a newer map, unless its shard is known to have given way.
+// lane waits for a newer map, unless its shard is known to have given way or
+// shards do not matter any more.
 func (m *Machine) undelivered(e *Entry) {
 	m.counts.Misplaced++
 	m.doubt(e)
-	if l := e.lane; !l.closed {
+	if l := e.lane; !l.closed && m.laned {
 		l.held = true
 	}
 	m.back(e)
@@ -238,6 +239,7 @@ func (e *Entry) torn() bool {
 func (m *Machine) land(l *lane, e *Entry) {
 	l.flights--
 	l.under -= len(e.Items)
+	l.volume -= e.bound
 	if !l.closed || l.flights > 0 || m.c.Raw {
 		return
 	}

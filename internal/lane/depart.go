@@ -22,7 +22,7 @@ type roll struct {
 // The lone ones may use half of the requests under way, a quarter before all
 // others.
 func (m *Machine) depart(now time.Duration) []*Request {
-	if len(m.sent) >= m.c.MaxRequests || len(m.lanes) == 0 {
+	if len(m.sent) >= m.c.MaxRequests || len(m.lanes) == 0 || m.onHold {
 		return nil
 	}
 	r := &m.ready

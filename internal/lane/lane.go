@@ -21,10 +21,11 @@ type lane struct {
 	wait    queue    // raw: behind an unfinished item of the same hash
 	again   []*Entry // frozen: to leave again, before the queue
 	flights int      // entries under way or parked
+	under   int      // their items
+	volume  int      // their bounds
 	closed  bool     // the shard gave way
 	waits   []*lane  // closed lanes over the same range with something under way: the barrier
 	held    bool     // misplaced: waits for a newer map
-	under   int      // their items
 	in      queue    // scratch of spread
 
 	trouble  trouble
@@ -49,10 +50,13 @@ func newLane(s *shardmap.Shard, now time.Duration) *lane {
 }
 
 // due is the time from which the lane may send, Never if that depends on an
-// answer, on a map or on new records.
+// answer, on a map or on new records. By a void map nothing is sent: what the
+// shards of another stream acknowledge can be outside of their range, where
+// readers ignore it.
 func (m *Machine) due(l *lane, now, linger time.Duration) time.Duration {
 	switch {
 	case l.q.head == nil && len(l.again) == 0,
+		!m.shards.Ready(),
 		l.flights > 0 && !m.c.Raw && (m.c.Broken != OneFlight || l.flights > 1),
 		len(l.waits) > 0 && m.c.Broken != Barrier,
 		l.held:
@@ -123,6 +127,7 @@ func (m *Machine) cut(l *lane, now time.Duration) *Entry {
 	}
 	l.flights++
 	l.under += len(e.Items)
+	l.volume += e.bound
 	e.charged = e.size()
 	l.pace.take(now, e.charged)
 	m.counts.Entries++

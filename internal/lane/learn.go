@@ -12,6 +12,7 @@ import (
 type refresh struct {
 	want      bool
 	underWay  bool
+	lasting   bool          // the last one failed, and will until somebody changes something
 	idle      int           // in a row that taught nothing
 	notBefore time.Duration // of the next
 	began     time.Duration
@@ -20,7 +21,7 @@ type refresh struct {
 // due is when to ask next.
 func (r *refresh) due(m *Machine) time.Duration {
 	switch {
-	case r.underWay:
+	case r.underWay, r.lasting && m.open == 0:
 		return Never
 	case r.want:
 		return r.notBefore
@@ -42,7 +43,7 @@ func (m *Machine) refreshNow(now time.Duration) bool {
 
 func (m *Machine) refreshed(now time.Duration, taught bool) {
 	r := &m.refresh
-	r.underWay = false
+	r.underWay, r.lasting = false, false
 	if r.idle++; taught {
 		r.idle = 0
 	}
@@ -51,10 +52,12 @@ func (m *Machine) refreshed(now time.Duration, taught bool) {
 }
 
 // LearnFailed ends the refresh that Poll asked for; it is asked for again, with
-// backoff.
-func (m *Machine) LearnFailed(now time.Duration) {
+// backoff. A lasting failure, which goes on until somebody changes something, is
+// not looked into while there are no records to send.
+func (m *Machine) LearnFailed(now time.Duration, lasting bool) {
 	m.refresh.want = true
 	m.refreshed(now, false)
+	m.refresh.lasting = lasting
 }
 
 // parkedLooks is how many maps may be learnt without the shard that a parked
@@ -99,9 +102,10 @@ func (m *Machine) Learn(now time.Duration, listing []shardmap.Shard) shardmap.Ch
 	return change
 }
 
-// Forget makes all knowledge of the shards void, because the stream was made
-// anew: the next listing replaces them, whatever their names. Records that have
-// not ended go to the new stream.
+// Forget makes all knowledge of the shards void, because the stream is gone or
+// was made anew: the next listing replaces them, whatever their names, and until
+// then nothing is sent. Records that have not ended go to the new stream. Poll
+// is due.
 func (m *Machine) Forget() {
 	m.shards.Forget()
 	m.refresh.want = true

@@ -64,6 +64,7 @@ type Machine struct {
 	counter  uint64
 	flushed  uint64 // items up to this counter do not linger
 	laned    bool
+	onHold   bool
 
 	wake  time.Duration // what Poll last said
 	lone  int           // requests under way that carry a lane in trouble
@@ -135,6 +136,9 @@ func (m *Machine) Accept(now time.Duration, it *Item) (early bool) {
 	}
 	q.push(it)
 	due := deadline(it)
+	if m.refresh.want {
+		due = min(due, m.refresh.due(m))
+	}
 	if l != nil && q == &l.q && (q.n == 1 || m.full(l)) && len(m.sent) < m.c.MaxRequests {
 		due = min(due, m.due(l, now, m.c.Linger))
 	}
@@ -189,7 +193,7 @@ func (m *Machine) Poll(now time.Duration) Turn {
 // nextWake is when the passing of time alone brings work.
 func (m *Machine) nextWake(now time.Duration) time.Duration {
 	t := min(m.refresh.due(m), m.early.due())
-	room := len(m.sent) < m.c.MaxRequests
+	room := len(m.sent) < m.c.MaxRequests && !m.onHold
 	for _, l := range m.lanes {
 		t = min(t, l.deadline())
 		if room {
@@ -204,6 +208,10 @@ func (m *Machine) nextWake(now time.Duration) time.Duration {
 	}
 	return max(t, now)
 }
+
+// Hold keeps everything from leaving until it is called with false; deadlines
+// go on. Poll is due after that.
+func (m *Machine) Hold(on bool) { m.onHold = on }
 
 // SetLaned says whether the service routes by hash. If not (record distribution
 // AUTO) aggregates are not laned, every answer to them is final, and nothing is
@@ -225,16 +233,32 @@ func (m *Machine) SetRecordBytes(n int) { m.c.RecordBytes = n }
 
 // Lanes reports every lane.
 func (m *Machine) Lanes(f func(Depth)) {
-	for _, l := range m.draining {
-		f(l.depth())
+	oldest := make(map[*lane]time.Duration) // of what is under way
+	see := func(entries []*Entry) {
+		for _, e := range entries {
+			at := e.Items[0].Accepted
+			if other, ok := oldest[e.lane]; !ok || at < other {
+				oldest[e.lane] = at
+			}
+		}
 	}
-	for _, l := range m.lanes {
-		f(l.depth())
+	for _, r := range m.sent {
+		see(r.Entries)
+	}
+	see(m.parked)
+	for _, lanes := range [][]*lane{m.draining, m.lanes} {
+		for _, l := range lanes {
+			d := l.depth()
+			if at, ok := oldest[l]; ok {
+				d.Oldest = min(d.Oldest, at)
+			}
+			f(d)
+		}
 	}
 }
 
 func (l *lane) depth() Depth {
-	d := Depth{Shard: l.shard.ID, Records: l.q.n + l.wait.n + l.under, Bytes: l.q.bytes + l.wait.bytes,
+	d := Depth{Shard: l.shard.ID, Records: l.q.n + l.wait.n + l.under, Bytes: l.q.bytes + l.wait.bytes + l.volume,
 		InFlight: l.flights, Oldest: Never, PaceBytes: l.pace.bytesPerSecond(), Draining: l.closed}
 	for _, e := range l.again {
 		d.Records += len(e.Items)
@@ -330,6 +354,27 @@ func (m *Machine) Laned() bool { return m.laned }
 // Requests is how many are under way.
 func (m *Machine) Requests() int { return len(m.sent) }
 
+// Flying calls f with every item that is under way, or whose answer cannot be
+// judged yet. Records behind them can end earlier than they do, by a deadline or
+// by FailQueued.
+func (m *Machine) Flying(f func(*Item)) {
+	each := func(e *Entry) {
+		for _, it := range e.Items {
+			if it.state == flying {
+				f(it)
+			}
+		}
+	}
+	for _, r := range m.sent {
+		for _, e := range r.Entries {
+			each(e)
+		}
+	}
+	for _, e := range m.parked {
+		each(e)
+	}
+}
+
 // fail ends an item that was not acknowledged.
 func (m *Machine) fail(it *Item, err error) {
 	if m.c.Raw {
@@ -374,9 +419,9 @@ var retry = backoff.Backoff{Min: 40 * time.Millisecond, Max: 5 * time.Second}
 type Depth struct {
 	Shard     string
 	Records   int           // queued, frozen or under way
-	Bytes     int           // of those queued, their share of aggregates
+	Bytes     int           // their share of aggregates
 	InFlight  int           // entries under way or parked
-	Oldest    time.Duration // when the oldest of those not under way was accepted; Never if none
+	Oldest    time.Duration // when the oldest of them was accepted; Never if there are none
 	PaceBytes int           // what the lane allows itself a second
 	Draining  bool          // its shard has given way
 }

@@ -28,7 +28,7 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the stories")
 //
 //	new [linger=D] [raw] [failkey] [aggregate=N] [record=N] [requests=N]    and the first Poll, which wants the map
 //	learn [ID:FROM-TO[<PARENT[,PARENT]][!]]...   a listing; ! is closed
-//	learn-failed | forget | laned true|false | flush | abort | fail-queued
+//	learn-failed [lasting] | forget | laned true|false | flush | abort | fail-queued
 //	accept SLOT[,size=N][,deadline=D]...          a deadline counts from now
 //	withdraw COUNTER
 //	poll [after D]                                time passes, then Poll
@@ -169,7 +169,7 @@ func (s *story) do(line string) (out []string) {
 			show("%s opened", x.ID)
 		}
 	case "learn-failed":
-		s.m.LearnFailed(s.now)
+		s.m.LearnFailed(s.now, len(f) > 1)
 	case "laned":
 		s.m.SetLaned(f[1] == "true")
 	case "forget":

@@ -20,6 +20,7 @@ type Stats struct {
 	Requests, RequestErrors, Throttles, MapRefreshes int64
 	Entries, Misplaced                               int64
 
+	InFlight    int   // requests without an answer
 	Open        int   // accepted and not ended
 	BufferBytes int64 // of the memory bound
 	Lanes       []Lane
@@ -48,7 +49,7 @@ func (e *Engine) Stats() Stats {
 		Requests: e.sums.requests.Load(), RequestErrors: e.sums.requestErrors.Load(),
 		Throttles: e.sums.throttles.Load(), MapRefreshes: e.sums.looks.Load(),
 		Entries: int64(c.Entries), Misplaced: int64(c.Misplaced),
-		Open: e.machine.Open(), BufferBytes: e.room.size - e.room.free,
+		InFlight: e.machine.Requests(), Open: e.machine.Open(), BufferBytes: e.room.size - e.room.free,
 	}
 	e.machine.Lanes(func(d lane.Depth) {
 		l := Lane{Shard: d.Shard, Records: d.Records, Bytes: d.Bytes, InFlight: d.InFlight, Pace: d.PaceBytes, Draining: d.Draining}
@@ -68,6 +69,7 @@ type gauged struct {
 	at        time.Duration
 	misplaced uint64
 	idle      bool // nothing was open then
+	shards    map[string]bool
 }
 
 // gauges reports depths and sizes, and says when to do so again.
@@ -82,16 +84,25 @@ func (e *Engine) gauges(now time.Duration, open int) (next time.Duration) {
 	g.at, g.idle = now, open == 0
 	s := e.Stats()
 	o.Gauge(observe.BufferBytes, e.at, s.BufferBytes)
-	inFlight := 0
-	for _, l := range s.Lanes {
+	report := func(l *Lane) {
 		at := e.at
 		at.Shard = l.Shard
-		inFlight += l.InFlight
 		o.Gauge(observe.LaneDepth, at, int64(l.Records))
 		o.Gauge(observe.PaceBytes, at, int64(l.Pace))
 		o.Gauge(observe.OldestUnackAge, at, l.Oldest.Milliseconds())
 	}
-	o.Gauge(observe.InFlight, e.at, int64(inFlight))
+	before := g.shards
+	g.shards = make(map[string]bool, len(s.Lanes))
+	for i := range s.Lanes {
+		report(&s.Lanes[i])
+		g.shards[s.Lanes[i].Shard] = true
+	}
+	for shard := range before { // a gauge keeps its last value: lanes that are gone end at 0
+		if !g.shards[shard] {
+			report(&Lane{Shard: shard})
+		}
+	}
+	o.Gauge(observe.InFlight, e.at, int64(s.InFlight))
 	if n := uint64(s.Misplaced); n > g.misplaced {
 		o.Count(observe.EntriesMisplaced, e.at, int64(n-g.misplaced))
 		g.misplaced = n

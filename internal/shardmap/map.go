@@ -47,8 +47,8 @@ type Change struct {
 // Empty tells that nothing changed.
 func (c Change) Empty() bool { return len(c.Opened) == 0 && len(c.Closed) == 0 }
 
-// Ready tells that the tiles are known.
-func (m *Map) Ready() bool { return len(m.tiles) > 0 }
+// Ready tells that the tiles are known, and not void.
+func (m *Map) Ready() bool { return len(m.tiles) > 0 && !m.void }
 
 // Tiles are the shards that own the hash key space as far as is known, sorted
 // by range, without gap or overlap. The slice is not to be changed.
@@ -58,7 +58,7 @@ func (m *Map) Tiles() []*Shard { return m.tiles }
 // gone).
 func (m *Map) Shard(id string) *Shard { return m.known[id] }
 
-// Find is the index in Tiles of the shard that owns h. The map must be Ready.
+// Find is the index in Tiles of the shard that owns h. There must be tiles.
 func (m *Map) Find(h keyspace.Hash) int {
 	lo, hi := 0, len(m.tiles)
 	for hi-lo > 1 {

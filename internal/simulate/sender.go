@@ -156,7 +156,7 @@ func (s *sender) list() {
 				return
 			}
 			if failed {
-				s.m.LearnFailed(s.now)
+				s.m.LearnFailed(s.now, s.chance(.3))
 			} else {
 				s.m.SetLaned(!auto)
 				if s.chance(.05) {

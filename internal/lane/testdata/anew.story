@@ -24,3 +24,42 @@ request 2:
   to 1, laned: 2@20 4@21
   to 0, laned: 1@3 3@4
 wakes after 139.12496ms
+
+# The stream is found missing: by the old map nothing leaves any more, for in a
+# stream made anew its shards may have other ranges.
+new
+learn 0:0-31
+accept 3
+poll
+fail 1 fatal
+forget
+accept 4 21
+poll after 100ms
+----
+0 opened
+poll is due
+request 1:
+  to 0, laned: 1@3
+1@3 is not stored after 1 attempts: fatal
+poll is due
+wakes after 149.654559ms
+
+poll after 1s
+----
+wants the map
+
+# A listing that does not cover the key space is no map.
+learn 0:0-15
+poll after 1s
+----
+wants the map
+
+learn 0:0-15 1:16-31
+poll
+----
+0 gave way
+0 opened
+1 opened
+request 2:
+  to 0, laned: 2@4
+  to 1, laned: 3@21

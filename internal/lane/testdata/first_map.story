@@ -30,3 +30,27 @@ answer 1 stored
 2@3 is stored in 0 at 1/0
 1@20 is stored in 1 at 2/0
 3@20 is stored in 1 at 2/1
+
+# As long as looking is pointless until somebody changes something, and there is
+# nothing to send, nobody looks; the next record asks at once.
+new
+accept 3
+poll
+learn-failed lasting
+fail-queued
+poll
+poll after 1h
+accept 4
+poll
+----
+1@3 is not stored after 0 attempts: gone
+poll is due
+wants the map
+
+# Otherwise it goes on.
+learn-failed
+withdraw 2
+poll
+----
+true
+wakes after 551.247548ms
