@@ -24,8 +24,10 @@ test-peers: ## like test-peers-short, with Java and every foreign server
 
 .PHONY: simulate
 SEEDS ?= 1000000
-simulate: ## the long ring of the pure simulator (SEEDS=1000000)
+FLEETS ?= 10m
+simulate: ## both rings of proof at length (SEEDS=1000000 FLEETS=10m)
 	go test -count=1 -timeout 0 -run=TestSeeds ./internal/simulate -args -seeds=$(SEEDS)
+	go test -count=1 -timeout 0 -v -run=TestFleets ./internal/fleettest -args -for=$(FLEETS)
 
 .PHONY: bench
 BENCH ?= .

@@ -18,6 +18,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -146,8 +147,11 @@ func (f *fleet) ended(err error) {
 	defer f.mu.Unlock()
 	text := err.Error()
 	text, _, _ = strings.Cut(text, "\n")
-	f.ends[text]++
+	f.ends[numbers.ReplaceAllString(text, "…")]++
 }
+
+// numbers of shards, groups, requests: errors that differ only there are the same.
+var numbers = regexp.MustCompile(`[0-9][-0-9a-f.]{3,}|[0-9]+`)
 
 // describe tells what a stored record holds.
 func describe(data []byte) string {

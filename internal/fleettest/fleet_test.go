@@ -1,6 +1,8 @@
 package fleettest
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -14,23 +16,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	lk "github.com/libvegas/vegas/localkinesis"
 )
 
-// TestFleets runs seeds, drawn anew each time, for twenty seconds, or for as
-// long as VEGAS_FLEET_TIME says ("5m"). VEGAS_FLEET_SEEDS names seeds to run
-// instead ("17" or "0-999"), each VEGAS_FLEET_TIMES times.
+var (
+	period = flag.Duration("for", 20*time.Second, "how long TestFleets runs seeds, drawn anew each time")
+	named  = flag.String("seeds", "", "seeds that TestFleets runs instead: 17, or 0-999")
+	times  = flag.Int("times", 1, "how often it runs each of these")
+)
+
+// TestFleets runs seeds side by side and adds up what happened to them. One that
+// fails leaves its trace in a file.
 func TestFleets(t *testing.T) {
-	limit := 20 * time.Second
-	if testing.Short() {
-		limit = 8 * time.Second
-	}
-	if s := os.Getenv("VEGAS_FLEET_TIME"); s != "" {
-		var err error
-		if limit, err = time.ParseDuration(s); err != nil {
-			t.Fatalf("VEGAS_FLEET_TIME: %v", err)
-		}
-	}
-	next := seeds(t, limit)
+	next := seeds(t)
 	var all total
 	began := time.Now()
 	t.Run("all", func(t *testing.T) {
@@ -48,6 +47,20 @@ func TestFleets(t *testing.T) {
 		}
 	})
 	t.Logf("in %v: %v", time.Since(began).Round(time.Millisecond), &all)
+	if all.seeds < 300 || *named != "" {
+		return
+	}
+	for _, kind := range kinds {
+		if all.faults[string(kind)] == 0 {
+			t.Errorf("no fault %q happened in %d seeds", kind, all.seeds)
+		}
+	}
+}
+
+// kinds of faults that have to happen now and then.
+var kinds = []lk.Kind{
+	lk.Throttle, lk.FailEntries, lk.Fail, lk.DropAnswer, lk.StoreLate, lk.StoreSome, lk.Delay, lk.StaleShards, lk.ExpireIterators,
+	lk.CutStream, lk.RepeatEvent, lk.EndSubscription, lk.Split, lk.Merge, lk.SwitchToAuto, lk.SwitchToKeys,
 }
 
 // one runs a seed in a bubble: whatever still runs at its end fails it.
@@ -65,7 +78,7 @@ func one(t *testing.T, seed uint64) (r *Result) {
 }
 
 func report(t *testing.T, seed uint64, r *Result) {
-	t.Errorf("seed %d:\n  %s\nagain: VEGAS_FLEET_SEEDS=%d VEGAS_FLEET_TIMES=20 go test -count=1 -run TestFleets ./internal/fleettest", seed, strings.Join(r.Problems, "\n  "), seed)
+	t.Errorf("seed %d:\n  %s\nagain: go test -count=1 -run=TestFleets ./internal/fleettest -args -seeds=%d -times=20", seed, strings.Join(r.Problems, "\n  "), seed)
 	name := filepath.Join(os.TempDir(), fmt.Sprintf("vegas-fleet-%d.trace", seed))
 	f, err := os.Create(name)
 	if err != nil {
@@ -82,41 +95,38 @@ func report(t *testing.T, seed uint64, r *Result) {
 }
 
 // seeds gives one after the other, to many workers.
-func seeds(t *testing.T, limit time.Duration) func() (uint64, bool) {
+func seeds(t *testing.T) func() (uint64, bool) {
 	var mu sync.Mutex
-	if s := os.Getenv("VEGAS_FLEET_SEEDS"); s != "" {
-		first, last, isRange := strings.Cut(s, "-")
-		if !isRange {
-			last = first
+	if *named == "" {
+		limit := *period
+		if testing.Short() {
+			limit = min(limit, 8*time.Second)
 		}
-		a, err1 := strconv.ParseUint(first, 10, 64)
-		b, err2 := strconv.ParseUint(last, 10, 64)
-		times, err3 := 1, error(nil)
-		if s := os.Getenv("VEGAS_FLEET_TIMES"); s != "" {
-			times, err3 = strconv.Atoi(s)
-		}
-		if err1 != nil || err2 != nil || err3 != nil {
-			t.Fatalf("VEGAS_FLEET_SEEDS, VEGAS_FLEET_TIMES: %v, %v, %v", err1, err2, err3)
-		}
-		done := 0
+		end := time.Now().Add(limit)
 		return func() (uint64, bool) {
 			mu.Lock()
 			defer mu.Unlock()
-			if a > b {
-				return 0, false
-			}
-			seed := a
-			if done++; done == times {
-				a, done = a+1, 0
-			}
-			return seed, true
+			return uint64(rand.Uint32()), time.Now().Before(end) //nolint:gosec // any will do
 		}
 	}
-	end := time.Now().Add(limit)
+	first, last, isRange := strings.Cut(*named, "-")
+	if !isRange {
+		last = first
+	}
+	seed, err1 := strconv.ParseUint(first, 10, 64)
+	end, err2 := strconv.ParseUint(last, 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatalf("-seeds=%s: %v", *named, err)
+	}
+	left := *times
 	return func() (uint64, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		return uint64(rand.Uint32()), time.Now().Before(end)
+		if left == 0 {
+			seed, left = seed+1, *times
+		}
+		left--
+		return seed, seed <= end
 	}
 }
 
@@ -166,7 +176,7 @@ func (a *total) add(t *testing.T, seed uint64, r *Result) {
 func (a *total) hopeless() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.failed >= 5 && os.Getenv("VEGAS_FLEET_SEEDS") == ""
+	return a.failed >= 5 && *named == ""
 }
 
 func (a *total) String() string {

@@ -190,6 +190,9 @@ func (g *group) last(n int) {
 		default:
 		}
 		wait(g.forever, 5*time.Second)
+		if g.rnd.IntN(4) == 0 {
+			g.rival(n)
+		}
 		g.trace.add("%s: is told to stop, %d records missing", l.name, missing())
 		l.stop()
 		break
@@ -201,6 +204,21 @@ func (g *group) last(n int) {
 		cancel()
 	}
 	g.runs.Wait()
+}
+
+// rival is a second consumer of a group whose consumer lives: it is refused.
+func (g *group) rival(n int) {
+	l := g.start(n+1000, 0)
+	var other *lease.Inhabited
+	select {
+	case <-l.done:
+		if !errors.As(l.err, &other) {
+			g.audit.fail("%s, while another consumer lives, ends with %v", l.name, l.err)
+		}
+	case <-time.After(time.Minute):
+		g.audit.fail("%s goes on while another consumer lives", l.name)
+		l.stop()
+	}
 }
 
 // start starts a consumer.
