@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/internal/aggregate"
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/localkinesis"
 	"github.com/libvegas/vegas/observe"
 )
@@ -476,5 +478,71 @@ func TestAMissingStreamIsNotAskedForWhileThereIsNothingToSend(t *testing.T) {
 		if err := p.Send(t.Context(), "k", nil); err == nil || time.Since(began) > time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
+	})
+}
+
+// What was under way while the distribution changed comes back misplaced: it is
+// not sent again without order.
+func TestRequireOrderHoldsForWhatWasUnderWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv, p := start(t, 8, func(o *vegas.ProducerOptions) { o.RequireOrder, o.Linger = true, 0 })
+		send := func(i int, done func(vegas.Receipt, error)) {
+			r := &vegas.Record{PartitionKey: "k", ExplicitHashKey: keyspace.Split(8)[i].First.String()}
+			if err := p.SendAsync(t.Context(), r, done); err != nil && !strings.Contains(err.Error(), "#order") {
+				t.Error(err)
+			}
+		}
+		send(0, nil)
+		p.Flush(t.Context())
+		<-time.After(10 * time.Second) // so that the stream is described again
+		srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.SwitchToAuto, Count: 1})
+		slowly(srv, "PutRecords", 5*time.Second, 1)
+		refused := 0
+		for i := range 8 {
+			send(7-i, func(_ vegas.Receipt, err error) { // the server goes round its shards the other way
+				if err != nil && strings.Contains(err.Error(), "#order") {
+					refused++
+				}
+			})
+			synctest.Wait()
+		}
+		p.Flush(t.Context())
+		if refused == 0 {
+			t.Error("nobody was told")
+		}
+		s, _ := srv.Stream("orders")
+		for _, sh := range s.Shards {
+			records, _ := srv.Records("orders", sh.ID)
+			for _, r := range records {
+				if a, err := aggregate.DecodeBytes(r.Data); err != nil || !a.Identity.Laned {
+					t.Errorf("sent without order: %+v, %v", a.Identity, err)
+				}
+			}
+		}
+	})
+}
+
+// Whose patience ends is told what it was tried on.
+func TestAnEndedContextTellsWhatHeldTheRecordUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv, p := start(t, 1)
+		send := func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			return p.Send(ctx, "k", nil)
+		}
+		fault := srv.Inject(localkinesis.Fault{Op: "ListShards", Do: localkinesis.Fail})
+		if err := send(); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "list shards") {
+			t.Errorf("before the first map: %v", err)
+		}
+		fault.Remove()
+		if err := p.Send(t.Context(), "k", nil); err != nil {
+			t.Fatal(err)
+		}
+		fault = srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.Throttle})
+		if err := send(); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, vegas.ErrThrottled) {
+			t.Errorf("throttled: %v", err)
+		}
+		fault.Remove()
 	})
 }

@@ -354,6 +354,14 @@ func (m *Machine) Laned() bool { return m.laned }
 // Requests is how many are under way.
 func (m *Machine) Requests() int { return len(m.sent) }
 
+// Cause is the last failure on the item's shard, nil after an acknowledgement.
+func (m *Machine) Cause(it *Item) error {
+	if it.owner == nil {
+		return nil
+	}
+	return it.owner.cause
+}
+
 // Flying calls f with every item that is under way, or whose answer cannot be
 // judged yet. Records behind them can end earlier than they do, by a deadline or
 // by FailQueued.

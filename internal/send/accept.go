@@ -274,6 +274,9 @@ func (e *Engine) abandon(p *parcel, cause error) error {
 		e.mu.Unlock()
 		return nil
 	}
+	if why := e.why(p); why != nil {
+		cause = fmt.Errorf("%w, after: %w", cause, why)
+	}
 	err := &record.SendError{Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Attempts: int(p.Attempts), Err: cause}
 	if !e.machine.Withdraw(&p.Item) {
 		p.abandoned = true
@@ -292,6 +295,15 @@ func (e *Engine) abandon(p *parcel, cause error) error {
 		e.wake() // it may have been the last one
 	}
 	return err
+}
+
+// why is what has held a record up so far, nil if nothing is known; the lock is
+// held.
+func (e *Engine) why(p *parcel) error {
+	if err := e.machine.Cause(&p.Item); err != nil || p.Attempts > 0 {
+		return err
+	}
+	return e.lastLook
 }
 
 // done recycles a parcel after its sender read the result.

@@ -123,7 +123,7 @@ func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.
 		e.refusal = nil
 		if s.Auto && e.cfg.RequireOrder {
 			e.refusal = link("order", errAuto)
-			e.machine.FailQueued(e.refusal)
+			e.failRefused()
 		}
 	}
 	change := e.machine.Learn(now, listing)
@@ -155,6 +155,14 @@ func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.
 		if !first {
 			e.log.Info("shard opened", slog.String("shard", s.ID), slog.Any("parents", s.Parents))
 		}
+	}
+}
+
+// failRefused ends what is to be sent and must not be; what was under way when
+// the refusal came ends with its answer. The lock is held.
+func (e *Engine) failRefused() {
+	if e.refusal != nil {
+		e.machine.FailQueued(e.refusal)
 	}
 }
 

@@ -67,6 +67,7 @@ func (e *Engine) put(r *lane.Request) {
 		if kinesisapi.NotFound(err) {
 			e.gone()
 		}
+		e.failRefused()
 		e.mu.Unlock()
 		e.wake()
 		return
@@ -92,6 +93,7 @@ func (e *Engine) put(r *lane.Request) {
 	e.mu.Lock()
 	e.doubt.contact = e.now()
 	e.machine.Answer(e.doubt.contact, r, s.results)
+	e.failRefused()
 	e.mu.Unlock()
 	e.wake()
 	clear(s.results)
