@@ -106,7 +106,7 @@ func seeds(t *testing.T) func() (uint64, bool) {
 		return func() (uint64, bool) {
 			mu.Lock()
 			defer mu.Unlock()
-			return uint64(rand.Uint32()), time.Now().Before(end) //nolint:gosec // any will do
+			return uint64(rand.Uint32()), time.Now().Before(end)
 		}
 	}
 	first, last, isRange := strings.Cut(*named, "-")

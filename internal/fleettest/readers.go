@@ -154,8 +154,8 @@ func (l *life) complain() {
 
 // unwanted: a consumer has ended by itself, and nothing can have made it.
 func (l *life) unwanted() {
-	var other *lease.Inhabited // a heartbeat of the one before was applied late
-	if l.forever.Err() == nil && !errors.As(l.err, &other) {
+	// A heartbeat of the one before may be applied late.
+	if _, inhabited := errors.AsType[*lease.Inhabited](l.err); !inhabited && l.forever.Err() == nil {
 		l.audit.fail("%s ended by itself: %v", l.name, l.err)
 	}
 }
@@ -209,10 +209,9 @@ func (g *group) last(n int) {
 // rival is a second consumer of a group whose consumer lives: it is refused.
 func (g *group) rival(n int) {
 	l := g.start(n+1000, 0)
-	var other *lease.Inhabited
 	select {
 	case <-l.done:
-		if !errors.As(l.err, &other) {
+		if _, inhabited := errors.AsType[*lease.Inhabited](l.err); !inhabited {
 			g.audit.fail("%s, while another consumer lives, ends with %v", l.name, l.err)
 		}
 	case <-time.After(time.Minute):
@@ -224,14 +223,14 @@ func (g *group) rival(n int) {
 // start starts a consumer.
 func (g *group) start(n int, sick float64) *life {
 	l := &life{group: g, name: fmt.Sprintf("%s.%d", g.name, n), done: make(chan struct{}), mode: g.p.mode, parallel: g.p.parallel, failing: map[vegas.Position]bool{}}
-	l.rnd = rand.New(rand.NewPCG(g.rnd.Uint64(), 2)) //nolint:gosec // replayable
+	l.rnd = rand.New(rand.NewPCG(g.rnd.Uint64(), 2))
 	l.worker = &worker{name: l.name}
 	fanOut := g.p.fanOut
 	if g.p.vary {
 		l.mode, fanOut, l.parallel = mode(l.rnd.IntN(int(modes))), l.rnd.IntN(2) == 0, 1+l.rnd.IntN(3)
 	}
 	under := g.open()
-	l.door = newDoor(under, g.rows, l.name, sick, rand.New(rand.NewPCG(g.rnd.Uint64(), 3))) //nolint:gosec // replayable
+	l.door = newDoor(under, g.rows, l.name, sick, rand.New(rand.NewPCG(g.rnd.Uint64(), 3)))
 	net, cfg := connect(g.server, g.trace, l.name, g.p.http2)
 	l.net = net
 	c, err := vegas.NewConsumer(streamName, g.name, func(o *vegas.ConsumerOptions) {

@@ -56,7 +56,7 @@ func (w *rows) judge(now store.Row) {
 			w.fail("%s: %s is written a second time: %v after %v", w.group, now.ID, now.Fields, before.Fields)
 		}
 		if ms := number(now, "start_ms"); ms > 0 {
-			w.began(time.UnixMilli(int64(ms))) //nolint:gosec // a time
+			w.began(time.UnixMilli(int64(ms)))
 		}
 	case "lease":
 		if !existed {
@@ -114,7 +114,6 @@ type door struct {
 	mu     sync.Mutex
 	rnd    *rand.Rand
 	shut   bool
-	calm   bool // calls do not fail any more
 	locked bool // shut for good
 	gone   chan struct{}
 }
@@ -128,13 +127,14 @@ var (
 	errDenied = errors.New("the store is out of reach")
 )
 
-// open and close are an outage, lock is for good.
+// set begins and ends an outage.
 func (d *door) set(shut bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.shut = shut
 }
 
+// lock is an outage for good.
 func (d *door) lock() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -142,12 +142,6 @@ func (d *door) lock() {
 		d.locked = true
 		close(d.gone)
 	}
-}
-
-func (d *door) settle() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.calm = true
 }
 
 // trouble is what is wrong with a call.
@@ -162,7 +156,7 @@ func (d *door) draw() (t trouble, err error) {
 	if d.shut || d.locked {
 		return t, errDenied
 	}
-	if d.calm || d.rnd.Float64() >= d.sick {
+	if d.rnd.Float64() >= d.sick {
 		return t, nil
 	}
 	switch d.rnd.IntN(4) {

@@ -72,7 +72,7 @@ func (s *sender) live(ctx context.Context, name string) {
 	sure := !crash && !hurried && s.p.deadline == 0
 	var threads sync.WaitGroup
 	for t, keys := range s.keys {
-		th := &thread{sender: s, producer: p, life: name, rnd: rand.New(rand.NewPCG(s.rnd.Uint64(), 1)), keys: keys, sure: sure} //nolint:gosec // replayable
+		th := &thread{sender: s, producer: p, life: name, rnd: rand.New(rand.NewPCG(s.rnd.Uint64(), 1)), keys: keys, sure: sure}
 		threads.Go(func() { th.run(lifeCtx, t) })
 	}
 	if crash {
