@@ -18,6 +18,7 @@ package file
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -122,18 +123,10 @@ func prepare(dir string) error {
 		return errors.New("file store: no directory was named")
 	}
 	path := filepath.Join(dir, marker)
-	data, err := os.ReadFile(path)
-	switch {
-	case err == nil:
-		var h head
-		if err := json.Unmarshal(data, &h); err != nil {
-			return fmt.Errorf("%s is not a file of a vegas store (%w): name another directory, or move the file away"+help, path, err)
-		}
-		return h.check(path, storeFormat)
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("file store: read %s: %w", path, err)
+	if found, err := marked(path); found || err != nil {
+		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return fmt.Errorf("file store: make the directory: %w", err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -141,8 +134,11 @@ func prepare(dir string) error {
 		return fmt.Errorf("file store: %w", err)
 	}
 	for _, e := range entries {
-		// Another process may be making the marker at this moment.
-		if name := e.Name(); name != marker && !strings.HasPrefix(name, marker+".") {
+		if name := e.Name(); !strings.HasPrefix(name, marker) { // else of somebody who is making the marker
+			// Somebody may have made it meanwhile, and rows too.
+			if found, err := marked(path); found || err != nil {
+				return err
+			}
 			return fmt.Errorf("file store: directory %s holds other files (%s) and no %s: name an empty directory or one that does not exist"+help, dir, name, marker)
 		}
 	}
@@ -151,7 +147,40 @@ func prepare(dir string) error {
 		return err
 	}
 	// Whoever is last replaces the marker by an equal one.
-	return replace(path, marker+"."+strconv.Itoa(os.Getpid()), append(text, '\n'))
+	return replace(path, marker+"."+rand.Text(), append(text, '\n'))
+}
+
+// marked tells whether a directory has its marker, and that it is one of ours.
+func marked(path string) (bool, error) {
+	data, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("file store: read %s: %w", path, err)
+	}
+	var h head
+	if err := json.Unmarshal(data, &h); err != nil {
+		return false, fmt.Errorf("%s is not a file of a vegas store (%w): name another directory, or move the file away"+help, path, err)
+	}
+	return true, h.check(path, storeFormat)
+}
+
+// makeDir makes a directory and those above it, and puts their names on disk.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	above := filepath.Dir(dir)
+	if above != dir {
+		if err := makeDir(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(above)
 }
 
 // List returns the rows of group whose ID starts with prefix, ordered by ID.

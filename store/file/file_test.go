@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,25 @@ func TestFileStoreConforms(t *testing.T) {
 func TestHandlesShareADirectory(t *testing.T) {
 	dir := t.TempDir()
 	storetest.Shared(t, func(*testing.T) store.Store { return New(dir) })
+}
+
+// Consumers that start at the same moment all make the directory.
+func TestManyMakeTheDirectoryAtOnce(t *testing.T) {
+	for i := range 30 {
+		dir := filepath.Join(t.TempDir(), "a", "store")
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for j := range 8 {
+			wg.Go(func() {
+				<-start
+				if _, err := New(dir).Swap(t.Context(), store.Row{Group: fmt.Sprint("g", j), ID: "lease#1"}); err != nil {
+					t.Errorf("round %d: %v", i, err)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+	}
 }
 
 func TestFileStoreWorksInABubble(t *testing.T) {
