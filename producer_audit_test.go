@@ -86,9 +86,10 @@ type ledger struct {
 	mu      sync.Mutex
 	keys    []string
 	results map[int][]result
+	order   map[string][]int // of results, by key
 }
 
-func newLedger() *ledger { return &ledger{results: map[int][]result{}} }
+func newLedger() *ledger { return &ledger{results: map[int][]result{}, order: map[string][]int{}} }
 
 // next numbers a record of key; its payload is the number.
 func (l *ledger) next(key string) (int, *vegas.Record) {
@@ -103,6 +104,7 @@ func (l *ledger) ended(n int, r vegas.Receipt, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.results[n] = append(l.results[n], result{r, err})
+	l.order[l.keys[n]] = append(l.order[l.keys[n]], n)
 }
 
 // audit checks: exactly one result per record; what was acknowledged is where

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -112,6 +113,17 @@ func history(t *testing.T, seed uint64) {
 	}
 	<-time.After(time.Minute) // what is applied late is applied now
 	acked := l.audit(t, srv, "orders")
+	for key, order := range l.order {
+		if !slices.IsSorted(order) {
+			t.Errorf("callbacks of %s: %v", key, order)
+			for i := range order[1:] {
+				if order[i] > order[i+1] {
+					t.Errorf("  %d: %v", order[i], l.results[order[i]][0].err)
+					t.Errorf("  %d: %v", order[i+1], l.results[order[i+1]][0].err)
+				}
+			}
+		}
+	}
 	if err == nil && deadline == 0 && acked != len(l.keys) {
 		t.Errorf("%d of %d acknowledged, without a deadline and after an orderly Close", acked, len(l.keys))
 	}

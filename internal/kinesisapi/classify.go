@@ -170,8 +170,8 @@ func byCode(code, message string) (verdict, bool) {
 // byStatus judges an answer without a code of Kinesis.
 func byStatus(err error) verdict {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if !ok || resp.Response == nil {
-		return verdict{class: Unknown}
+	if !ok || resp.Response == nil || resp.HTTPStatusCode() == 0 {
+		return verdict{class: Unknown} // no answer came
 	}
 	const check = "what answers does not speak Kinesis: check AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_KINESIS"
 	switch status := resp.HTTPStatusCode(); {

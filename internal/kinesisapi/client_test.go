@@ -120,6 +120,9 @@ func TestFailuresSayWhatTheyMeanAndWhatToDo(t *testing.T) {
 			if got := Classify(err); got != c.class {
 				t.Errorf("class %v, want %v: %v", got, c.class, err)
 			}
+			if c.want == nil && strings.Contains(err.Error(), "docs/") && c.class == Unknown {
+				t.Errorf("a remedy where there is none: %v", err)
+			}
 			for _, want := range append(c.want, "put records", `"orders"`) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%q is not in: %v", want, err)

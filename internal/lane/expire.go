@@ -12,7 +12,7 @@ import (
 // with the same bytes any more. Records that later ones of their key overtake
 // this way leave a gap, no inversion: the earlier one is never sent again.
 func (m *Machine) expire(now time.Duration) {
-	m.sweep(&m.early, now, nil)
+	m.endLate(m.early.late(now, nil), nil)
 	for _, l := range m.lanes {
 		if l.frozenUntil() <= now {
 			for _, e := range l.again {
@@ -20,8 +20,12 @@ func (m *Machine) expire(now time.Duration) {
 			}
 			m.thaw(l)
 		}
-		m.sweep(&l.q, now, l.cause)
-		m.sweep(&l.wait, now, l.cause)
+		if m.c.Raw && min(l.q.due(), l.wait.due()) <= now {
+			// Both at once: the records of one key are in both.
+			l.q.earliest, l.wait.earliest = now, now
+			l.q.mixed, l.wait.mixed = true, true
+		}
+		m.endLate(l.wait.late(now, l.q.late(now, nil)), l.cause)
 	}
 	m.settle()
 	for i := 0; i < len(m.parked); i++ {
@@ -41,11 +45,11 @@ func (m *Machine) expire(now time.Duration) {
 // sweepGap bounds how often a queue is searched whose deadlines have no order.
 const sweepGap = 10 * time.Millisecond
 
-func (m *Machine) sweep(q *queue, now time.Duration, cause error) {
+// late appends the items that are past their deadline; they stay in the queue.
+func (q *queue) late(now time.Duration, late []*Item) []*Item {
 	if q.n == 0 || q.earliest > now {
-		return
+		return late
 	}
-	var late []*Item
 	earliest := Never
 	for it := q.head; it != nil; it = it.next {
 		d := deadline(it)
@@ -62,15 +66,24 @@ func (m *Machine) sweep(q *queue, now time.Duration, cause error) {
 		earliest = max(earliest, now+sweepGap)
 	}
 	q.earliest = earliest
+	return late
+}
+
+// endLate ends items of a lane's queues, in the order of acceptance: the end of
+// a single record lets the next one of its key change the queue.
+func (m *Machine) endLate(late []*Item, cause error) {
 	if len(late) == 0 {
 		return
+	}
+	if m.c.Raw {
+		sortItems(late)
 	}
 	err := deadlineError(cause)
 	for _, it := range late {
 		if it.state == done {
 			continue // with FailKey, behind an earlier one
 		}
-		q.remove(it)
+		m.unqueue(it)
 		m.fail(it, err)
 	}
 }
