@@ -546,3 +546,47 @@ func TestAnEndedContextTellsWhatHeldTheRecordUp(t *testing.T) {
 		fault.Remove()
 	})
 }
+
+// Of a SendAll whose patience ends every record has its own result: stored,
+// under way, never left, no room.
+func TestAnEndedContextTellsOfEachRecordOfSendAll(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Linger, o.BufferBytes = 0, 12<<10 })
+		p.Send(t.Context(), "warm", nil)
+		srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.Delay, Delay: 5 * time.Second, After: 2, Count: 1})
+		var rs []*vegas.Record
+		for i := range 40 {
+			rs = append(rs, &vegas.Record{PartitionKey: fmt.Sprint(i), Data: make([]byte, 1000)})
+		}
+		rs[3], rs[5] = nil, &vegas.Record{}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		receipts, err := p.SendAll(ctx, rs)
+		errs, _ := err.(vegas.SendErrors)
+		count := map[string]int{}
+		for i := range rs {
+			if errs[i] == nil {
+				if receipts[i].Shard == "" {
+					t.Errorf("record %d has neither receipt nor error", i)
+				}
+				count["stored"]++
+				continue
+			}
+			e := outcome(t, errs[i])
+			count[e.Outcome.String()]++
+			if i != 3 && i != 5 && !errors.Is(errs[i], context.DeadlineExceeded) {
+				t.Errorf("record %d: %v", i, errs[i])
+			}
+		}
+		if outcome(t, errs[3]).Outcome != vegas.NotStored || outcome(t, errs[5]).Outcome != vegas.NotStored {
+			t.Errorf("%v, %v", errs[3], errs[5])
+		}
+		if count["stored"] == 0 || count["unknown"] == 0 || count["not stored"] < 3 {
+			t.Errorf("%v", count)
+		}
+		p.Flush(t.Context())
+		if s := p.Stats(); s.Open != 0 || s.BufferBytes != 0 || s.Sent != int64(1+count["stored"]+count["unknown"]) {
+			t.Errorf("%v, %+v", count, s)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/libvegas/vegas/internal/lane"
 	"github.com/libvegas/vegas/internal/limits"
+	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -46,68 +47,65 @@ func (e *Engine) Send(ctx context.Context, r *record.Record) (record.Receipt, er
 // SendAll sends the records in their order and waits for all. The errors are
 // one per record, nil where it was stored; nil as a whole if all were.
 func (e *Engine) SendAll(ctx context.Context, rs []*record.Record) ([]record.Receipt, []error) {
-	receipts := make([]record.Receipt, len(rs))
-	var errs []error
-	fail := func(i int, err error) {
-		if errs == nil {
-			errs = make([]error, len(rs))
-		}
-		errs[i] = err
+	b := &batch{
+		done:     make(chan struct{}),
+		parcels:  make([]*parcel, len(rs)),
+		receipts: make([]record.Receipt, len(rs)),
 	}
-	if len(rs) == 0 {
-		return receipts, nil
-	}
-	b := &batch{done: make(chan struct{})}
 	b.open.Store(1) // until all are accepted
-	parcels := make([]*parcel, len(rs))
 	for i, r := range rs {
 		p, err := e.pack(r)
-		if err != nil {
-			fail(i, err)
-			continue
-		}
-		p.batch = b
-		b.open.Add(1)
-		if err := e.accept(ctx, p); err != nil {
+		if err == nil {
+			p.batch, p.at = b, i
+			b.open.Add(1)
+			if err = e.accept(ctx, p); err == nil {
+				continue
+			}
 			b.end()
 			e.recycle(p)
-			fail(i, e.refused(r, err))
-			continue
+			err = e.refused(r, err)
 		}
-		parcels[i] = p
+		e.mu.Lock()
+		b.fail(i, err)
+		e.mu.Unlock()
 	}
 	b.end()
 	select {
 	case <-b.done:
 	case <-ctx.Done():
-		for i, p := range parcels {
-			if p == nil {
-				continue
-			}
-			if err := e.abandon(p, context.Cause(ctx)); err != nil {
-				fail(i, err)
-				parcels[i] = nil
-				b.end()
-			}
+		for i := range rs {
+			e.abandonAt(b, i, context.Cause(ctx))
 		}
 		<-b.done // the others ended just now
 	}
-	for i, p := range parcels {
-		if p == nil {
-			continue
-		}
-		var err error
-		if receipts[i], err = e.result(p); err != nil {
-			fail(i, err)
-		}
-		e.done(p)
+	return b.receipts, b.errs
+}
+
+// abandonAt is abandon for a record of a batch, if it has not ended.
+func (e *Engine) abandonAt(b *batch, i int, cause error) {
+	e.mu.Lock()
+	p := b.parcels[i]
+	if p == nil {
+		e.mu.Unlock()
+		return
 	}
-	return receipts, errs
+	withdrawn, err := e.giveUp(p, cause)
+	if err != nil {
+		b.parcels[i] = nil
+		b.fail(i, err)
+	}
+	e.mu.Unlock()
+	if withdrawn {
+		e.withdrawn(p)
+	}
+	if err != nil {
+		b.end()
+	}
 }
 
 // SendAsync accepts a record; done, where it is not nil, is called with its end,
-// once, by the dispatcher. ctx bounds the wait for room only. An error says that the record
-// was not accepted: done is then not called.
+// once, by the dispatcher. ctx bounds the wait for room only. An error says that
+// the record was not accepted: done is then not called.
 func (e *Engine) SendAsync(ctx context.Context, r *record.Record, done func(record.Receipt, error)) error {
 	p, err := e.pack(r)
 	if err != nil {
@@ -151,6 +149,9 @@ func (e *Engine) accept(ctx context.Context, p *parcel) error {
 	}
 	p.group = e.group
 	e.group.open++
+	if p.batch != nil {
+		p.batch.parcels[p.at] = p
+	}
 	e.ensureRunning()
 	e.ask(now)
 	early := e.machine.Accept(now, &p.Item)
@@ -270,31 +271,42 @@ func (e *Engine) awaitLook(ctx context.Context) error {
 // if the record ended in the meantime: its signal is there or about to come.
 func (e *Engine) abandon(p *parcel, cause error) error {
 	e.mu.Lock()
+	withdrawn, err := e.giveUp(p, cause)
+	e.mu.Unlock()
+	if withdrawn {
+		e.withdrawn(p)
+	}
+	return err
+}
+
+// giveUp does what abandon says; the lock is held.
+func (e *Engine) giveUp(p *parcel, cause error) (withdrawn bool, err error) {
 	if p.finished {
-		e.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	if why := e.why(p); why != nil {
 		cause = fmt.Errorf("%w, after: %w", cause, why)
 	}
-	err := &record.SendError{Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Attempts: int(p.Attempts), Err: cause}
+	failed := &record.SendError{Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Attempts: int(p.Attempts), Err: cause}
 	if !e.machine.Withdraw(&p.Item) {
 		p.abandoned = true
-		err.Outcome = record.Unknown
-		e.mu.Unlock()
-		return err
+		failed.Outcome = record.Unknown
+		return false, failed
 	}
-	err.Outcome = record.NotStored
+	failed.Outcome = record.NotStored
 	e.room.give(p.bytes)
 	e.groupEnd(p.group, 1)
-	closing := e.closing
-	e.mu.Unlock()
+	return true, failed
+}
+
+// withdrawn ends a parcel that the machine gave back.
+func (e *Engine) withdrawn(p *parcel) {
 	e.sums.failed.Add(1)
-	e.recycle(p)
-	if closing {
-		e.wake() // it may have been the last one
+	if e.cfg.Observer != nil {
+		e.cfg.Observer.Count(observe.RecordsFailed, e.at, 1)
 	}
-	return err
+	e.recycle(p)
+	e.wake() // it may have been the last one that Close waits for
 }
 
 // why is what has held a record up so far, nil if nothing is known; the lock is

@@ -57,6 +57,10 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 		if p.done != nil {
 			continue
 		}
+		if p.batch != nil && !p.abandoned {
+			r, err := e.result(p)
+			p.batch.take(p, r, err)
+		}
 		e.room.give(p.bytes)
 		e.groupEnd(p.group, 1)
 	}
@@ -72,6 +76,7 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 			p.signal <- struct{}{}
 		case p.batch != nil && !p.abandoned:
 			p.batch.end()
+			e.done(p)
 		default: // nobody waits
 			e.done(p)
 		}

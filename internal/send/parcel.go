@@ -1,6 +1,7 @@
 package send
 
 import (
+	"errors"
 	"sync/atomic"
 	"unsafe"
 
@@ -22,6 +23,7 @@ type parcel struct {
 	// Who waits; one of these, or nobody.
 	wait  bool // Send: signal gets one value
 	batch *batch
+	at    int // in batch
 	done  func(record.Receipt, error)
 
 	signal chan struct{} // capacity 1, made by the first Send
@@ -33,10 +35,32 @@ type parcel struct {
 	pinned    bool // the machine or a worker may still look at it: not to be recycled
 }
 
-// batch is a SendAll that waits for its records.
+// batch is a SendAll that waits for its records. It takes their results as they
+// end, so that it holds no more of them than the memory bound allows.
 type batch struct {
 	open atomic.Int64
 	done chan struct{}
+
+	// Guarded by the engine's lock until done.
+	parcels  []*parcel // those that have not ended, others are nil
+	receipts []record.Receipt
+	errs     []error // nil: none
+}
+
+// take takes a parcel's result; the lock is held.
+func (b *batch) take(p *parcel, r record.Receipt, err error) {
+	b.parcels[p.at], b.receipts[p.at] = nil, r
+	if err != nil {
+		b.fail(p.at, err)
+	}
+}
+
+// fail notes an error; the lock is held.
+func (b *batch) fail(i int, err error) {
+	if b.errs == nil {
+		b.errs = make([]error, len(b.receipts))
+	}
+	b.errs[i] = err
 }
 
 func (b *batch) end() {
@@ -62,6 +86,9 @@ func of(it *lane.Item) *parcel { return it.Tag.(*parcel) }
 
 // pack checks a record and copies what the engine keeps of it.
 func (e *Engine) pack(r *record.Record) (*parcel, error) {
+	if r == nil {
+		return nil, e.refused(&record.Record{}, errNoRecord)
+	}
 	if err := limits.CheckPartitionKey(r.PartitionKey); err != nil {
 		return nil, e.refused(r, link("partition-key", err))
 	}
@@ -89,6 +116,8 @@ func (e *Engine) pack(r *record.Record) (*parcel, error) {
 	p.bare = aggregate.LooksLikeAggregate(r.Data)
 	return p, nil
 }
+
+var errNoRecord = errors.New("the record is nil")
 
 // recycle takes back a parcel that nobody refers to any more: not the machine,
 // no request under way, no caller.

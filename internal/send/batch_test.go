@@ -1,0 +1,75 @@
+package send
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/keyspace"
+	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/record"
+)
+
+// sink is a service of one shard that keeps nothing.
+type sink struct{ put func() }
+
+func (s sink) PutRecords(_ context.Context, entries []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error) {
+	s.put()
+	out := make([]kinesisapi.PutResult, len(entries))
+	for i := range out {
+		out[i] = kinesisapi.PutResult{Shard: "shardId-000000000000", Sequence: "49"}
+	}
+	return out, nil
+}
+
+func (sink) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, error) {
+	return []types.Shard{{ShardId: aws.String("shardId-000000000000"), HashKeyRange: &types.HashKeyRange{
+		StartingHashKey: aws.String("0"), EndingHashKey: aws.String(keyspace.Max.String()),
+	}}}, nil
+}
+
+func (sink) Describe(context.Context) (kinesisapi.Summary, error) {
+	return kinesisapi.Summary{Status: types.StreamStatusActive, RecordBytes: 1 << 20}, nil
+}
+
+// SendAll of more than fits into the buffer holds no more than the buffer.
+func TestSendAllHoldsNoMoreThanTheBound(t *testing.T) {
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc) //nolint:gosec // a size
+	}
+	const records, size = 640, 32 << 10 // 20 MB
+	var before, most int64
+	puts := 0
+	e := New(Config{
+		API: sink{func() {
+			if puts++; puts%20 == 0 {
+				most = max(most, heap()-before)
+			}
+		}},
+		Stream: "orders", BufferBytes: 1 << 20, MaxRequests: 1, RequestTimeout: time.Second, Logger: slog.New(slog.DiscardHandler),
+	})
+	data := make([]byte, size)
+	rs := make([]*record.Record, records)
+	for i := range rs {
+		rs[i] = &record.Record{PartitionKey: "k", Data: data}
+	}
+	before = heap()
+	receipts, errs := e.SendAll(t.Context(), rs)
+	if errs != nil || len(receipts) != records || receipts[records-1].Position.Sequence != "49" {
+		t.Errorf("%d receipts, %v", len(receipts), errs)
+	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if most == 0 || most > 8<<20 {
+		t.Errorf("%d MB were held of %d MB", most>>20, records*size>>20)
+	}
+}
