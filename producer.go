@@ -65,7 +65,8 @@ type ProducerOptions struct {
 
 	// BufferBytes bounds the memory for accepted records, about 350 bytes for
 	// each and its payload and keys. Default 64 MiB. At the bound calls wait, in
-	// the order in which they came.
+	// the order in which they came. What is under way takes two and a half times
+	// its payload on top of that, encoded.
 	BufferBytes int64
 	// MaxRequests is how many PutRecords calls may be under way at once. Default
 	// 16. One call carries many shards; raise it for streams of hundreds of
