@@ -590,3 +590,20 @@ func TestAnEndedContextTellsOfEachRecordOfSendAll(t *testing.T) {
 		}
 	})
 }
+
+// A service that is slow to tell about the stream holds up no record for long.
+func TestTheLookAfterIdleTimeHoldsUpNobodyForLong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv, p := start(t, 1)
+		if err := p.Send(t.Context(), "k", nil); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Hour)
+		slow := srv.Inject(localkinesis.Fault{Op: "DescribeStreamSummary", Do: localkinesis.Delay, Delay: time.Minute})
+		began := time.Now()
+		if err := p.Send(t.Context(), "k", nil); err != nil || time.Since(began) > 3*time.Second || slow.Fired() == 0 {
+			t.Errorf("after %v and %d calls: %v", time.Since(began), slow.Fired(), err)
+		}
+		slow.Remove()
+	})
+}

@@ -23,6 +23,11 @@ type doubt struct {
 // often sees for itself that it is gone.
 const idleDoubt = time.Minute
 
+// confirmTimeout bounds how long records are kept back by doubt that nobody
+// resolves: DescribeStreamSummary may be slow or throttled while records could be
+// put.
+const confirmTimeout = 2 * time.Second
+
 // ask has the stream looked at before the record that is being accepted
 // leaves, if nothing was heard of it for long; the lock is held.
 func (e *Engine) ask(now time.Duration) {
@@ -37,7 +42,7 @@ func (e *Engine) ask(now time.Duration) {
 
 // confirm asks whether the stream is the same as before.
 func (e *Engine) confirm() {
-	ctx, cancel := context.WithTimeout(e.ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(e.ctx, confirmTimeout)
 	defer cancel()
 	s, err := e.cfg.API.Describe(ctx)
 	e.mu.Lock()
