@@ -107,6 +107,9 @@ func classify(err error, sent, worked bool) verdict {
 		}
 		return verdict{class: Retry}
 	}
+	if errors.Is(err, errEmptyAnswer) || errors.Is(err, errLoopingPages) {
+		return verdict{Unknown, "not-kinesis", checkEndpoint}
+	}
 	if sent {
 		// An answer that does not decode, a broken connection.
 		return byStatus(err)
@@ -133,7 +136,9 @@ func classify(err error, sent, worked bool) verdict {
 
 func byCode(code, message string) (verdict, bool) {
 	switch code {
-	case "ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException",
+	case "LimitExceededException": // of the control plane alone
+		return verdict{Throttled, "limits", "wait a little, or have the account's quota raised"}, true
+	case "ProvisionedThroughputExceededException", "KMSThrottlingException",
 		"ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException", "SlowDown":
 		return verdict{class: Throttled, link: "throttled"}, true
 	case "ResourceInUseException":
@@ -141,6 +146,9 @@ func byCode(code, message string) (verdict, bool) {
 	case "InternalFailure", "InternalFailureException", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException", "RequestTimeout":
 		return verdict{class: Unknown}, true
 	case "ResourceNotFoundException":
+		if strings.HasPrefix(message, "Consumer ") {
+			return verdict{Fatal, "fan-out", "register the consumer, or name the group instead of its ARN"}, true
+		}
 		return verdict{Fatal, "stream-not-found", "check its name, AWS_REGION and the endpoint, or create it"}, true
 	case "AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired":
 		return verdict{Fatal, "access-denied", "allow the action to the role"}, true
@@ -167,13 +175,14 @@ func byCode(code, message string) (verdict, bool) {
 	return verdict{}, false
 }
 
+const checkEndpoint = "what answers does not speak Kinesis: check AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_KINESIS"
+
 // byStatus judges an answer without a code of Kinesis.
 func byStatus(err error) verdict {
 	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
 	if !ok || resp.Response == nil || resp.HTTPStatusCode() == 0 {
 		return verdict{class: Unknown} // no answer came
 	}
-	const check = "what answers does not speak Kinesis: check AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_KINESIS"
 	switch status := resp.HTTPStatusCode(); {
 	case status == http.StatusRequestEntityTooLarge:
 		return verdict{class: Refused}
@@ -182,10 +191,10 @@ func byStatus(err error) verdict {
 	case status >= 500:
 		return verdict{class: Unknown}
 	case status >= 300:
-		return verdict{Fatal, "not-kinesis", check}
+		return verdict{Fatal, "not-kinesis", checkEndpoint}
 	default:
 		// A success whose body makes no sense: it may be one all the same.
-		return verdict{Unknown, "not-kinesis", check}
+		return verdict{Unknown, "not-kinesis", checkEndpoint}
 	}
 }
 

@@ -22,7 +22,7 @@ func (c *Client) Iterator(ctx context.Context, shard string, from types.Starting
 			StartingSequenceNumber: from.SequenceNumber,
 			Timestamp:              from.Timestamp,
 		}
-		in.StreamName, in.StreamARN = c.name.ref()
+		in.StreamName, in.StreamARN = c.name.Ref()
 		out, err := sdk.GetShardIterator(ctx, in)
 		if err != nil {
 			return "", err

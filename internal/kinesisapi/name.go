@@ -76,26 +76,26 @@ type Group struct {
 func ParseGroup(arg string, stream Name) (Group, error) {
 	if !strings.HasPrefix(arg, "arn:") {
 		if arg == "" {
-			return Group{}, withLink("fan-out", "group argument is empty: want a name of your choice, or a fan-out consumer's ARN")
+			return Group{}, withLink("group-name", "group argument is empty: want a name of your choice, or a fan-out consumer's ARN")
 		}
 		if err := checkName(arg); err != nil {
-			return Group{}, withLink("fan-out", "group %q: %v", clip(arg), err)
+			return Group{}, withLink("group-name", "group %q: %v", clip(arg), err)
 		}
 		return Group{Name: arg}, nil
 	}
 	const want = "want arn:aws:kinesis:REGION:ACCOUNT:stream/STREAM/consumer/NAME:CREATED"
 	a, err := arn.Parse(arg)
 	if err != nil || a.Service != "kinesis" || !strings.HasPrefix(a.Resource, "stream/") {
-		return Group{}, withLink("fan-out", "group %q: not the ARN of a fan-out consumer: %s", clip(arg), want)
+		return Group{}, withLink("group-name", "group %q: not the ARN of a fan-out consumer: %s", clip(arg), want)
 	}
 	of, rest, ok := strings.Cut(strings.TrimPrefix(a.Resource, "stream/"), "/consumer/")
 	name, created, ok2 := strings.Cut(rest, ":")
 	if !ok || !ok2 || created == "" || strings.Trim(created, "0123456789") != "" || checkName(name) != nil || checkName(of) != nil {
-		return Group{}, withLink("fan-out", "group %q: not the ARN of a fan-out consumer: %s", clip(arg), want)
+		return Group{}, withLink("group-name", "group %q: not the ARN of a fan-out consumer: %s", clip(arg), want)
 	}
 	whole, _, _ := strings.Cut(arg, "/consumer/")
 	if of != stream.Stream || stream.ARN != "" && whole != stream.ARN {
-		return Group{}, withLink("fan-out", "group %q: a fan-out consumer of stream %q, but the stream argument is %q", clip(arg), of, stream.String())
+		return Group{}, withLink("group-name", "group %q: a fan-out consumer of stream %q, but the stream argument is %q", clip(arg), of, stream.String())
 	}
 	return Group{Name: name, ConsumerARN: arg}, nil
 }
@@ -122,9 +122,9 @@ func (n Name) String() string {
 	return n.Stream
 }
 
-// ref are the two members by which requests name the stream: the ARN alone
+// Ref are the two members by which requests name the stream: the ARN alone
 // where known, since it also serves streams of other accounts.
-func (n Name) ref() (streamName, streamARN *string) {
+func (n Name) Ref() (streamName, streamARN *string) {
 	if n.ARN != "" {
 		return nil, aws.String(n.ARN)
 	}

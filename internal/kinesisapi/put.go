@@ -29,7 +29,7 @@ func (c *Client) PutRecords(ctx context.Context, entries []types.PutRecordsReque
 			return nil, err
 		}
 		in := &kinesis.PutRecordsInput{Records: entries}
-		in.StreamName, in.StreamARN = c.name.ref()
+		in.StreamName, in.StreamARN = c.name.Ref()
 		out, err := sdk.PutRecords(ctx, in)
 		if err != nil {
 			return nil, err

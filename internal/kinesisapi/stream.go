@@ -44,7 +44,7 @@ func (c *Client) Describe(ctx context.Context) (Summary, error) {
 			return Summary{}, err
 		}
 		in := &kinesis.DescribeStreamSummaryInput{}
-		in.StreamName, in.StreamARN = c.name.ref()
+		in.StreamName, in.StreamARN = c.name.Ref()
 		out, err := sdk.DescribeStreamSummary(ctx, in)
 		if err != nil {
 			return Summary{}, err
@@ -88,7 +88,7 @@ func (c *Client) ListShards(ctx context.Context, filter *types.ShardFilter) ([]t
 			return nil, err
 		}
 		in := &kinesis.ListShardsInput{ShardFilter: filter, MaxResults: aws.Int32(listShardsPage)}
-		in.StreamName, in.StreamARN = c.name.ref()
+		in.StreamName, in.StreamARN = c.name.Ref()
 		var shards []types.Shard
 		seen := map[string]bool{}
 		for {
