@@ -83,6 +83,9 @@ func (h *heart) acquire(ctx context.Context, group, stream, id string) error {
 		switch {
 		case !free && since.IsZero():
 			seen, since = row, now
+			// Whoever waits for records would wonder for so long.
+			h.warn.Warn("the group's last consumer did not say that it stopped: waiting to see whether it lives (docs/troubleshooting.md#group-in-use)",
+				slog.String("stream", stream), slog.String("group", group), slog.String("worker", row.Fields[fieldWorker]), slog.Duration("wait_max", h.timing.Lease))
 		case !free && row.Revision != seen.Revision:
 			return &Inhabited{group, stream, row.Fields[fieldWorker]}
 		}

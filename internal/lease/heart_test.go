@@ -123,6 +123,27 @@ func TestAConsumerThatStoppedIsFollowedAtOnceAndOneThatCrashedAfterItsLease(t *t
 	})
 }
 
+func TestWaitingForACrashedConsumerIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		_, _, stop, err := beating(t, s, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop() // without a word
+		var log strings.Builder
+		h := &heart{store: s, worker: "two", incarnation: rand.Text(), timing: DefaultTiming,
+			warn: quiet.New(slog.New(slog.NewTextHandler(&log, nil))), lost: func(error) {}}
+		if err := h.acquire(t.Context(), "g", "orders", "consumer#x"); err != nil {
+			t.Fatal(err)
+		}
+		h.fuse.Stop()
+		if got := log.String(); strings.Count(got, "waiting to see whether it lives") != 1 || !strings.Contains(got, "worker=one wait_max=10s") {
+			t.Errorf("%s", got)
+		}
+	})
+}
+
 func TestOfTwoFollowersOneWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
