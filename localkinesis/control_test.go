@@ -125,8 +125,15 @@ func TestListingsAreChecked(t *testing.T) {
 		time.Sleep(time.Second)
 		_, err = list(&kinesis.ListShardsInput{NextToken: token})
 		expect(t, "the next page of an earlier stream", err, "ResourceNotFoundException")
-		_, err = list(&kinesis.ListShardsInput{StreamName: orders, ShardFilter: &types.ShardFilter{Type: "AT_TIMESTAMP", Timestamp: aws.Time(time.Unix(0, 0))}})
-		expect(t, "a filter of before the stream", err, "")
+		for _, f := range []types.ShardFilter{
+			{Type: "AT_TIMESTAMP", Timestamp: aws.Time(time.Unix(0, 0))}, {Type: "FROM_TIMESTAMP", Timestamp: aws.Time(time.Unix(0, 0))},
+			{Type: "AT_TIMESTAMP", Timestamp: aws.Time(time.Now().Add(-time.Second))}, {Type: "AT_TRIM_HORIZON"},
+		} {
+			out, err := c.ListShards(t.Context(), &kinesis.ListShardsInput{StreamName: orders, ShardFilter: &f})
+			if err != nil || len(out.Shards) != 1 {
+				t.Errorf("%s of before the first shard: %+v, %v", f.Type, out, err)
+			}
+		}
 	})
 }
 

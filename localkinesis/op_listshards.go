@@ -145,7 +145,6 @@ func filterShards(filter *shardFilter, st *stream, version int, now time.Time) (
 	if filter == nil {
 		return func(*shard) bool { return true }, nil
 	}
-	horizon := now.Add(-st.retention())
 	at := filter.Timestamp.Time
 	switch filter.Type {
 	case afterShardID:
@@ -158,18 +157,13 @@ func filterShards(filter *shardFilter, st *stream, version int, now time.Time) (
 	case fromTrimHorizon:
 		return func(*shard) bool { return true }, nil
 	case atTrimHorizon:
-		if horizon.Before(st.created) {
-			return func(sh *shard) bool { return sh.born == 0 }, nil
-		}
-		at = horizon
+		at = now.Add(-st.retention())
 	case atTimestamp, fromTimestamp:
 		switch {
 		case filter.Timestamp.IsZero():
 			return nil, refuse(codeArgument, "Timestamp must be specified for ShardFilter %s.", filter.Type)
 		case at.After(now):
 			return nil, refuse(codeArgument, "Timestamp of ShardFilter cannot be in the future.")
-		case at.Before(st.created):
-			at = st.created
 		}
 	}
 	ended := func(sh *shard) bool {
@@ -178,8 +172,8 @@ func filterShards(filter *shardFilter, st *stream, version int, now time.Time) (
 	if filter.Type == fromTimestamp {
 		return func(sh *shard) bool { return !ended(sh) }, nil
 	}
-	// A stream's first shards open when CREATING ends, a moment after its
-	// creation time: they count as open from the start.
+	// The first shards count as open from ever: TRIM_HORIZON, or the time asked
+	// for, may be before the stream or while it was CREATING.
 	return func(sh *shard) bool {
 		return (sh.born == 0 || sh.created.UnixMilli() <= at.UnixMilli()) && !ended(sh)
 	}, nil
