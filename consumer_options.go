@@ -78,7 +78,8 @@ type ConsumerOptions struct {
 	// CheckpointEvery is how often a shard's position is written at most while
 	// there is progress. Default 5 s. Without progress nothing is written.
 	CheckpointEvery time.Duration
-	// Grace is how long handlers may go on when Run's context is over. Default
+	// Grace is how long handlers may go on when Run's context is over; then
+	// theirs ends too, and Run does not wait for those that ignore it. Default
 	// 20 s.
 	Grace time.Duration
 

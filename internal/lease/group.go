@@ -138,18 +138,17 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack,
 			Warn: g.Warn, Observer: g.Observer, Where: g.where(),
 		},
-		stop: make(chan struct{}), results: make(chan result),
+		stop: make(chan struct{}), results: make(chan result), over: make(chan struct{}),
 		live: live, end: lost,
 		tree: tree{}, running: map[string]bool{}, after: map[string]time.Time{}, gone: map[string]bool{},
 	}
 	again, err = s.run(ctx, sum, id, started)
+	// Not while something of this session still runs on a shard of the next.
+	again = again && !errors.Is(err, record.ErrGraceOver)
 	endBeat()
 	<-beating
 	if cause := context.Cause(live); live.Err() != nil && errors.Is(cause, record.ErrLeaseLost) {
-		if errors.Is(cause, errSuperseded) {
-			return false, errors.Join(err, fmt.Errorf("consume: stream %q: group %q: %w", g.stream(), g.Name, cause))
-		}
-		if ctx.Err() != nil {
+		if errors.Is(cause, errSuperseded) || ctx.Err() != nil || errors.Is(err, record.ErrGraceOver) {
 			return false, errors.Join(err, fmt.Errorf("consume: stream %q: group %q: %w", g.stream(), g.Name, cause))
 		}
 		return true, cause

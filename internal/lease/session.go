@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/libvegas/vegas/internal/backoff"
@@ -36,6 +38,7 @@ type session struct {
 	after   map[string]time.Time // when a shard that was left may be started again
 	gone    map[string]bool      // parents whose records are gone
 	results chan result
+	over    chan struct{} // closed: nobody waits for results
 }
 
 // result is how the possession of a shard ended.
@@ -77,20 +80,63 @@ func (s *session) run(ctx context.Context, sum kinesisapi.Summary, id string, st
 	s.Observer.Event(observe.Event{Kind: observe.Stopping, Time: time.Now(), Where: s.where()})
 	s.Log.Info("stopping", s.attrs()...)
 	close(s.stop)
-	grace := time.AfterFunc(s.Grace, func() { s.end(record.ErrGraceOver) })
-	defer grace.Stop()
-	for len(s.running) > 0 {
-		r := <-s.results
-		_, lateErr := s.ended(ctx, r)
-		if lateErr != nil && !errors.Is(lateErr, record.ErrGraceOver) {
-			err = errors.Join(err, lateErr)
-		}
-	}
-	return again, err
+	last := err != nil && !again || errors.Is(context.Cause(s.live), errSuperseded)
+	return again, errors.Join(err, s.drain(ctx, last))
 }
 
 // errStopped ends the loop of run.
 var errStopped = errors.New("stopped")
+
+// parting is what functions have to return in once their context is over.
+const parting = time.Second
+
+// drain waits until the shards that run have ended. When Run is to return, which
+// last tells, or ctx when it is over, it does not wait for functions that go on
+// although their context has ended: nothing of theirs is written any more, and
+// the error names their shards.
+func (s *session) drain(ctx context.Context, last bool) error {
+	defer close(s.over)
+	grace := time.AfterFunc(s.Grace, func() { s.end(record.ErrGraceOver) })
+	defer grace.Stop()
+	var late <-chan time.Time
+	told := ctx.Done()
+	if last {
+		late, told = time.After(s.Grace+parting), nil
+	}
+	var errs []error
+	for len(s.running) > 0 {
+		select {
+		case r := <-s.results:
+			if _, err := s.ended(ctx, r); err != nil && !errors.Is(err, record.ErrGraceOver) {
+				errs = append(errs, err)
+			}
+		case <-told:
+			late, told = time.After(s.Grace+parting), nil
+		case <-late:
+			if deaf := s.leave(); len(deaf) > 0 {
+				errs = append(errs, fmt.Errorf("consume: stream %q: group %q: %w: what handles %s goes on although its context has ended; nothing of it is checkpointed any more: let handlers return when their context ends (docs/troubleshooting.md#grace-over)",
+					s.stream(), s.Name, record.ErrGraceOver, strings.Join(deaf, ", ")))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// leave gives up the functions that go on although their context is over, and
+// names their shards.
+func (s *session) leave() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var deaf []string
+	for id, l := range s.lives {
+		if l.Leave() {
+			deaf = append(deaf, id)
+			delete(s.running, id)
+		}
+	}
+	slices.Sort(deaf)
+	return deaf
+}
 
 // begin reads the group's rows and makes leases for the shards that have none.
 func (s *session) begin(ctx context.Context, sum kinesisapi.Summary, id string) error {
@@ -194,7 +240,12 @@ func (s *session) startReady() {
 			},
 		}
 		possession := max(s.freshPossession(), e.possession+1)
-		go func() { s.results <- s.possess(l, *e, parents, possession) }()
+		go func() {
+			select {
+			case s.results <- s.possess(l, *e, parents, possession):
+			case <-s.over: // given up by drain
+			}
+		}()
 	}
 	unfinished := 0
 	for _, e := range s.tree {

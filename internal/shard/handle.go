@@ -32,6 +32,9 @@ func Records(h record.Handler) Func {
 			}
 			s.hold(answer)
 			for _, r := range b.Records {
+				if ctx.Err() != nil {
+					return k.last(context.Cause(ctx))
+				}
 				if s.stopping() {
 					s.end(Shutdown)
 					return k.last(nil)

@@ -110,7 +110,8 @@ type Life struct {
 
 	where observe.Where
 	from  fetch.From
-	turn  chan struct{} // who writes; holds one token
+	turn  chan struct{}           // who writes; holds one token
+	lose  context.CancelCauseFunc // ends the context of the function
 
 	mu      sync.Mutex // guards what follows, and is never held across a wait
 	marks   *mark.Tracker
@@ -119,6 +120,8 @@ type Life struct {
 	savedAt record.Position // and for which checkpoint
 	known   bool            // they were, at least once
 	lags    bool            // the marks have not been made up to the checkpoint yet
+	busy    bool            // the function runs, and not only to write its last checkpoint
+	left    bool            // nobody waits for it any more, and nothing is written for it
 	state   Snapshot
 }
 
@@ -188,10 +191,18 @@ func (l *Life) startAt(p record.Position) fetch.From {
 
 // Run reads the shard and runs fn on it, again and again if it fails, until the
 // shard ends, fn gives it back, stop is closed or ctx is over. stop ends the
-// reading; fn keeps its context.
+// reading; fn keeps its context, which ends with ctx and when a write finds the
+// lease lost.
 func (l *Life) Run(ctx context.Context, stop <-chan struct{}, fn Func) (Result, error) {
+	ctx, l.lose = context.WithCancelCause(ctx)
+	defer l.lose(nil)
 	l.prepare()
 	for failures := 0; ; {
+		select {
+		case <-stop:
+			return Result{}, nil
+		default:
+		}
 		before := l.checkpoint()
 		s, err := l.once(ctx, stop, fn)
 		switch {
@@ -272,7 +283,9 @@ func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard,
 		case <-readCtx.Done():
 		}
 	}()
+	l.enter(true)
 	err := guard(func() error { return fn(ctx, s) })
+	l.enter(false)
 	cancel()
 	for a := range s.answers {
 		a.Release()
@@ -286,10 +299,26 @@ func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard,
 	return s, err
 }
 
-// settle writes a checkpoint and the marks of it for sure: it tries until it
-// succeeds, the lease is lost or ctx is over. Then it tries once more, unless the
-// lease is lost: what was finished is finished.
+func (l *Life) enter(busy bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = busy
+}
+
+// Leave gives up a function that goes on although its context is over, and
+// reports whether there is one. Nothing that it finishes later is written.
+func (l *Life) Leave() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.left = l.left || l.busy
+	return l.left
+}
+
+// settle writes a checkpoint and the marks of it for sure, when nothing more is
+// handled: it tries until it succeeds, the lease is lost or ctx is over. Then it
+// tries once more, unless the lease is lost: what was finished is finished.
 func (l *Life) settle(ctx context.Context, p record.Position) error {
+	l.enter(false)
 	for attempt := 1; ; attempt++ {
 		if ctx.Err() != nil {
 			if errors.Is(context.Cause(ctx), record.ErrLeaseLost) {
@@ -323,6 +352,20 @@ func (l *Life) write(ctx context.Context, p record.Position, last bool) error {
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+	err := l.writeAlone(ctx, p, last)
+	if errors.Is(err, record.ErrLeaseLost) {
+		l.lose(err)
+	}
+	return err
+}
+
+func (l *Life) writeAlone(ctx context.Context, p record.Position, last bool) error {
+	l.mu.Lock()
+	left := l.left
+	l.mu.Unlock()
+	if left {
+		return fmt.Errorf("checkpoint: stream %q %s at %v: %w: the consumer has stopped without waiting any longer", l.Stream, l.ID, p, record.ErrGraceOver)
 	}
 	if !p.IsStart() && p.Compare(l.checkpoint()) > 0 {
 		if err := l.firstMarks(ctx); err != nil {

@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,4 +179,63 @@ func TestMarksThatLagAreNotSavedAsOfTheCheckpoint(t *testing.T) {
 			t.Errorf("handled %s, %v", &l, err)
 		}
 	})
+}
+
+// Somebody else has the lease: that a write finds it lost ends the handling, and
+// not only the checkpoints.
+func TestALostLeaseEndsTheFunction(t *testing.T) {
+	for name, f := range map[string]func(*bench, *list) Func{
+		"records": func(_ *bench, l *list) Func {
+			return Records(func(ctx context.Context, r *record.Record) error {
+				time.Sleep(time.Second)
+				return l.handle(ctx, r)
+			})
+		},
+		"records side by side": func(b *bench, l *list) Func {
+			b.Parallel = 3
+			return Records(func(ctx context.Context, r *record.Record) error {
+				time.Sleep(time.Second)
+				return l.handle(ctx, r)
+			})
+		},
+		"batches": func(b *bench, l *list) Func {
+			return BatchesFunc(func(ctx context.Context, x *record.Batch) error {
+				time.Sleep(4 * time.Second)
+				return l.handle(ctx, x.Records[0])
+			})
+		},
+		"a shard's function that keeps trying": func(_ *bench, l *list) Func {
+			return func(ctx context.Context, s *Shard) error {
+				for x, err := range s.Batches() {
+					if err != nil {
+						return err
+					}
+					_ = s.Checkpoint(ctx, x.End)
+					if ctx.Err() == nil || !errors.Is(context.Cause(ctx), record.ErrLeaseLost) {
+						return errors.New("the context goes on")
+					}
+				}
+				return nil
+			}
+		},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			b := setUp()
+			b.open = true
+			for i := range 300 {
+				b.answers = append(b.answers, fetch.Answer{Records: numbers(2*i+1, 2)})
+			}
+			b.fail = fmt.Errorf("its row says so: %w", record.ErrLeaseLost)
+			var l list
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			if _, err := b.Run(ctx, b.stop, f(b, &l)); !errors.Is(err, record.ErrLeaseLost) {
+				t.Error(err)
+			}
+			if d := time.Since(began); d > 10*time.Second {
+				t.Errorf("ended after %v, handled %s", d, &l)
+			}
+		})
+	}
 }

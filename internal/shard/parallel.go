@@ -61,7 +61,7 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		switch {
-		case ended.Load():
+		case ended.Load(), ctx.Err() != nil:
 			return false
 		case s.stopping():
 			return t < high

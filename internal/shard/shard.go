@@ -165,11 +165,14 @@ func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 		if s.over() {
 			return nil, nil, nil
 		}
-		// What was read ahead is left alone once the consumer stops.
+		// What was read ahead is left alone once the consumer stops or the
+		// lease is lost.
 		select {
 		case <-s.stop:
 			s.end(Shutdown)
 			return nil, nil, nil
+		case <-s.ctx.Done():
+			return nil, nil, context.Cause(s.ctx)
 		default:
 		}
 		select {
