@@ -140,10 +140,10 @@ func (h *held) write(ctx context.Context, row *store.Row, change func(*store.Row
 	return store.ErrConflict
 }
 
-// loadMarks reads the marks of the shard, and where it has none those of its
-// parents. Marks that cannot be read count as none, which can let a duplicate
-// through and loses nothing; told tells.
-func (h *held) loadMarks(ctx context.Context, prefix string, parents []*entry, told func(shard string, err error)) (own *mark.Saved, of []*mark.Saved, err error) {
+// loadMarks reads the marks of the shard, and where it has none that can be used
+// at its checkpoint those of its parents. Marks that cannot be read count as
+// none, which can let a duplicate through and loses nothing; told tells.
+func (h *held) loadMarks(ctx context.Context, prefix string, at record.Position, parents []*entry, told func(shard string, err error)) (own *mark.Saved, of []*mark.Saved, err error) {
 	read := func(shard string) (store.Row, *mark.Saved, error) {
 		getCtx, cancel := context.WithTimeout(ctx, storeTime)
 		defer cancel()
@@ -164,7 +164,7 @@ func (h *held) loadMarks(ctx context.Context, prefix string, parents []*entry, t
 		}
 		return row, saved, nil
 	}
-	if h.marks, own, err = read(h.shard); err != nil || own != nil {
+	if h.marks, own, err = read(h.shard); err != nil || own != nil && !own.Leads(at) {
 		return own, nil, err
 	}
 	for _, p := range parents {
@@ -176,7 +176,7 @@ func (h *held) loadMarks(ctx context.Context, prefix string, parents []*entry, t
 			of = append(of, saved)
 		}
 	}
-	return nil, of, nil
+	return own, of, nil
 }
 
 // end writes the leases of the children, and then that the shard has ended: in

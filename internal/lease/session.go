@@ -330,7 +330,7 @@ func (s *session) possess(l *shard.Life, e entry, parents []*entry, possession u
 	}
 	e.possession, e.row = possession, h.row
 	l.Lease, l.Possession = h, possession
-	l.Marks, l.ParentsMarks, err = h.loadMarks(s.live, s.marks, parents, func(shard string, err error) {
+	l.Marks, l.ParentsMarks, err = h.loadMarks(s.live, s.marks, e.at, parents, func(shard string, err error) {
 		s.Warn.Warn("saved marks cannot be read and are not used: duplicates are possible", append(s.attrs(), slog.String("shard", shard), slog.Any("error", err))...)
 	})
 	if err != nil {

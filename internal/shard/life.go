@@ -99,8 +99,8 @@ type Life struct {
 	// group starts.
 	At   record.Position
 	Time time.Time
-	// Marks are those saved for this shard, nil if there are none; then those
-	// of its parents count.
+	// Marks are those saved for this shard, nil if there are none. Where there
+	// are none, or they lead the checkpoint, those of its parents count.
 	Marks        *mark.Saved
 	ParentsMarks []*mark.Saved
 	// Where names stream, group and worker.
@@ -159,12 +159,11 @@ func (l *Life) prepare() {
 	l.turn = make(chan struct{}, 1)
 	l.at, l.saved = l.At, time.Now()
 	l.marks = mark.New(l.Range, 0)
-	restored := false
-	if l.Marks != nil {
-		if restored = l.marks.Restore(l.Marks, l.At); !restored {
+	restored := l.Marks != nil && l.marks.Restore(l.Marks, l.At)
+	if !restored {
+		if l.Marks != nil {
 			l.Log.Info("marks are ahead of the checkpoint and not used: somebody moved it back", l.attrs()...)
 		}
-	} else {
 		for _, m := range l.ParentsMarks {
 			l.marks.Inherit(m)
 		}

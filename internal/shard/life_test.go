@@ -152,6 +152,35 @@ func TestAnEmptyShardPassesMarksOnToItsChildren(t *testing.T) {
 	})
 }
 
+// Somebody moved a child's checkpoint back to its start: its own marks lead, those
+// of its parent still hold.
+func TestMarksThatLeadGiveWayToThoseOfTheParents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		marks := func(seq int, first uint64, keys ...string) *mark.Saved {
+			tr := mark.New(keyspace.Full, 0)
+			var a aggregate.Aggregate
+			raw := packed(t, seq, lane, first, keys...)
+			if err := aggregate.Decode(raw.Data, &a); err != nil {
+				t.Fatal(err)
+			}
+			tr.Decide(nil, raw.Sequence, &a.Identity, &a)
+			tr.Checkpointed(record.Position{Sequence: raw.Sequence, SubSequence: int64(len(keys) - 1)})
+			saved, err := mark.Decode(tr.Encode())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return saved
+		}
+		b := setUp()
+		b.Marks, b.ParentsMarks = marks(8, 12, "a"), []*mark.Saved{marks(1, 10, "a", "b")}
+		b.answers = []fetch.Answer{{Records: []fetch.Record{packed(t, 7, lane, 10, "a", "b"), packed(t, 8, lane, 12, "a")}}}
+		var l list
+		if _, err := b.Run(t.Context(), b.stop, Records(l.handle)); err != nil || l.String() != "8/0" {
+			t.Errorf("handled %s, %v", &l, err)
+		}
+	})
+}
+
 // The consumer stops while marks that lag are being made up for.
 func TestMarksThatLagAreNotSavedAsOfTheCheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
