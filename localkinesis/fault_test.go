@@ -54,7 +54,16 @@ func TestFaultsRepeatThemselves(t *testing.T) {
 func TestStoreLate(t *testing.T) {
 	bubble(t, func(t *testing.T, srv *localkinesis.Server, c *kinesis.Client) {
 		srv.Inject(localkinesis.Fault{Do: localkinesis.StoreLate, Op: "PutRecord", Count: 1, Requests: 3})
+		if err := srv.CreateStream("bills", 1); err != nil {
+			t.Fatal(err)
+		}
 		for i := range 5 {
+			if i == 1 { // writes to another stream are not later ones
+				for range 3 {
+					_, err := c.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("bills"), PartitionKey: aws.String("a"), Data: []byte{}})
+					expect(t, "put to another stream", err, "")
+				}
+			}
 			_, err := c.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: orders, PartitionKey: aws.String("a"), Data: []byte{byte('0' + i)}})
 			if (err != nil) != (i == 0) {
 				t.Errorf("put %d: %v", i, err)
