@@ -107,7 +107,7 @@ func classify(err error, sent, worked bool) verdict {
 		}
 		return verdict{class: Retry}
 	}
-	if errors.Is(err, errEmptyAnswer) || errors.Is(err, errLoopingPages) {
+	if errors.Is(err, ErrEmptyAnswer) || errors.Is(err, errLoopingPages) {
 		return verdict{Unknown, "not-kinesis", checkEndpoint}
 	}
 	if sent {

@@ -157,11 +157,13 @@ func (c *Client) fail(op, action string, class Class, link, remedy string, err e
 	return &Error{Op: op, Action: action, Stream: c.name.Stream, Class: class, Err: err, link: link, remedy: remedy}
 }
 
+// ErrEmptyAnswer is for a success that brought nothing.
+var ErrEmptyAnswer = errors.New("the answer lacks what was asked for")
+
 var (
 	errClosed        = errors.New("closed")
 	errNoRegion      = errors.New("no region is configured")
 	errNoCredentials = errors.New("o.AWS holds no credentials")
-	errEmptyAnswer   = errors.New("the answer lacks what was asked for")
 	errLoopingPages  = errors.New("the server gives the same NextToken again and again")
 	errWrongCount    = errors.New("the answer has another number of results than the request had entries")
 )

@@ -81,7 +81,7 @@ func (c *Client) RegisterConsumer(ctx context.Context, streamARN, name string) (
 			return Consumer{}, err
 		}
 		if out.Consumer == nil {
-			return Consumer{}, errEmptyAnswer
+			return Consumer{}, ErrEmptyAnswer
 		}
 		return Consumer{aws.ToString(out.Consumer.ConsumerName), aws.ToString(out.Consumer.ConsumerARN), out.Consumer.ConsumerStatus}, nil
 	})
@@ -107,7 +107,7 @@ func (c *Client) DescribeConsumer(ctx context.Context, consumerARN, streamARN, n
 		}
 		d := out.ConsumerDescription
 		if d == nil {
-			return Consumer{}, errEmptyAnswer
+			return Consumer{}, ErrEmptyAnswer
 		}
 		return Consumer{aws.ToString(d.ConsumerName), aws.ToString(d.ConsumerARN), d.ConsumerStatus}, nil
 	})

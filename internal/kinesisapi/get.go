@@ -28,7 +28,7 @@ func (c *Client) Iterator(ctx context.Context, shard string, from types.Starting
 			return "", err
 		}
 		if aws.ToString(out.ShardIterator) == "" {
-			return "", errEmptyAnswer
+			return "", ErrEmptyAnswer
 		}
 		return *out.ShardIterator, nil
 	})

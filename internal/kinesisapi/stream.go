@@ -51,7 +51,7 @@ func (c *Client) Describe(ctx context.Context) (Summary, error) {
 		}
 		d := out.StreamDescriptionSummary
 		if d == nil {
-			return Summary{}, errEmptyAnswer
+			return Summary{}, ErrEmptyAnswer
 		}
 		s := Summary{
 			Name:        aws.ToString(d.StreamName),

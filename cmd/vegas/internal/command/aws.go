@@ -5,24 +5,31 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/libvegas/vegas/internal/kinesisapi"
 )
 
 // awsConfig is the SDK's configuration as the environment, the configuration
-// files and the flags give it.
-func (e *env) awsConfig(ctx context.Context) (aws.Config, error) {
+// files and the flags give it, for calls about the stream that is named; its ARN
+// may bring the region.
+func (e *env) awsConfig(ctx context.Context, name kinesisapi.Name) (aws.Config, error) {
 	if e.endpoint != "" {
 		if u, err := url.Parse(e.endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return aws.Config{}, usagef("--endpoint %q: want a URL such as http://localhost:4567", e.endpoint)
 		}
 	}
-	var opts []func(*config.LoadOptions) error
+	// What the SDK has to say reaches the user as the error of a call.
+	var log logging.Logger = logging.Nop{}
+	if e.verbose {
+		log = logging.NewStandardLogger(e.told)
+	}
+	opts := []func(*config.LoadOptions) error{config.WithLogger(log)}
 	if e.region != "" {
 		opts = append(opts, config.WithRegion(e.region))
 	}
@@ -37,12 +44,15 @@ func (e *env) awsConfig(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	if cfg.Region == "" {
-		if !e.otherEndpoint(cfg) {
-			return aws.Config{}, errNoRegion
-		}
+	switch {
+	case cfg.Region != "":
+	case name.Region != "":
+		cfg.Region = name.Region
+	case e.otherEndpoint(cfg):
 		// An emulator takes any region; its users seldom set one.
 		cfg.Region = "us-east-1"
+	default:
+		return aws.Config{}, errNoRegion
 	}
 	return cfg, nil
 }
@@ -52,49 +62,31 @@ func (e *env) otherEndpoint(cfg aws.Config) bool {
 	return cfg.BaseEndpoint != nil || os.Getenv("AWS_ENDPOINT_URL_KINESIS") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
 }
 
-// client calls the control plane.
-func (e *env) client(ctx context.Context) (*kinesis.Client, error) {
-	cfg, err := e.awsConfig(ctx)
+// api makes calls about the stream that is named; about none with the zero name.
+func (e *env) api(ctx context.Context, name kinesisapi.Name) (*kinesisapi.Client, error) {
+	cfg, err := e.awsConfig(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return kinesis.NewFromConfig(cfg), nil
-}
-
-// target is a stream argument as requests take it: a name or an ARN.
-type target struct{ name, arn *string }
-
-func (t target) String() string {
-	if t.arn != nil {
-		return *t.arn
-	}
-	return *t.name
+	return kinesisapi.New(name, kinesisapi.Options{AWS: cfg}), nil
 }
 
 // parseStream checks the stream argument.
-func parseStream(s string) (target, error) {
-	if strings.HasPrefix(s, "arn:") {
-		parts := strings.SplitN(s, ":", 6)
-		name, ok := strings.CutPrefix(parts[len(parts)-1], "stream/")
-		if len(parts) != 6 || parts[2] != "kinesis" || !ok || checkName(name) != nil {
-			return target{}, usagef("stream %q: not the ARN of a stream: want arn:aws:kinesis:REGION:ACCOUNT:stream/NAME", s)
-		}
-		return target{arn: &s}, nil
+func parseStream(s string) (kinesisapi.Name, error) {
+	name, err := kinesisapi.ParseName(s)
+	if err != nil {
+		return name, &usageError{err}
 	}
-	if err := checkName(s); err != nil {
-		return target{}, err
-	}
-	return target{name: &s}, nil
+	return name, nil
 }
 
-// checkName knows the rule for stream names:
-// https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html
-func checkName(s string) error {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
-	if s == "" || len(s) > 128 || strings.Trim(s, allowed) != "" {
-		return usagef("stream name %.140q: want 1 to 128 letters, digits, '_', '.' and '-'", s)
+// parseNewStream checks the name of a stream that is to be made.
+func parseNewStream(s string) error {
+	name, err := parseStream(s)
+	if err == nil && name.ARN != "" {
+		return usagef("stream %q: a new stream has a name: its ARN follows from that", s)
 	}
-	return nil
+	return err
 }
 
 // shardID accepts a shard's number for its id.
@@ -112,13 +104,15 @@ func shardID(s string) (string, error) {
 func (e *env) completeStreams(ctx context.Context, prefix string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	client, err := e.client(ctx)
+	all, err := e.listStreams(ctx)
 	if err != nil {
 		return nil
 	}
-	page, err := client.ListStreams(ctx, &kinesis.ListStreamsInput{})
-	if err != nil {
-		return nil
+	var names []string
+	for _, s := range all {
+		if strings.HasPrefix(s.Name, prefix) {
+			names = append(names, s.Name)
+		}
 	}
-	return slices.DeleteFunc(page.StreamNames, func(n string) bool { return !strings.HasPrefix(n, prefix) })
+	return names
 }

@@ -31,6 +31,7 @@ const (
 type env struct {
 	in       io.Reader
 	out, err io.Writer
+	told     *told // what is said goes there, and from there to err
 
 	endpoint, region, profile string
 	output                    string
@@ -40,7 +41,7 @@ type env struct {
 // Main runs the command line and returns its exit code. A ctx that ends asks
 // commands to finish in order.
 func Main(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
-	e := &env{in: in, out: out, err: errw}
+	e := &env{in: in, out: out, err: errw, told: &told{out: errw}}
 	root := newRoot(e)
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -73,6 +74,7 @@ of every AWS tool: see "vegas help environment".`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
+		Version:           version().String(),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -93,6 +95,7 @@ of every AWS tool: see "vegas help environment".`,
 		},
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.SetVersionTemplate("{{.Version}}\n")
 	f := root.PersistentFlags()
 	f.StringVar(&e.endpoint, "endpoint", "", "URL of the Kinesis `endpoint`, such as http://localhost:4567")
 	f.StringVar(&e.region, "region", "", "AWS `region`, such as eu-central-1")
@@ -163,15 +166,15 @@ func (e *env) report(cmd *cobra.Command, err error) int {
 		path = cmd.CommandPath()
 	}
 	style := terminal.StyleFor(e.err)
-	text, remedy := explain(err)
+	text, more := explain(err)
 	fmt.Fprintf(e.err, "%s %s\n", style.Bad(path+":"), text)
 	var usage *usageError
 	isUsage := errors.As(err, &usage)
-	if isUsage && remedy == "" {
-		remedy = fmt.Sprintf("See %q.", path+" --help")
+	if isUsage && len(more) == 0 {
+		more = []string{fmt.Sprintf("See %q.", path+" --help")}
 	}
-	if remedy != "" {
-		fmt.Fprintf(e.err, "%s\n", indent(remedy))
+	for _, line := range more {
+		fmt.Fprintf(e.err, "%s\n", indent(line))
 	}
 	var partly *partlyError
 	switch {
@@ -201,7 +204,7 @@ func (e *env) printJSON(v any) error {
 }
 
 // say prints a line about what is going on, to standard error.
-func (e *env) say(format string, args ...any) { fmt.Fprintf(e.err, format+"\n", args...) }
+func (e *env) say(format string, args ...any) { fmt.Fprintf(e.told, format+"\n", args...) }
 
 // logger is where the library logs: warnings, and with --verbose everything.
 func (e *env) logger() *slog.Logger {
@@ -209,7 +212,7 @@ func (e *env) logger() *slog.Logger {
 	if e.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(e.told, &slog.HandlerOptions{Level: level}))
 }
 
 // exactArgs wants the arguments that the names say; it tells which is missing.

@@ -87,7 +87,7 @@ type consume struct {
 }
 
 func (c *consume) run(ctx context.Context, stream string) error {
-	t, err := parseStream(stream)
+	name, err := parseStream(stream)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,10 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	if c.count < 0 {
 		return usagef("--count %d: want 0 or more", c.count)
 	}
-	cfg, err := c.e.awsConfig(ctx)
+	if c.saveEvery <= 0 {
+		return usagef("--save-every %v: want more than 0", c.saveEvery)
+	}
+	cfg, err := c.e.awsConfig(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -135,7 +138,7 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	defer stop()
 	c.stop = stop
 	if c.untilTip {
-		if c.tips, err = c.findTips(ctx, stream, t); err != nil {
+		if c.tips, err = c.findTips(ctx, name, cfg); err != nil {
 			return err
 		}
 	}
@@ -180,6 +183,9 @@ func parseFrom(s string, now time.Time) (vegas.Start, error) {
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
+			if t.After(now) {
+				return vegas.Start{}, usagef("--from %s: that is in the future, and records do not come from there: want latest for those that are still to come", s)
+			}
 			return vegas.AtTime(t), nil
 		}
 	}

@@ -7,11 +7,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/cmd/vegas/internal/format"
 	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
+	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/observe"
 )
 
@@ -136,24 +137,17 @@ type tips struct {
 	at   map[string]vegas.Position // written so far
 }
 
-func (c *consume) findTips(ctx context.Context, stream string, t target) (*tips, error) {
-	cfg, err := c.e.awsConfig(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &streamClient{c.e, kinesis.NewFromConfig(cfg), t}
+func (c *consume) findTips(ctx context.Context, name kinesisapi.Name, cfg aws.Config) (*tips, error) {
+	s := &streamClient{c.e, kinesisapi.New(name, kinesisapi.Options{AWS: cfg})}
+	defer s.Close()
 	shards, err := s.shards(ctx)
 	if err != nil {
 		return nil, err
 	}
 	found := &tips{left: map[string]bool{}, at: map[string]vegas.Position{}}
 	for _, shard := range shards {
-		v, err := viewShard(shard)
-		if err != nil {
-			return nil, fmt.Errorf("stream %q: %w", stream, err)
-		}
-		if v.Open {
-			found.left[v.ID] = true
+		if shard.Open {
+			found.left[shard.ID] = true
 		}
 	}
 	return found, nil
@@ -191,11 +185,13 @@ func (t *tips) look(shards []vegas.ShardStats) bool {
 // watch writes events as they come, shows progress on a terminal, and stops the
 // consumer at the tip.
 func (c *consume) watch(consumer *vegas.Consumer, ended <-chan struct{}) {
-	var screen *terminal.Screen
+	var shown *progress
 	// Records and progress on the same terminal would get in each other's way.
-	if terminal.Is(c.e.err) && !terminal.Is(c.e.out) {
-		screen = terminal.NewScreen(c.e.err)
-		defer screen.Clear()
+	if !terminal.Is(c.e.out) {
+		shown = c.e.showProgress()
+	}
+	if shown != nil {
+		defer shown.clear()
 	}
 	started := time.Now()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -209,15 +205,15 @@ func (c *consume) watch(consumer *vegas.Consumer, ended <-chan struct{}) {
 			continue
 		case <-tick.C:
 		}
-		if screen == nil && c.tips == nil {
+		if shown == nil && c.tips == nil {
 			continue
 		}
 		stats := consumer.Stats()
 		if c.tips != nil && c.tips.look(stats.Shards) {
 			c.stop()
 		}
-		if screen != nil {
-			screen.Paint([]string{progressLine(c.out.count(), time.Since(started), stats)})
+		if shown != nil {
+			shown.paint(progressLine(c.out.count(), time.Since(started), stats))
 		}
 	}
 }

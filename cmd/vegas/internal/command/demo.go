@@ -45,7 +45,8 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 			if e.json() {
 				out = e.err
 			}
-			if terminal.Is(out) {
+			// A log on the same terminal would tear the picture.
+			if terminal.Is(out) && !(e.verbose && terminal.Is(e.err)) {
 				o.View = demo.NewLive(out)
 			} else {
 				o.View = demo.NewLines(out)

@@ -77,6 +77,9 @@ type dev struct {
 }
 
 func (d *dev) run(ctx context.Context) error {
+	if d.port < 0 || d.port > 65535 {
+		return usagef("--port %d: want 1 to 65535, or 0 for a free one", d.port)
+	}
 	shards := map[string]int{}
 	for _, s := range d.streams {
 		name, n, err := parseStreamShards(s)
@@ -137,7 +140,7 @@ func (d *dev) run(ctx context.Context) error {
 // parseStreamShards reads "name:shards" or "name".
 func parseStreamShards(s string) (string, int, error) {
 	name, count, given := strings.Cut(s, ":")
-	if err := checkName(name); err != nil {
+	if err := parseNewStream(name); err != nil {
 		return "", 0, err
 	}
 	if !given {

@@ -29,8 +29,7 @@ func newProduce(e *env) *cobra.Command {
 		GroupID: "records",
 		Long: `Send lines of text as records, from files or standard input.
 
-A line is a record, without its newline. Files compressed with gzip are read as
-they are. Records of one partition key are stored in the order of their lines.
+A line is a record, without its newline. What is compressed with gzip is unpacked. Records of one partition key are stored in the order of their lines.
 Where the key comes from:
   -K DELIMITER      what is before the first DELIMITER in the line; the rest is sent
   --key-json FIELD  a field of the JSON in the line, such as customer.id
@@ -99,13 +98,20 @@ func (p *produce) run(ctx context.Context, stream string, files []string) error 
 	if p.split, err = p.chooseKey(); err != nil {
 		return err
 	}
-	if _, err := parseStream(stream); err != nil {
+	name, err := parseStream(stream)
+	if err != nil {
 		return err
+	}
+	if p.linger < 0 {
+		return usagef("--linger %v: want 0 or more", p.linger)
+	}
+	if p.deadline < 0 {
+		return usagef("--deadline %v: want 0 or more", p.deadline)
 	}
 	if p.lines, err = input.Open(files, p.e.in); err != nil {
 		return err
 	}
-	cfg, err := p.e.awsConfig(ctx)
+	cfg, err := p.e.awsConfig(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -305,10 +311,9 @@ func (p *produce) progress() (stop func()) {
 			return func() {}
 		}
 	}
-	every := 10 * time.Second
-	var screen *terminal.Screen
-	if terminal.Is(p.e.err) {
-		every, screen = 100*time.Millisecond, terminal.NewScreen(p.e.err)
+	every, shown := 10*time.Second, p.e.showProgress()
+	if shown != nil {
+		every = 100 * time.Millisecond
 	}
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -318,14 +323,14 @@ func (p *produce) progress() (stop func()) {
 		for {
 			select {
 			case <-quit:
-				if screen != nil {
-					screen.Clear()
+				if shown != nil {
+					shown.clear()
 				}
 				return
 			case <-tick.C:
 			}
-			if screen != nil {
-				screen.Paint([]string{p.bar()})
+			if shown != nil {
+				shown.paint(p.bar())
 			} else {
 				p.e.say("%s", p.bar())
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
+	"github.com/libvegas/vegas/internal/kinesisapi"
 )
 
 func newStreams(e *env) *cobra.Command {
@@ -63,11 +64,11 @@ func newStreamsList(e *env) *cobra.Command {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := e.client(cmd.Context())
+			lines, err := e.listStreams(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return e.listStreams(cmd.Context(), client)
+			return e.printStreams(lines)
 		},
 	}
 }
@@ -80,25 +81,37 @@ type streamLine struct {
 	Created string `json:"created,omitempty"`
 }
 
-func (e *env) listStreams(ctx context.Context, client *kinesis.Client) error {
-	lines := []streamLine{}
-	pages := kinesis.NewListStreamsPaginator(client, &kinesis.ListStreamsInput{})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return fmt.Errorf("list streams: %w", err)
-		}
-		for _, s := range page.StreamSummaries {
-			lines = append(lines, streamLine{aws.ToString(s.StreamName), aws.ToString(s.StreamARN),
-				string(s.StreamStatus), mode(s.StreamModeDetails), stamp(s.StreamCreationTimestamp)})
-		}
-		if len(page.StreamSummaries) == 0 { // some emulators give names only
-			for _, name := range page.StreamNames {
-				lines = append(lines, streamLine{Name: name})
+// listStreams gives all streams by name.
+func (e *env) listStreams(ctx context.Context) ([]streamLine, error) {
+	api, err := e.api(ctx, kinesisapi.Name{})
+	if err != nil {
+		return nil, err
+	}
+	defer api.Close()
+	return kinesisapi.Control(ctx, api, "list streams", "ListStreams", "", func(ctx context.Context, k *kinesis.Client) ([]streamLine, error) {
+		lines := []streamLine{}
+		pages := kinesis.NewListStreamsPaginator(k, &kinesis.ListStreamsInput{})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range page.StreamSummaries {
+				lines = append(lines, streamLine{aws.ToString(s.StreamName), aws.ToString(s.StreamARN),
+					string(s.StreamStatus), mode(s.StreamModeDetails), stamp(s.StreamCreationTimestamp)})
+			}
+			if len(page.StreamSummaries) == 0 { // some emulators give names only
+				for _, name := range page.StreamNames {
+					lines = append(lines, streamLine{Name: name})
+				}
 			}
 		}
-	}
-	slices.SortFunc(lines, func(a, b streamLine) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(lines, func(a, b streamLine) int { return strings.Compare(a.Name, b.Name) })
+		return lines, nil
+	})
+}
+
+func (e *env) printStreams(lines []streamLine) error {
 	if e.json() {
 		return e.printJSON(lines)
 	}
@@ -109,10 +122,13 @@ func (e *env) listStreams(ctx context.Context, client *kinesis.Client) error {
 	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tSTATUS\tMODE\tCREATED")
 	for _, l := range lines {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.Name, l.Status, strings.ToLower(l.Mode), l.Created)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.Name, l.Status, words(l.Mode), l.Created)
 	}
 	return w.Flush()
 }
+
+// words writes one of the service's constants for people.
+func words(constant string) string { return strings.ToLower(strings.ReplaceAll(constant, "_", "-")) }
 
 func mode(d *types.StreamModeDetails) string {
 	if d == nil {
@@ -138,7 +154,7 @@ func newStreamsCreate(e *env) *cobra.Command {
   vegas streams create orders --on-demand`,
 		Args: exactArgs("STREAM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkName(args[0]); err != nil {
+			if err := parseNewStream(args[0]); err != nil {
 				return err
 			}
 			in := &kinesis.CreateStreamInput{StreamName: &args[0]}
@@ -159,8 +175,9 @@ func newStreamsCreate(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := s.client.CreateStream(cmd.Context(), in); err != nil {
-				return fmt.Errorf("create stream %q: %w", args[0], err)
+			defer s.Close()
+			if err := change(cmd.Context(), s, "create stream", "CreateStream", "", in, (*kinesis.Client).CreateStream); err != nil {
+				return err
 			}
 			return s.finish(cmd.Context(), noWait, "created")
 		},
@@ -186,17 +203,19 @@ On a terminal you are asked to type the stream's name; elsewhere --yes is needed
 			if err != nil {
 				return err
 			}
+			defer s.Close()
 			if !yes {
 				if err := e.confirm(args[0]); err != nil {
 					return err
 				}
 			}
-			in := &kinesis.DeleteStreamInput{StreamName: s.name, StreamARN: s.arn}
+			in := &kinesis.DeleteStreamInput{}
+			in.StreamName, in.StreamARN = s.Name().Ref()
 			if consumers {
 				in.EnforceConsumerDeletion = &consumers
 			}
-			if _, err := s.client.DeleteStream(cmd.Context(), in); err != nil {
-				return fmt.Errorf("delete stream %q: %w", args[0], err)
+			if err := change(cmd.Context(), s, "delete stream", "DeleteStream", "", in, (*kinesis.Client).DeleteStream); err != nil {
+				return err
 			}
 			if !noWait {
 				if err := s.waitGone(cmd.Context()); err != nil {
@@ -231,22 +250,30 @@ func (e *env) confirm(name string) error {
 
 // streamClient is a stream with the client that reaches it.
 type streamClient struct {
-	e      *env
-	client *kinesis.Client
-	target
+	e *env
+	*kinesisapi.Client
 }
 
 // stream parses the argument and connects; no call is made yet.
 func (e *env) stream(ctx context.Context, arg string) (*streamClient, error) {
-	t, err := parseStream(arg)
+	name, err := parseStream(arg)
 	if err != nil {
 		return nil, err
 	}
-	client, err := e.client(ctx)
+	api, err := e.api(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return &streamClient{e, client, t}, nil
+	return &streamClient{e, api}, nil
+}
+
+// change makes a call whose answer is of no interest.
+func change[In, Out any](ctx context.Context, s *streamClient, op, action, shard string, in *In,
+	do func(*kinesis.Client, context.Context, *In, ...func(*kinesis.Options)) (*Out, error)) error {
+	_, err := kinesisapi.Control(ctx, s.Client, op, action, shard, func(ctx context.Context, k *kinesis.Client) (*Out, error) {
+		return do(k, ctx, in)
+	})
+	return err
 }
 
 func noWaitFlag(c *cobra.Command, v *bool) {
@@ -255,40 +282,48 @@ func noWaitFlag(c *cobra.Command, v *bool) {
 
 // summary describes the stream without its shards.
 func (s *streamClient) summary(ctx context.Context) (*types.StreamDescriptionSummary, error) {
-	out, err := s.client.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: s.name, StreamARN: s.arn})
-	if err != nil {
-		return nil, fmt.Errorf("describe stream %q: %w", s.target, err)
-	}
-	return out.StreamDescriptionSummary, nil
+	return kinesisapi.Control(ctx, s.Client, "describe stream", "DescribeStreamSummary", "",
+		func(ctx context.Context, k *kinesis.Client) (*types.StreamDescriptionSummary, error) {
+			in := &kinesis.DescribeStreamSummaryInput{}
+			in.StreamName, in.StreamARN = s.Name().Ref()
+			out, err := k.DescribeStreamSummary(ctx, in)
+			if err != nil {
+				return nil, err
+			}
+			if out.StreamDescriptionSummary == nil {
+				return nil, kinesisapi.ErrEmptyAnswer
+			}
+			return out.StreamDescriptionSummary, nil
+		})
 }
 
-// shards lists all shards, closed ones included.
-func (s *streamClient) shards(ctx context.Context) ([]types.Shard, error) {
-	var all []types.Shard
-	in := &kinesis.ListShardsInput{StreamName: s.name, StreamARN: s.arn}
-	for {
-		page, err := s.client.ListShards(ctx, in)
-		if err != nil {
-			return nil, fmt.Errorf("list shards of stream %q: %w", s.target, err)
-		}
-		all = append(all, page.Shards...)
-		if page.NextToken == nil {
-			slices.SortFunc(all, func(a, b types.Shard) int {
-				return cmp.Or(cmp.Compare(len(*a.ShardId), len(*b.ShardId)), strings.Compare(*a.ShardId, *b.ShardId))
-			})
-			return all, nil
-		}
-		in = &kinesis.ListShardsInput{NextToken: page.NextToken}
+// shards lists all shards, closed ones included, by their numbers.
+func (s *streamClient) shards(ctx context.Context) ([]shardView, error) {
+	raw, err := s.ListShards(ctx, nil)
+	if err != nil {
+		return nil, err
 	}
+	all := []shardView{}
+	for _, shard := range raw {
+		v, err := viewShard(shard)
+		if err != nil {
+			return nil, fmt.Errorf("list shards: stream %q %s: %w", s.Name(), aws.ToString(shard.ShardId), err)
+		}
+		all = append(all, v)
+	}
+	slices.SortFunc(all, func(a, b shardView) int {
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), strings.Compare(a.ID, b.ID))
+	})
+	return all, nil
 }
 
 // finish waits until the stream is ACTIVE and shows it.
 func (s *streamClient) finish(ctx context.Context, noWait bool, what string) error {
 	if noWait {
 		if s.e.json() {
-			return s.e.printJSON(map[string]any{"stream": s.String(), "waited": false})
+			return s.e.printJSON(map[string]any{"stream": s.Name().String(), "waited": false})
 		}
-		_, err := fmt.Fprintf(s.e.out, "%s is being %s\n", s.target, what)
+		_, err := fmt.Fprintf(s.e.out, "%s is being %s\n", s.Name(), what)
 		return err
 	}
 	if err := s.waitActive(ctx); err != nil {
@@ -311,7 +346,7 @@ func (s *streamClient) waitActive(ctx context.Context) error {
 			return false, "", err
 		}
 		return d.StreamStatus == types.StreamStatusActive,
-			fmt.Sprintf("%s is %s, %s open", s.target, d.StreamStatus, plural(int(aws.ToInt32(d.OpenShardCount)), "shard")), nil
+			fmt.Sprintf("%s is %s, %s open", s.Name(), d.StreamStatus, plural(int(aws.ToInt32(d.OpenShardCount)), "shard")), nil
 	})
 }
 
@@ -323,18 +358,17 @@ func (s *streamClient) waitGone(ctx context.Context) error {
 		} else if err != nil {
 			return false, "", err
 		}
-		return false, fmt.Sprintf("%s is %s", s.target, d.StreamStatus), nil
+		return false, fmt.Sprintf("%s is %s", s.Name(), d.StreamStatus), nil
 	})
 }
 
 func (s *streamClient) poll(ctx context.Context, done func() (bool, string, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, waitLimit,
-		fmt.Errorf("stream %q is not ready after %v; it may still become so", s.target, waitLimit))
+		fmt.Errorf("stream %q is not ready after %v; it may still become so", s.Name(), waitLimit))
 	defer cancel()
-	var screen *terminal.Screen
-	if terminal.Is(s.e.err) {
-		screen = terminal.NewScreen(s.e.err)
-		defer screen.Clear()
+	shown := s.e.showProgress()
+	if shown != nil {
+		defer shown.clear()
 	}
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -343,8 +377,8 @@ func (s *streamClient) poll(ctx context.Context, done func() (bool, string, erro
 		if ok || err != nil {
 			return err
 		}
-		if screen != nil {
-			screen.Paint([]string{state + " …"})
+		if shown != nil {
+			shown.paint(state + " …")
 		}
 		select {
 		case <-ctx.Done():

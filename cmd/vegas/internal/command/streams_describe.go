@@ -2,13 +2,11 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
-	"github.com/aws/smithy-go"
 	"github.com/spf13/cobra"
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/shardtree"
@@ -32,6 +30,7 @@ open shards, dotted for closed ones, whose records can still be read.`,
 			if err != nil {
 				return err
 			}
+			defer s.Close()
 			return s.show(cmd.Context())
 		},
 	}
@@ -90,21 +89,13 @@ func (s *streamClient) view(ctx context.Context) (*streamView, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &streamView{
+	return &streamView{
 		Name: aws.ToString(d.StreamName), ARN: aws.ToString(d.StreamARN), Status: string(d.StreamStatus),
 		Mode: mode(d.StreamModeDetails), Distribution: string(d.RecordDistributionStrategy),
 		RetentionHours: aws.ToInt32(d.RetentionPeriodHours), MaxRecordKiB: aws.ToInt32(d.MaxRecordSizeInKiB),
 		Consumers: aws.ToInt32(d.ConsumerCount), Encryption: string(d.EncryptionType),
-		Created: stamp(d.StreamCreationTimestamp), Shards: []shardView{},
-	}
-	for _, shard := range shards {
-		sv, err := viewShard(shard)
-		if err != nil {
-			return nil, fmt.Errorf("describe stream %q: %s: %w", s.target, aws.ToString(shard.ShardId), err)
-		}
-		v.Shards = append(v.Shards, sv)
-	}
-	return v, nil
+		Created: stamp(d.StreamCreationTimestamp), Shards: shards,
+	}, nil
 }
 
 func viewShard(s types.Shard) (shardView, error) {
@@ -147,7 +138,7 @@ func (v *streamView) draw(width int, style terminal.Style) []string {
 	if v.Status != string(types.StreamStatusActive) {
 		status = style.Warn(v.Status)
 	}
-	facts := []string{status, strings.ToLower(strings.ReplaceAll(v.Mode, "_", "-")), plural(open, "open shard")}
+	facts := []string{status, words(v.Mode), plural(open, "open shard")}
 	if n := len(v.Shards) - open; n > 0 {
 		facts = append(facts, fmt.Sprintf("%d closed", n))
 	}
@@ -164,10 +155,4 @@ func (v *streamView) draw(width int, style terminal.Style) []string {
 	lines := []string{style.Bold(v.Name) + "  " + strings.Join(facts, ", ")}
 	tree, _ := shardtree.Draw(shards, shardtree.Options{Width: min(width, 100), Style: style})
 	return append(lines, tree...)
-}
-
-// isCode tells that err is the service's error of that name.
-func isCode(err error, code string) bool {
-	var api smithy.APIError
-	return errors.As(err, &api) && api.ErrorCode() == code
 }

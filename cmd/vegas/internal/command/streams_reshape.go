@@ -35,15 +35,16 @@ func newStreamsSplit(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer s.Close()
 			if at == "" {
 				if at, err = s.middle(cmd.Context(), id); err != nil {
 					return err
 				}
 			}
-			_, err = s.client.SplitShard(cmd.Context(), &kinesis.SplitShardInput{
-				StreamName: s.name, StreamARN: s.arn, ShardToSplit: &id, NewStartingHashKey: &at})
-			if err != nil {
-				return fmt.Errorf("split stream %q %s: %w", args[0], id, err)
+			in := &kinesis.SplitShardInput{ShardToSplit: &id, NewStartingHashKey: &at}
+			in.StreamName, in.StreamARN = s.Name().Ref()
+			if err := change(cmd.Context(), s, "split shard", "SplitShard", id, in, (*kinesis.Client).SplitShard); err != nil {
+				return err
 			}
 			return s.finish(cmd.Context(), noWait, "split")
 		},
@@ -60,17 +61,15 @@ func (s *streamClient) middle(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	for _, shard := range shards {
-		v, err := viewShard(shard)
 		switch {
-		case err != nil:
-			return "", err
-		case v.ID == id && v.ranges.First == v.ranges.Last:
-			return "", fmt.Errorf("split stream %q %s: the shard owns a single hash key and cannot be split", s.target, id)
-		case v.ID == id:
-			return v.ranges.Middle().String(), nil
+		case shard.ID != id:
+		case shard.ranges.First == shard.ranges.Last:
+			return "", fmt.Errorf("split shard: stream %q %s: the shard owns a single hash key and cannot be split", s.Name(), id)
+		default:
+			return shard.ranges.Middle().String(), nil
 		}
 	}
-	return "", fmt.Errorf("split stream %q %s: no such shard", s.target, id)
+	return "", fmt.Errorf("split shard: stream %q %s: no such shard: \"vegas streams describe\" shows those that there are", s.Name(), id)
 }
 
 func newStreamsMerge(e *env) *cobra.Command {
@@ -93,10 +92,11 @@ func newStreamsMerge(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = s.client.MergeShards(cmd.Context(), &kinesis.MergeShardsInput{
-				StreamName: s.name, StreamARN: s.arn, ShardToMerge: &a, AdjacentShardToMerge: &b})
-			if err != nil {
-				return fmt.Errorf("merge stream %q %s and %s: %w", args[0], a, b, err)
+			defer s.Close()
+			in := &kinesis.MergeShardsInput{ShardToMerge: &a, AdjacentShardToMerge: &b}
+			in.StreamName, in.StreamARN = s.Name().Ref()
+			if err := change(cmd.Context(), s, "merge shards", "MergeShards", a+" and "+b, in, (*kinesis.Client).MergeShards); err != nil {
+				return err
 			}
 			return s.finish(cmd.Context(), noWait, "merged")
 		},
@@ -126,10 +126,11 @@ call, and ten calls in 24 hours.`,
 			if err != nil {
 				return err
 			}
-			_, err = s.client.UpdateShardCount(cmd.Context(), &kinesis.UpdateShardCountInput{
-				StreamName: s.name, StreamARN: s.arn, TargetShardCount: &count, ScalingType: types.ScalingTypeUniformScaling})
-			if err != nil {
-				return fmt.Errorf("scale stream %q to %d shards: %w", args[0], n, err)
+			defer s.Close()
+			in := &kinesis.UpdateShardCountInput{TargetShardCount: &count, ScalingType: types.ScalingTypeUniformScaling}
+			in.StreamName, in.StreamARN = s.Name().Ref()
+			if err := change(cmd.Context(), s, fmt.Sprintf("scale stream to %d shards", n), "UpdateShardCount", "", in, (*kinesis.Client).UpdateShardCount); err != nil {
+				return err
 			}
 			return s.finish(cmd.Context(), noWait, "scaled")
 		},

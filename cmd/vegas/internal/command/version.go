@@ -18,11 +18,7 @@ func newVersion(e *env) *cobra.Command {
 			if e.json() {
 				return e.printJSON(v)
 			}
-			text := "vegas " + v.Version
-			if v.Commit != "" {
-				text += " (" + v.Commit + ")"
-			}
-			_, err := fmt.Fprintf(e.out, "%s, %s, %s\n", text, v.Go, v.Platform)
+			_, err := fmt.Fprintln(e.out, v)
 			return err
 		},
 	}
@@ -33,6 +29,14 @@ type versionInfo struct {
 	Commit   string `json:"commit,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+}
+
+func (v versionInfo) String() string {
+	text := "vegas " + v.Version
+	if v.Commit != "" {
+		text += " (" + v.Commit + ")"
+	}
+	return text + ", " + v.Go + ", " + v.Platform
 }
 
 // version is what the Go tool noted in the binary: the module's version for

@@ -12,8 +12,9 @@ import (
 type Screen struct {
 	w      io.Writer
 	size   func() (width, height int)
-	height int // lines of the picture on the screen
-	width  int // of the terminal when it was painted
+	lines  []string // as they were given
+	height int      // lines of the picture on the screen
+	width  int      // of the terminal when it was painted
 }
 
 // NewScreen paints on w, a terminal.
@@ -28,6 +29,22 @@ func (s *Screen) Paint(lines []string) {
 	if len(lines) > height-1 {
 		lines = lines[:max(height-1, 0)]
 	}
+	s.lines = lines
+	s.replace("", lines, width)
+}
+
+// Write writes whole lines above the picture, where they stay.
+func (s *Screen) Write(p []byte) (int, error) {
+	if s.height == 0 {
+		return s.w.Write(p)
+	}
+	width, _ := s.size()
+	s.replace(string(p), s.lines, width)
+	return len(p), nil
+}
+
+// replace puts text, and below it other lines, in the place of the picture.
+func (s *Screen) replace(text string, lines []string, width int) {
 	var b strings.Builder
 	// A synchronized update, where the terminal knows it, and no cursor.
 	b.WriteString("\x1b[?2026h\x1b[?25l")
@@ -37,6 +54,9 @@ func (s *Screen) Paint(lines []string) {
 		b.WriteString("\x1b[2J\x1b[H")
 	case s.height > 0:
 		b.WriteString("\x1b[" + strconv.Itoa(s.height) + "A\r")
+	}
+	if text != "" {
+		b.WriteString("\x1b[J" + text)
 	}
 	for _, line := range lines {
 		b.WriteString(Cut(line, width))

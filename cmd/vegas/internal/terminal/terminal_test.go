@@ -47,3 +47,27 @@ func TestScreenReplacesItsPicture(t *testing.T) {
 		t.Errorf("not painted over two lines: %q", out)
 	}
 }
+
+// What is said while a picture is shown stays above it, and the picture stays the
+// last.
+func TestScreenKeepsWhatIsWritten(t *testing.T) {
+	var b bytes.Buffer
+	s := NewScreen(&b)
+	s.size = func() (int, int) { return 20, 10 }
+	if _, err := s.Write([]byte("before\n")); err != nil || b.String() != "before\n" {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+	s.Paint([]string{"bar 1"})
+	b.Reset()
+	if n, err := s.Write([]byte("a line\n")); n != 7 || err != nil {
+		t.Error(n, err)
+	}
+	if out := b.String(); !strings.Contains(out, "\x1b[1A\r\x1b[Ja line\nbar 1\x1b[K\n") {
+		t.Errorf("not above the picture: %q", out)
+	}
+	b.Reset()
+	s.Paint([]string{"bar 2"})
+	if out := b.String(); !strings.Contains(out, "\x1b[1A\rbar 2") {
+		t.Errorf("not over the picture alone: %q", out)
+	}
+}
