@@ -3,6 +3,7 @@ package vegas_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -148,6 +149,30 @@ func TestADeafHandlerIsWaitedForWhileRunGoesOn(t *testing.T) {
 			b.Errorf("%d records", got.len())
 		}
 	})
+}
+
+// As t.Fatal does in the handler of a test.
+func TestAHandlerThatEndsItsGoroutineEndsRun(t *testing.T) {
+	for name, parallel := range map[string]int{"one at a time": 1, "side by side": 3} {
+		consumerBench(t, name, 2, func(b *bench) {
+			b.put(200)
+			c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Parallel = parallel })
+			err := soon(b, func() error {
+				return c.Run(b.Context(), func(_ context.Context, r *vegas.Record) error {
+					if string(r.Data) == "7" {
+						runtime.Goexit()
+					}
+					return nil
+				})
+			})
+			if err == nil || !strings.Contains(err.Error(), "t.Fatal") || !strings.Contains(err.Error(), "shardId-") {
+				b.Errorf("Run: %v", err)
+			}
+			if n := b.consume(b.consumer("g"), 5*time.Second); n == 0 {
+				b.Error("what it exited from does not come again")
+			}
+		})
+	}
 }
 
 // soon is what f returns, if it does within an hour.

@@ -241,10 +241,14 @@ func (s *session) startReady() {
 		}
 		possession := max(s.freshPossession(), e.possession+1)
 		go func() {
-			select {
-			case s.results <- s.possess(l, *e, parents, possession):
-			case <-s.over: // given up by drain
-			}
+			r := result{entry: e, err: fmt.Errorf("stream %q %s: %w", s.stream(), e.id, shard.ErrExited)}
+			defer func() {
+				select {
+				case s.results <- r:
+				case <-s.over: // given up by drain
+				}
+			}()
+			r = s.possess(l, *e, parents, possession)
 		}()
 	}
 	unfinished := 0

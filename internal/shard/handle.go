@@ -72,6 +72,9 @@ func BatchesFunc(h func(context.Context, *record.Batch) error) Func {
 	}
 }
 
+// ErrExited is the error of a shard whose handler does not return.
+var ErrExited = errors.New("a handler ended its goroutine instead of returning (runtime.Goexit; in tests t.FailNow and t.Fatal do so): let it return an error")
+
 // errStopping tells that the consumer stopped between two attempts.
 var errStopping = errors.New("the consumer stops")
 

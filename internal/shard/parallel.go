@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -48,8 +49,8 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 	var (
 		seed  = maphash.MakeSeed()
 		lanes = make([]chan job, s.life.Parallel)
-		fail  = make(chan error, len(lanes)) // the first one of each lane
-		moved = make(chan struct{}, 1)       // Low did
+		fail  = make(chan error, 2*len(lanes)) // the first one of each lane, and that it has ended
+		moved = make(chan struct{}, 1)         // Low did
 		wg    sync.WaitGroup
 		ended atomic.Bool     // nothing more is to be started
 		high  progress.Ticket // above the last one that was begun
@@ -74,6 +75,16 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 		wg.Go(func() {
 			w := s.watch()
 			defer w.close()
+			returned := false
+			defer func() {
+				if returned {
+					return
+				}
+				ended.Store(true)
+				fail <- errStop{fmt.Errorf("stream %q %s: %w", s.life.Stream, s.life.ID, ErrExited)}
+				for range lanes[i] { // nothing of it is released: the consumer ends
+				}
+			}()
 			left := false // a record was given up: those behind it may be of its key
 			for j := range lanes[i] {
 				if !left && begin(j.ticket) {
@@ -101,6 +112,7 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 				}
 				j.of.done(1)
 			}
+			returned = true
 		})
 	}
 	err := s.spread(ctx, k, lanes, fail, moved, func(r *record.Record) int {
