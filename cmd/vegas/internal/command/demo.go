@@ -63,7 +63,11 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 					return err
 				}
 			} else {
-				r.Write(out, terminal.StyleFor(out))
+				width := 1 << 10 // files have room
+				if terminal.Is(out) {
+					width, _ = terminal.Size(out)
+				}
+				r.Write(out, terminal.StyleFor(out), width)
 			}
 			if !r.Clean {
 				return &partlyError{errors.New("the auditor found records lost, out of order, duplicated or changed")}

@@ -56,10 +56,13 @@ func (l *Live) Frame(p *Picture) {
 func (l *Live) draw(p *Picture, width, height int) []string {
 	lines := l.header(p, width)
 	lines = append(lines, l.groups(p)...)
-	lines = append(lines, l.verdict(p)...)
+	lines = append(lines, l.verdict(p, width)...)
 	const headings = 4 // "shards" and "what happens", each after an empty line
 	room := height - len(lines) - headings
 	lines = append(lines, l.tree(p, width, max(room-min(8, max(room/3, 3)), 3))...)
+	if height-len(lines) < 3 {
+		return lines
+	}
 	lines = append(lines, "", l.style.Bold("what happens"))
 	events := max(min(height-len(lines), 12), 1)
 	for i := len(p.Events) - 1; i >= max(len(p.Events)-events, 0); i-- {
@@ -71,10 +74,13 @@ func (l *Live) draw(p *Picture, width, height int) []string {
 func (l *Live) header(p *Picture, width int) []string {
 	s := l.style
 	left := max(p.Duration-p.At, 0)
-	title := s.Bold("vegas demo") + "   a producer, " + plural(len(p.Groups), "consumer group") + " and Kinesis itself in one process"
+	title := s.Bold("vegas demo")
 	clock := fmt.Sprintf("%s left", clockTime(left+time.Second-1))
 	if left == 0 {
 		clock = "over"
+	}
+	if more := title + "   a producer, " + plural(len(p.Groups), "consumer group") + " and Kinesis itself in one process"; terminal.Width(more)+len(clock) < width {
+		title = more
 	}
 	gap := max(width-terminal.Width(title)-len(clock), 1)
 	const barWidth = 110
@@ -161,9 +167,12 @@ func (l *Live) event(e Event, now time.Duration) string {
 }
 
 // verdict is the auditor's account so far.
-func (l *Live) verdict(p *Picture) []string {
+func (l *Live) verdict(p *Picture, width int) []string {
 	s := l.style
-	line := terminal.Pad(s.Accent("auditor"), 20) + " "
+	line := terminal.Pad(s.Accent("auditor"), 21)
+	if width < 70 {
+		line = s.Accent("auditor") + "  "
+	}
 	paint := func(n int64, what string) string {
 		text := count(n) + " " + what
 		if n == 0 {
@@ -175,7 +184,10 @@ func (l *Live) verdict(p *Picture) []string {
 	for _, g := range p.Groups {
 		late, twice, bad = late+g.Sums.OutOfOrder, twice+g.Sums.Duplicated, bad+g.Sums.Corrupt
 	}
-	line += paint(late, "out of order") + "   " + paint(twice, "duplicated") + "   " + paint(bad, "changed") + s.Dim("   lost: known at the end")
+	line += paint(late, "out of order") + "   " + paint(twice, "duplicated") + "   " + paint(bad, "changed")
+	if more := line + s.Dim("   lost: known at the end"); terminal.Width(more) <= width {
+		line = more
+	}
 	return []string{line}
 }
 

@@ -70,11 +70,44 @@ func TestLinesAreFewAndPlain(t *testing.T) {
 	}
 }
 
+// On a narrow terminal nothing that counts is cut, and no line of the sums wraps.
+func TestNarrowTerminals(t *testing.T) {
+	l := &Live{}
+	for _, width := range []int{60, 80} {
+		text := ""
+		for _, line := range l.draw(crowded(), width, 24) {
+			text += terminal.Cut(line, width) + "\n"
+		}
+		for _, want := range []string{"0:33 left", "3 out of order", "0 duplicated", "0 changed"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("width %d: no %q in\n%s", width, want, text)
+			}
+		}
+	}
+	var b bytes.Buffer
+	r := &Report{Seconds: 45, Keys: 400, Groups: []Result{
+		{Group: "billing", Reads: "polling", Sent: 1_234_567, Lost: 1}, {Group: "search", Reads: "fan-out", Sent: 1_234_567}}}
+	r.Write(&b, terminal.Style{}, 80)
+	if want := "lost" + strings.Repeat(" ", 34) + "1" + strings.Repeat(" ", 17) + "0\n"; !strings.Contains(b.String(), want) {
+		t.Errorf("no %q in\n%s", want, b.String())
+	}
+	for line := range strings.Lines(b.String()) {
+		if terminal.Width(strings.TrimSpace(line)) > 80 {
+			t.Errorf("wraps: %s", line)
+		}
+	}
+	b.Reset()
+	r.Write(&b, terminal.Style{}, 120)
+	if !strings.Contains(b.String(), "group                   sent  acknowledged") {
+		t.Errorf("%s", b.String())
+	}
+}
+
 func TestReportOfFaults(t *testing.T) {
 	var b bytes.Buffer
 	r := &Report{Seconds: 45, Keys: 400, Splits: 1, Groups: []Result{
 		{Group: "billing", Reads: "polling", Sent: 10, Acknowledged: 9, Unknown: 1, Delivered: 8, Lost: 1, Corrupt: 2}}}
-	r.Write(&b, terminal.Style{})
+	r.Write(&b, terminal.Style{}, 120)
 	for _, want := range []string{"10 records of 400 keys in 45 s, through 1 split, 0 merges and 0 faults", "billing: 1 reported as unknown",
 		"billing: 2 arrived changed or were never sent", "The audit found faults."} {
 		if !strings.Contains(b.String(), want) {

@@ -82,26 +82,32 @@ func latency(h *histogram) Latency {
 	return Latency{ms(p[0]), ms(p[1]), ms(p[2])}
 }
 
-// Write prints the sums for people.
-func (r *Report) Write(w io.Writer, style terminal.Style) {
-	fmt.Fprintf(w, "%s in %.0f s, through %s, %s and %s by the server.\n\n",
-		style.Bold(count(r.sent())+" records of "+count(r.Keys)+" keys"), r.Seconds,
-		plural(r.Splits, "split"), plural(r.Merges, "merge"), plural(r.Faults, "fault"))
-	head := []string{"group", "sent", "acknowledged", "delivered", "lost", "out of order", "duplicated", "end to end p50 / p99"}
-	rows := [][]string{}
+// Write prints the sums for people, on lines of that width where it can.
+func (r *Report) Write(w io.Writer, style terminal.Style, width int) {
+	moved := fmt.Sprintf("%s in %.0f s,", style.Bold(count(r.sent())+" records of "+count(r.Keys)+" keys"), r.Seconds)
+	through := fmt.Sprintf("through %s, %s and %s by the server.", plural(r.Splits, "split"), plural(r.Merges, "merge"), plural(r.Faults, "fault"))
+	gap := " "
+	if terminal.Width(moved)+1+len(through) > width {
+		gap = "\n"
+	}
+	fmt.Fprintf(w, "%s%s%s\n\n", moved, gap, through)
+	// A sum that should be 0 is good or bad, all others are as they are.
+	verdict := func(n int64) string {
+		if n == 0 {
+			return style.Good("0")
+		}
+		return style.Bad(count(n))
+	}
+	rows := [][]string{{"group", "sent", "acknowledged", "delivered", "lost", "out of order", "duplicated", "end to end p50 / p99"}}
 	for _, g := range r.Groups {
 		rows = append(rows, []string{g.Group + " (" + g.Reads + ")", count(g.Sent), count(g.Acknowledged), count(g.Delivered),
-			count(g.Lost), count(g.OutOfOrder), count(g.Duplicated), millis(g.EndToEnd.P50) + " / " + millis(g.EndToEnd.P99)})
+			verdict(g.Lost), verdict(g.OutOfOrder), verdict(g.Duplicated), millis(g.EndToEnd.P50) + " / " + millis(g.EndToEnd.P99)})
 	}
-	table(w, style, head, rows, func(col int, cell string) string {
-		switch {
-		case col < 4 || col > 6:
-			return cell
-		case strings.TrimSpace(cell) == "0":
-			return style.Good(cell)
-		}
-		return style.Bad(cell)
-	})
+	lines := table(rows, style)
+	if terminal.Width(lines[0]) > width {
+		lines = table(turned(rows), style)
+	}
+	fmt.Fprintln(w, strings.Join(lines, "\n"))
 	fmt.Fprintf(w, "\nsending took %s in the median, %s for 99 in 100, %s at most\n", millis(r.Send.P50), millis(r.Send.P99), millis(r.Send.Max))
 	for _, g := range r.Groups {
 		for _, odd := range []struct {
@@ -136,29 +142,38 @@ func (r *Report) sent() int64 {
 	return r.Groups[0].Sent
 }
 
-// table prints columns, the first to the left and all others to the right.
-func table(w io.Writer, style terminal.Style, head []string, rows [][]string, paint func(col int, cell string) string) {
-	widths := make([]int, len(head))
-	for _, row := range append([][]string{head}, rows...) {
+// table gives the lines of a table, its first row dim, its first column to the
+// left and all others to the right.
+func table(rows [][]string, style terminal.Style) []string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], terminal.Width(cell))
 		}
 	}
-	line := func(row []string, paint func(int, string) string) {
-		var b strings.Builder
-		for i, cell := range row {
-			if i == 0 {
-				b.WriteString(paint(i, terminal.Pad(cell, widths[i])))
-				continue
-			}
-			b.WriteString("  " + paint(i, strings.Repeat(" ", widths[i]-terminal.Width(cell))+cell))
+	var lines []string
+	for i, row := range rows {
+		line := terminal.Pad(row[0], widths[0])
+		for j, cell := range row[1:] {
+			line += "  " + right(cell, widths[j+1])
 		}
-		fmt.Fprintln(w, b.String())
+		if i == 0 {
+			line = style.Dim(line)
+		}
+		lines = append(lines, line)
 	}
-	line(head, func(_ int, cell string) string { return style.Dim(cell) })
+	return lines
+}
+
+// turned makes rows of columns.
+func turned(rows [][]string) [][]string {
+	out := make([][]string, len(rows[0]))
 	for _, row := range rows {
-		line(row, paint)
+		for i, cell := range row {
+			out[i] = append(out[i], cell)
+		}
 	}
+	return out
 }
 
 // count writes a number with its thousands set apart.
