@@ -81,6 +81,8 @@ func NewConsumer(stream, group string, opts ...func(*ConsumerOptions)) (*Consume
 	}
 	if o.FanOutName == "" {
 		o.FanOutName = g.Name
+	} else if err := kinesisapi.CheckName(o.FanOutName); err != nil {
+		return nil, fmt.Errorf("new consumer: stream %q, group %q: o.FanOutName %.80q: %w (see docs/troubleshooting.md#group-name)", name.Stream, g.Name, o.FanOutName, err)
 	}
 	rows, err := o.check()
 	if err != nil {

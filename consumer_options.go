@@ -174,8 +174,6 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 		return nil, fmt.Errorf("o.Grace is %v: want 0 or more", o.Grace)
 	case o.Worker == "":
 		return nil, errors.New("o.Worker is empty")
-	case o.FanOutName != "" && !o.FanOut:
-		// It arrives filled in from the group otherwise.
 	}
 	if o.MaxAttempts == 0 && (o.OnError != Hold || o.DeadLetter != nil) {
 		o.MaxAttempts = defaultAttempts
@@ -197,11 +195,11 @@ func storeFrom(spec string) (store.Store, error) {
 	kind, rest, _ := strings.Cut(spec, ":")
 	switch {
 	case spec == "":
-		return nil, errors.New("no store for the group's positions: set o.Store, or the environment variable VEGAS_STORE to file:DIR (a directory) or memory: (positions last as long as the process); store/memory has the memory store (docs/troubleshooting.md#no-store)")
+		return nil, errors.New("no store for the group's positions: set o.Store, or the environment variable VEGAS_STORE to file:DIR (a directory) or memory: (positions last as long as the process); store/memory has the memory store (see docs/troubleshooting.md#no-store)")
 	case kind == "file" && rest != "":
 		return file.New(rest), nil
 	case kind == "memory" && rest == "":
 		return memory.New(), nil
 	}
-	return nil, fmt.Errorf("VEGAS_STORE is %.80q: want file:DIR or memory: (docs/troubleshooting.md#no-store)", spec)
+	return nil, fmt.Errorf("VEGAS_STORE is %.80q: want file:DIR or memory: (see docs/troubleshooting.md#no-store)", spec)
 }

@@ -63,6 +63,7 @@ func TestArgumentsOfNewConsumer(t *testing.T) {
 		"a bad policy":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.OnError = 9 }), []string{"o.OnError"}},
 		"negative grace": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Grace = -1 }), []string{"o.Grace"}},
 		"no worker":      {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Worker = "" }), []string{"o.Worker"}},
+		"bad EFO name":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.FanOut, o.FanOutName = true, "a b" }), []string{`o.FanOutName "a b"`, "#group-name"}},
 		"not an EFO ARN": {"orders", "arn:aws:sqs:us-east-1:1:q", nil, []string{"ARN"}},
 	} {
 		t.Run(name, func(t *testing.T) {

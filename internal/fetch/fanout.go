@@ -156,22 +156,26 @@ func (r *reading) follow(ctx context.Context, sub *subscription) (end bool, err 
 // can be subscribed to, and returns its ARN.
 func Register(ctx context.Context, client *kinesisapi.Client, streamARN, name string) (string, error) {
 	for try := 1; ; try++ {
-		c, err := client.DescribeConsumer(ctx, "", streamARN, name)
+		callCtx, cancel := context.WithTimeout(ctx, callTime)
+		c, err := client.DescribeConsumer(callCtx, "", streamARN, name)
+		cancel()
 		switch {
 		case err == nil && c.Status == types.ConsumerStatusActive:
 			return c.ARN, nil
 		case err == nil:
 			// It is being made, or removed.
 		case kinesisapi.NotFound(err):
-			_, err := client.RegisterConsumer(ctx, streamARN, name)
+			callCtx, cancel := context.WithTimeout(ctx, callTime)
+			_, err := client.RegisterConsumer(callCtx, streamARN, name)
+			cancel()
 			if err != nil && !kinesisapi.InUse(err) {
-				return "", fmt.Errorf("enhanced fan-out: register consumer %q: %w (docs/troubleshooting.md#fan-out)", name, err)
+				return "", fmt.Errorf("enhanced fan-out: register consumer %q: %w (see docs/troubleshooting.md#fan-out)", name, err)
 			}
 		default:
 			return "", fmt.Errorf("enhanced fan-out: consumer %q: %w", name, err)
 		}
 		if try > registerTries {
-			return "", fmt.Errorf("enhanced fan-out: consumer %q does not become active (it is %s) (docs/troubleshooting.md#fan-out)", name, c.Status)
+			return "", fmt.Errorf("enhanced fan-out: consumer %q does not become active (it is %s) (see docs/troubleshooting.md#fan-out)", name, c.Status)
 		}
 		if err := wait(ctx, time.Second); err != nil {
 			return "", err

@@ -32,7 +32,7 @@ func ParseName(arg string) (Name, error) {
 	case strings.HasPrefix(arg, "arn:"):
 		return parseStreamARN(arg)
 	}
-	if err := checkName(arg); err != nil {
+	if err := CheckName(arg); err != nil {
 		return Name{}, withLink("stream-name", "stream %q: %v", clip(arg), err)
 	}
 	return Name{Stream: arg}, nil
@@ -52,7 +52,7 @@ func parseStreamARN(arg string) (Name, error) {
 		return Name{}, withLink("stream-name", "stream %q: the ARN of a fan-out consumer of stream %q: give it as the group, and its stream as the first argument",
 			clip(arg), stream)
 	}
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return Name{}, withLink("stream-name", "stream %q: %v: %s", clip(arg), err, want)
 	}
 	return Name{Stream: name, ARN: arg, Region: a.Region}, nil
@@ -78,7 +78,7 @@ func ParseGroup(arg string, stream Name) (Group, error) {
 		if arg == "" {
 			return Group{}, withLink("group-name", "group argument is empty: want a name of your choice, or a fan-out consumer's ARN")
 		}
-		if err := checkName(arg); err != nil {
+		if err := CheckName(arg); err != nil {
 			return Group{}, withLink("group-name", "group %q: %v", clip(arg), err)
 		}
 		return Group{Name: arg}, nil
@@ -90,7 +90,7 @@ func ParseGroup(arg string, stream Name) (Group, error) {
 	}
 	of, rest, ok := strings.Cut(strings.TrimPrefix(a.Resource, "stream/"), "/consumer/")
 	name, created, ok2 := strings.Cut(rest, ":")
-	if !ok || !ok2 || created == "" || strings.Trim(created, "0123456789") != "" || checkName(name) != nil || checkName(of) != nil {
+	if !ok || !ok2 || created == "" || strings.Trim(created, "0123456789") != "" || CheckName(name) != nil || CheckName(of) != nil {
 		return Group{}, withLink("group-name", "group %q: not the ARN of a fan-out consumer: %s", clip(arg), want)
 	}
 	whole, _, _ := strings.Cut(arg, "/consumer/")
@@ -100,7 +100,9 @@ func ParseGroup(arg string, stream Name) (Group, error) {
 	return Group{Name: name, ConsumerARN: arg}, nil
 }
 
-func checkName(s string) error {
+// CheckName checks the name of a stream, a group or a fan-out consumer: they
+// share one rule.
+func CheckName(s string) error {
 	if s == "" || len(s) > 128 {
 		return fmt.Errorf("name has %d characters: want 1 to 128", len(s))
 	}

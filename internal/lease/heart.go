@@ -57,7 +57,7 @@ var errSuperseded = errors.New("another consumer of the group has taken over")
 type Inhabited struct{ Group, Stream, Worker string }
 
 func (e *Inhabited) Error() string {
-	return fmt.Sprintf("consume: stream %q: group %q is consumed by worker %q at this moment, and a group has one consumer in this version: stop that one, or use another group (docs/troubleshooting.md#group-in-use)", e.Stream, e.Group, e.Worker)
+	return fmt.Sprintf("consume: stream %q: group %q is consumed by worker %q at this moment, and a group has one consumer in this version: stop that one, or use another group (see docs/troubleshooting.md#group-in-use)", e.Stream, e.Group, e.Worker)
 }
 
 // acquire makes the consumer row ours: at once if its consumer stopped, and
@@ -84,7 +84,7 @@ func (h *heart) acquire(ctx context.Context, group, stream, id string) error {
 		case !free && since.IsZero():
 			seen, since = row, now
 			// Whoever waits for records would wonder for so long.
-			h.warn.Warn("the group's last consumer did not say that it stopped: waiting to see whether it lives (docs/troubleshooting.md#group-in-use)",
+			h.warn.Warn("the group's last consumer did not say that it stopped: waiting to see whether it lives (see docs/troubleshooting.md#group-in-use)",
 				slog.String("stream", stream), slog.String("group", group), slog.String("worker", row.Fields[fieldWorker]), slog.Duration("wait_max", h.timing.Lease))
 		case !free && row.Revision != seen.Revision:
 			return &Inhabited{group, stream, row.Fields[fieldWorker]}

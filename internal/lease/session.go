@@ -16,6 +16,7 @@ import (
 	"github.com/libvegas/vegas/internal/shard"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
+	"github.com/libvegas/vegas/store"
 )
 
 // session is one stretch of consuming: one goroutine owns its fields and starts
@@ -114,7 +115,7 @@ func (s *session) drain(ctx context.Context, last bool) error {
 			late, told = time.After(s.Grace+parting), nil
 		case <-late:
 			if deaf := s.leave(); len(deaf) > 0 {
-				errs = append(errs, fmt.Errorf("consume: stream %q: group %q: %w: what handles %s goes on although its context has ended; nothing of it is checkpointed any more: let handlers return when their context ends (docs/troubleshooting.md#grace-over)",
+				errs = append(errs, fmt.Errorf("consume: stream %q: group %q: %w: what handles %s goes on although its context has ended; nothing of it is checkpointed any more: let handlers return when their context ends (see docs/troubleshooting.md#grace-over)",
 					s.stream(), s.Name, record.ErrGraceOver, strings.Join(deaf, ", ")))
 			}
 		}
@@ -172,13 +173,9 @@ func (s *session) begin(ctx context.Context, sum kinesisapi.Summary, id string) 
 
 // list makes leases for the stream's shards that have none.
 func (s *session) list(ctx context.Context) ([]Shard, error) {
-	raw, err := s.Client.ListShards(ctx, nil)
+	all, err := s.listing(ctx)
 	if err != nil {
 		return nil, err
-	}
-	all, err := listed(raw)
-	if err != nil {
-		return nil, fmt.Errorf("list shards: stream %q: %w", s.stream(), err)
 	}
 	for _, one := range all {
 		if s.tree[one.ID] != nil {
@@ -189,6 +186,21 @@ func (s *session) list(ctx context.Context) ([]Shard, error) {
 			return nil, fmt.Errorf("make lease: stream %q %s: %w", s.stream(), one.ID, err)
 		}
 		s.tree[e.id] = e
+	}
+	return all, nil
+}
+
+// listing asks for the stream's shards.
+func (s *session) listing(ctx context.Context) ([]Shard, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	raw, err := s.Client.ListShards(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	all, err := listed(raw)
+	if err != nil {
+		return nil, fmt.Errorf("list shards: stream %q: %w", s.stream(), err)
 	}
 	return all, nil
 }
@@ -207,12 +219,15 @@ func (s *session) freshPossession() uint64 {
 // forget deletes the rows of a shard that nobody needs. What fails is tried at
 // the next start.
 func (s *session) forget(ctx context.Context, e *entry) {
-	if m, err := s.Store.Get(ctx, s.Name, s.marks+e.id); err == nil {
-		if s.Store.Delete(ctx, m) != nil {
-			return
-		}
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	m, err := s.Store.Get(ctx, s.Name, s.marks+e.id)
+	if err == nil {
+		err = s.Store.Delete(ctx, m)
+	} else if errors.Is(err, store.ErrNotFound) {
+		err = nil
 	}
-	if s.Store.Delete(ctx, e.row) == nil {
+	if err == nil && s.Store.Delete(ctx, e.row) == nil {
 		delete(s.tree, e.id)
 	}
 }
@@ -440,11 +455,7 @@ const childTries = 30
 // some servers do. must: the shard itself has to be gone from the listing.
 func (s *session) findChildren(id string, must bool) ([]fetch.Child, error) {
 	for try := 0; ; try++ {
-		raw, err := s.Client.ListShards(s.live, nil)
-		if err != nil {
-			return nil, err
-		}
-		all, err := listed(raw)
+		all, err := s.listing(s.live)
 		if err != nil {
 			return nil, err
 		}
@@ -494,8 +505,8 @@ func (s *session) ended(ctx context.Context, r result) (again bool, err error) {
 	}
 	// Before an error is blamed on the shard: is it still the same stream?
 	if ctx.Err() == nil {
-		if sum, descErr := s.Client.Describe(ctx); descErr == nil && !sum.Created.Equal(s.created) {
-			s.Warn.Warn("the stream was deleted and made anew: the group starts on the new one (docs/troubleshooting.md#stream-remade)", s.attrs()...)
+		if sum, descErr := s.ask(ctx); descErr == nil && !sum.Created.Equal(s.created) {
+			s.Warn.Warn("the stream was deleted and made anew: the group starts on the new one (see docs/troubleshooting.md#stream-remade)", s.attrs()...)
 			return true, r.err
 		}
 	}

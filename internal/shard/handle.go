@@ -145,7 +145,7 @@ func (s *Shard) failed(ctx context.Context, rs []*record.Record, attempt int, ca
 			return false, errStop{fmt.Errorf("stream %q %s record %v: handler failed %d times: %w", l.Stream, l.ID, rs[0].Position, attempt, cause)}
 		}
 	}
-	l.Warn.Warn("handler failed, trying again (docs/troubleshooting.md#handler-holds)", attrs...)
+	l.Warn.Warn("handler failed, trying again (see docs/troubleshooting.md#handler-holds)", attrs...)
 	if !pause(ctx, s.stop, handlerRetries.Full(attempt, rand.Float64())) {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)

@@ -53,7 +53,7 @@ func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end re
 		case errors.Is(err, aggregate.ErrMalformed):
 			// Delivered as it is: somebody may be able to read it.
 			u.n.malformed++
-			u.warn("a malformed aggregate is delivered as it is (docs/troubleshooting.md#malformed-aggregate)", err)
+			u.warn("a malformed aggregate is delivered as it is (see docs/troubleshooting.md#malformed-aggregate)", err)
 		}
 		end = record.Position{Sequence: raw.Sequence}
 		if !u.after.IsStart() && end.Compare(u.after) <= 0 {

@@ -72,6 +72,6 @@ func (w *watch) look() {
 	w.told, w.ticking = true, false
 	r, n, ran := w.r, w.n, time.Since(w.began)
 	w.mu.Unlock()
-	w.life.Warn.Warn("a handler has been running for long (docs/troubleshooting.md#slow-handler)", append(w.life.attrs(),
+	w.life.Warn.Warn("a handler has been running for long (see docs/troubleshooting.md#slow-handler)", append(w.life.attrs(),
 		slog.String("sequence", r.Position.String()), slog.String("key_hash", keyHash(r)), slog.Int("records", n), slog.Duration("for", ran))...)
 }

@@ -65,7 +65,7 @@ func New(dir string) *Store {
 }
 
 // help is where a person reads on.
-const help = " (docs/troubleshooting.md#store-file)"
+const help = " (see docs/troubleshooting.md#store-file)"
 
 // head is what every file starts with, and all that is read of one whose
 // version is not known.

@@ -15,7 +15,7 @@ import (
 var errNoRegion = errors.New("no AWS region is set (see docs/troubleshooting.md#no-region)")
 
 // link is where an error of the library points to, from its repository.
-var link = regexp.MustCompile(` \((?:see )?(docs/troubleshooting\.md#[a-z-]+)\)`)
+var link = regexp.MustCompile(` \(see (docs/troubleshooting\.md#[a-z-]+)\)`)
 
 const repository = "https://github.com/libvegas/vegas/blob/main/"
 
