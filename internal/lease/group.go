@@ -188,10 +188,19 @@ func quietly(ctx context.Context, err error) error {
 	return nil
 }
 
+// callTime bounds one question to the service, the SDK's retries included.
+const callTime = 30 * time.Second
+
+func (g *Group) ask(ctx context.Context) (kinesisapi.Summary, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return g.Client.Describe(ctx)
+}
+
 // describe waits for the stream to be usable.
 func (g *Group) describe(ctx context.Context) (kinesisapi.Summary, error) {
 	for {
-		sum, err := g.Client.Describe(ctx)
+		sum, err := g.ask(ctx)
 		if err != nil {
 			return sum, err
 		}

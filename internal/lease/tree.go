@@ -112,20 +112,29 @@ func (t tree) startOf(e *entry) time.Time {
 
 // outlived lists the leases that are of no use any more: of ended shards that
 // the stream has forgotten, and whose children have taken over their marks. A
-// listing proves that a shard is forgotten only if it shows a child of it.
+// listing proves that a shard is forgotten only if it shows a descendant of it.
 func (t tree) outlived(all []Shard) []*entry {
 	there := map[string]bool{}
 	for _, s := range all {
 		there[s.ID] = true
 	}
 	proof := map[string]bool{}
+	var prove func(of *entry)
+	prove = func(of *entry) {
+		for _, p := range of.parents {
+			if t[p] != nil && !proof[p] {
+				proof[p] = true
+				prove(t[p])
+			}
+		}
+	}
 	needed := map[string]bool{}
 	for _, e := range t {
-		for _, p := range e.parents {
-			if there[e.id] {
-				proof[p] = true
-			}
-			if e.at.IsStart() {
+		if there[e.id] {
+			prove(e)
+		}
+		if e.at.IsStart() {
+			for _, p := range e.parents {
 				needed[p] = true
 			}
 		}

@@ -103,6 +103,7 @@ func TestLeasesAreForgottenWhenNobodyNeedsThem(t *testing.T) {
 		"out of the listing":                  {"0 END\n1<0 5\n2<0 5", "1 2", "0"},
 		"a child has not begun":               {"0 END\n1<0 5\n2<0 -", "1 2", ""},
 		"the listing is older than its child": {"0 END\n1<0 5\n2<0 5", "9", ""},
+		"generations out of the listing":      {"0 END\n1<0 END\n2<0 END\n3<1,2 END\n4<3 END\n5<4 7", "5", "0 1 2 3 4"},
 		"not ended":                           {"0 4\n1<0 -", "1", ""},
 	} {
 		var all []Shard
