@@ -457,7 +457,7 @@ func TestTheDeadlineEndsARecordThatNeverLeft(t *testing.T) {
 		began := time.Now()
 		err := p.Send(t.Context(), "k", nil)
 		e := outcome(t, err)
-		if e.Outcome != vegas.NotStored || !errors.Is(err, vegas.ErrDeadline) || !strings.Contains(err.Error(), "list shards") {
+		if e.Outcome != vegas.NotStored || !errors.Is(err, vegas.ErrDeadline) || !strings.Contains(err.Error(), "list shards") || !strings.Contains(err.Error(), "docs/troubleshooting.md#deadline") {
 			t.Errorf("got %v", err)
 		}
 		if d := time.Since(began); d < 5*time.Second || d > 6*time.Second {

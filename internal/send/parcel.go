@@ -140,8 +140,12 @@ func (e *Engine) result(p *parcel) (record.Receipt, error) {
 	if p.Unknown {
 		out = record.Unknown
 	}
+	err := p.Err
+	if errors.Is(err, record.ErrDeadline) {
+		err = link("deadline", err)
+	}
 	return record.Receipt{}, &record.SendError{
-		Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Outcome: out, Attempts: int(p.Attempts), Err: p.Err,
+		Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Outcome: out, Attempts: int(p.Attempts), Err: err,
 	}
 }
 

@@ -133,6 +133,18 @@ func TestRules(t *testing.T) {
 		{"links", "twice the same heading", map[string]string{"README.md": "[2](#a-1)\n# A\n# A\n"}, ""},
 		{"links", "an own anchor", map[string]string{"README.md": "[x](#x)\n<a id=\"x\"></a>\n"}, ""},
 		{"links", "from an error", map[string]string{"x.go": "package x\n\nconst e = \"see docs/" + "gone.md#x\"\n"}, "x.go:3:"},
+
+		// entries
+		{"entries", "both ways", map[string]string{
+			"docs/troubleshooting.md": "# T\n\n## kms\n\n## no-store\n",
+			"x.go":                    "package x\n\nvar e = link(\"kms\", err) // and troubleshooting.md#no-store\n",
+		}, ""},
+		{"entries", "an error without one", map[string]string{
+			"docs/troubleshooting.md": "# T\n", "x.go": "package x\n\nvar e = verdict{Retry, \"kms\", \"\"}\n",
+		}, "x.go:3: there is no heading for \"kms\""},
+		{"entries", "one without an error", map[string]string{
+			"docs/troubleshooting.md": "# T\n\n## kms\n", "x_test.go": "package x\n\nvar e = link(\"kms\", err)\n",
+		}, "docs/troubleshooting.md:3: no error points to \"kms\""},
 	} {
 		t.Run(c.rule+"/"+c.name, func(t *testing.T) {
 			wantProblem(t, rules[c.rule](planted(t, c.files)), c.want)

@@ -20,6 +20,7 @@ var rules = map[string]func(*repo) []problem{
 	"unpublished": unpublishedNames,
 	"changelog":   changelog,
 	"links":       links,
+	"entries":     entries,
 }
 
 // repository is this one, by the folder of the tests.
