@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/localkinesis"
 )
 
 func TestWhereANewGroupStarts(t *testing.T) {
@@ -163,6 +164,52 @@ func TestRetentionThatPassedTheCheckpointLosesNothingMore(t *testing.T) {
 		b.put(6)
 		if n := b.consume(b.consumer("g"), time.Minute); n != 6 {
 			b.Errorf("%d records, want 6\n%s", n, b.logged())
+		}
+	})
+}
+
+func TestAServiceThatDoesNotAnswerIsAnErrorOfTheStart(t *testing.T) {
+	for _, op := range []string{"DescribeStreamSummary", "ListShards"} {
+		consumerBench(t, op, 1, func(b *bench) {
+			b.srv.Inject(localkinesis.Fault{Do: localkinesis.Delay, Op: op, Delay: 3 * time.Hour})
+			began := time.Now()
+			err := soon(b, func() error {
+				return b.consumer("g").Run(b.Context(), func(context.Context, *vegas.Record) error { return nil })
+			})
+			if err == nil || !strings.Contains(err.Error(), "#unreachable") || time.Since(began) > time.Minute {
+				b.Errorf("after %v: %v", time.Since(began), err)
+			}
+		})
+	}
+}
+
+func TestALeaseThatSomebodyDeletesIsMadeAnew(t *testing.T) {
+	consumerBench(t, "", 2, func(b *bench) {
+		b.put(20)
+		c := b.consumer("g")
+		var got deliveries
+		stop := startRun(b.T, c, func(_ context.Context, r *vegas.Record) error { got.add(r); return nil })
+		time.Sleep(10 * time.Second)
+		rows, err := b.rows.List(b.Context(), "g", "lease#")
+		if err != nil || len(rows) != 2 {
+			b.Fatal(rows, err)
+		}
+		if err := b.rows.Delete(b.Context(), rows[0]); err != nil {
+			b.Fatal(err)
+		}
+		b.put(20) // so that a checkpoint finds it out
+		time.Sleep(time.Minute)
+		before := got.len()
+		b.put(20)
+		time.Sleep(10 * time.Second)
+		if n := got.len() - before; n != 20 || before <= 40 {
+			b.Errorf("%d records came before, %d of 20 after:\n%s", before, n, b.logged())
+		}
+		if len(c.Stats().Shards) != 2 {
+			b.Errorf("%+v", c.Stats())
+		}
+		if err := stop(); err != nil {
+			b.Error(err)
 		}
 	})
 }

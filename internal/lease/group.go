@@ -191,16 +191,20 @@ func quietly(ctx context.Context, err error) error {
 // callTime bounds one question to the service, the SDK's retries included.
 const callTime = 30 * time.Second
 
-func (g *Group) ask(ctx context.Context) (kinesisapi.Summary, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+func inTime[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+	callCtx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	return g.Client.Describe(ctx)
+	out, err := ask(callCtx)
+	if err != nil && callCtx.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: no answer in %v: check the endpoint, DNS, proxies and security groups (see docs/troubleshooting.md#unreachable)", err, callTime)
+	}
+	return out, err
 }
 
 // describe waits for the stream to be usable.
 func (g *Group) describe(ctx context.Context) (kinesisapi.Summary, error) {
 	for {
-		sum, err := g.ask(ctx)
+		sum, err := inTime(ctx, g.Client.Describe)
 		if err != nil {
 			return sum, err
 		}

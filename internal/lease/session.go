@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
 	"github.com/libvegas/vegas/internal/backoff"
 	"github.com/libvegas/vegas/internal/fetch"
 	"github.com/libvegas/vegas/internal/kinesisapi"
@@ -192,9 +194,7 @@ func (s *session) list(ctx context.Context) ([]Shard, error) {
 
 // listing asks for the stream's shards.
 func (s *session) listing(ctx context.Context) ([]Shard, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
-	raw, err := s.Client.ListShards(ctx, nil)
+	raw, err := inTime(ctx, func(ctx context.Context) ([]types.Shard, error) { return s.Client.ListShards(ctx, nil) })
 	if err != nil {
 		return nil, err
 	}
@@ -411,13 +411,20 @@ func (s *session) unpossessed(e *entry, err error) result {
 	}
 	ctx, cancel := context.WithTimeout(s.live, storeTime)
 	defer cancel()
-	if row, getErr := s.Store.Get(ctx, s.Name, s.leases+e.id); getErr == nil {
+	row, getErr := s.Store.Get(ctx, s.Name, s.leases+e.id)
+	if errors.Is(getErr, store.ErrNotFound) {
+		return result{entry: e, err: fmt.Errorf("stream %q %s: %w", s.stream(), e.id, errRowGone)}
+	}
+	if getErr == nil {
 		if updated, readErr := readEntry(row, s.leases); readErr == nil {
 			return result{entry: updated, again: s.Timing.Beat}
 		}
 	}
 	return result{entry: e, again: s.Timing.Beat}
 }
+
+// errRowGone: somebody deleted a lease. The next session makes it anew.
+var errRowGone = errors.New("the lease's row was deleted")
 
 // finish writes a shard's end. It tries until that is stored or the lease is
 // lost: the next start would find the shard unfinished, and read its last
@@ -502,10 +509,12 @@ func (s *session) ended(ctx context.Context, r result) (again bool, err error) {
 		return false, nil
 	case errors.Is(r.err, record.ErrGraceOver):
 		return false, r.err
+	case errors.Is(r.err, errRowGone):
+		return true, r.err
 	}
 	// Before an error is blamed on the shard: is it still the same stream?
 	if ctx.Err() == nil {
-		if sum, descErr := s.ask(ctx); descErr == nil && !sum.Created.Equal(s.created) {
+		if sum, descErr := inTime(ctx, s.Client.Describe); descErr == nil && !sum.Created.Equal(s.created) {
 			s.Warn.Warn("the stream was deleted and made anew: the group starts on the new one (see docs/troubleshooting.md#stream-remade)", s.attrs()...)
 			return true, r.err
 		}
