@@ -40,6 +40,7 @@ type session struct {
 	running map[string]bool
 	after   map[string]time.Time // when a shard that was left may be started again
 	gone    map[string]bool      // parents whose records are gone
+	listed  time.Time            // when the shards were last asked for
 	results chan result
 	over    chan struct{} // closed: nobody waits for results
 }
@@ -175,6 +176,7 @@ func (s *session) begin(ctx context.Context, sum kinesisapi.Summary, id string) 
 
 // list makes leases for the stream's shards that have none.
 func (s *session) list(ctx context.Context) ([]Shard, error) {
+	s.listed = time.Now()
 	all, err := s.listing(ctx)
 	if err != nil {
 		return nil, err
@@ -297,7 +299,7 @@ func (s *session) wake() <-chan time.Time {
 		}
 	}
 	if s.tree.unknownParent(s.gone) != nil {
-		if t := time.Now().Add(time.Second); next.IsZero() || t.Before(next) {
+		if t := s.listed.Add(time.Second); next.IsZero() || t.Before(next) {
 			next = t
 		}
 	}

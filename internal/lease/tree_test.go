@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libvegas/vegas/record"
@@ -77,6 +78,25 @@ func TestAMergesUnknownParentIsLookedFor(t *testing.T) {
 	if e := family(t, "2<0,1 5").unknownParent(nil); e != nil {
 		t.Error("a shard that is being read waits for its parents")
 	}
+}
+
+// However often something else happens meanwhile.
+func TestAnUnknownParentIsLookedForOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &session{tree: family(t, "0 END\n2<0,1 -"), listed: time.Now()}
+		looks := 0
+		for range 100 {
+			select {
+			case <-s.wake():
+				looks++
+				s.listed = time.Now()
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+		if looks < 8 || looks > 10 {
+			t.Errorf("%d looks in ten seconds", looks)
+		}
+	})
 }
 
 func TestWhereAShardStarts(t *testing.T) {
