@@ -28,9 +28,15 @@ func (c *Consumer) Check(ctx context.Context) error {
 }
 
 func (c *Consumer) checkStore(ctx context.Context) error {
-	row := store.Row{Group: c.group.Name, ID: "check#" + c.o.Worker, Fields: map[string]string{"version": "1"}}
-	row, err := c.store.Swap(ctx, row)
+	// A row that an interrupted Check left behind, if any.
+	row, err := c.store.Get(ctx, c.group.Name, "check#"+c.o.Worker)
+	if errors.Is(err, store.ErrNotFound) {
+		row, err = store.Row{Group: c.group.Name, ID: "check#" + c.o.Worker, Fields: map[string]string{"version": "1"}}, nil
+	}
 	if err != nil {
+		return err
+	}
+	if row, err = c.store.Swap(ctx, row); err != nil {
 		return err
 	}
 	if _, err := c.store.List(ctx, c.group.Name, "check#"); err != nil {

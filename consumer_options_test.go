@@ -12,6 +12,7 @@ import (
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/localkinesis"
+	"github.com/libvegas/vegas/store"
 	"github.com/libvegas/vegas/store/file"
 	"github.com/libvegas/vegas/store/memory"
 )
@@ -96,6 +97,14 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 			if err := b.consumer("g", func(o *vegas.ConsumerOptions) { o.FanOut = f }).Check(b.Context()); err != nil {
 				b.Error(err)
 			}
+		}
+		// One that was killed leaves its row.
+		named := func(o *vegas.ConsumerOptions) { o.Worker = "w" }
+		if _, err := b.rows.Swap(b.Context(), store.Row{Group: "g", ID: "check#w", Fields: map[string]string{"version": "1"}}); err != nil {
+			b.Fatal(err)
+		}
+		if err := b.consumer("g", named).Check(b.Context()); err != nil {
+			b.Error(err)
 		}
 		if rows, err := b.rows.List(b.Context(), "g", ""); err != nil || len(rows) != 0 {
 			b.Errorf("it left %v, %v", rows, err)

@@ -202,10 +202,15 @@ func (h *heart) superseded(ctx context.Context) bool {
 	return false
 }
 
-// release tells the next consumer that it need not wait. Called after run.
+// release tells the next consumer that it need not wait. Called after run, whose
+// last heartbeat may have been applied though nobody waited for the answer.
 func (h *heart) release(ctx context.Context) error {
-	next := h.row.Clone()
-	set(&next, fieldState, stateStopped)
-	_, err := swapSurely(ctx, h.store, next, func(r store.Row) bool { return r.Fields[fieldState] == stateStopped })
-	return err
+	for again := true; ; again = false {
+		next := h.row.Clone()
+		set(&next, fieldState, stateStopped)
+		_, err := swapSurely(ctx, h.store, next, func(r store.Row) bool { return r.Fields[fieldState] == stateStopped })
+		if !errors.Is(err, store.ErrConflict) || !again || h.superseded(ctx) {
+			return err
+		}
+	}
 }

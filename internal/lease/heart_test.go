@@ -144,6 +144,32 @@ func TestWaitingForACrashedConsumerIsSaidOnce(t *testing.T) {
 	})
 }
 
+// The heartbeat that was under way when run was told to end arrived.
+func TestAReleaseComesAfterTheLastHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		one, _, stop, err := beating(t, s, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		before := one.row
+		if err := one.beat(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		one.row = before
+		if err := one.release(t.Context()); err != nil {
+			t.Error(err)
+		}
+		began := time.Now()
+		_, _, stop, err = beating(t, s, "two")
+		if d := time.Since(began); err != nil || d > 0 {
+			t.Errorf("the next one waited %v, %v", d, err)
+		}
+		stop()
+	})
+}
+
 func TestOfTwoFollowersOneWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
