@@ -132,7 +132,8 @@ func (r *Reader) Read(ctx context.Context, shard string, from From, deliver func
 type reading struct {
 	*Reader
 	shard   string
-	at      place // where to go on
+	at      place  // where to go on
+	last    string // newest sequence number that was delivered
 	deliver func(context.Context, Answer) error
 	share   *Share
 	where   observe.Where
@@ -149,10 +150,10 @@ func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) er
 		k := &records[i]
 		seq := aws.ToString(k.SequenceNumber)
 		// An event delivered twice, or an iterator that went back.
-		if r.at.after != "" && record.CompareSequence(seq, r.at.after) <= 0 {
+		if r.last != "" && record.CompareSequence(seq, r.last) <= 0 {
 			continue
 		}
-		r.at.after = seq
+		r.last, r.at.after = seq, seq
 		key := aws.ToString(k.PartitionKey)
 		a.Records = append(a.Records, Record{Sequence: seq, Key: key, Data: k.Data, Arrival: aws.ToTime(k.ApproximateArrivalTimestamp)})
 		a.bytes += int64(len(seq) + len(key) + len(k.Data))
@@ -186,13 +187,13 @@ func children(from []types.ChildShard) ([]Child, error) {
 	return out, nil
 }
 
-// trimmed tells that a place to start was refused because the shard does not
+// trimmed tells that a place to go on was refused because the shard does not
 // have it any more, and goes on with the oldest record.
 func (r *reading) trimmed(err error) bool {
-	if !kinesisapi.Invalid(err) || r.at.Sequence == "" || r.at.after != "" {
+	if !kinesisapi.Invalid(err) || r.at.Sequence == "" && r.at.after == "" {
 		return false
 	}
-	r.Warn.Warn("the checkpoint is refused, most likely because retention has passed it: reading on with the oldest record", r.attrs(err)...)
+	r.Warn.Warn("the place to read on is refused, most likely because retention has passed it: reading on with the oldest record", r.attrs(err)...)
 	r.at = place{}
 	return true
 }

@@ -186,6 +186,46 @@ func TestACheckpointThatIsGoneStartsWithTheOldestRecord(t *testing.T) {
 	}
 }
 
+// The same while it is read, by a handler that takes longer than retention.
+func TestAPlaceThatIsGoneWhileReadingCostsNothing(t *testing.T) {
+	for _, fanOut := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := server(t)
+			put(t, srv, 3)
+			r := reader(t, srv.AWS())
+			op := "GetShardIterator"
+			if fanOut {
+				op = "SubscribeToShard"
+				s, _ := srv.Stream("orders")
+				var err error
+				if r.ConsumerARN, err = Register(t.Context(), r.Client, s.ARN, "g"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var gone *localkinesis.Injected
+			go func() {
+				time.Sleep(10 * time.Second)
+				srv.Inject(localkinesis.Fault{Do: localkinesis.ExpireIterators, Op: "GetRecords", Count: 1})
+				srv.Inject(localkinesis.Fault{Do: localkinesis.EndSubscription, Op: "SubscribeToShard", Count: 1})
+				gone = srv.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: op, Code: "InvalidArgumentException", Count: 1})
+				time.Sleep(10 * time.Second)
+				for i := 3; i < 6; i++ {
+					if _, err := srv.Put("orders", "k", "", fmt.Append(nil, i)); err != nil {
+						t.Error(err)
+					}
+				}
+				if _, _, err := srv.Split("orders", first, ""); err != nil {
+					t.Error(err)
+				}
+			}()
+			got, _, err := reads(t.Context(), r, first, From{})
+			if err != nil || fmt.Sprint(got) != numbers(0, 6) || gone.Fired() != 1 {
+				t.Errorf("%s: %v, %v", op, got, err)
+			}
+		})
+	}
+}
+
 func TestWhatFailsForGoodIsAnError(t *testing.T) {
 	for _, op := range []string{"GetShardIterator", "GetRecords"} {
 		synctest.Test(t, func(t *testing.T) {
