@@ -19,7 +19,7 @@ type consumer struct {
 	created time.Time
 	status  string
 	due     time.Time // when the passing state ends
-	gone    bool      // deregistered
+	gone    bool      // deregistered; a deleted stream says it for all its consumers
 	labels
 
 	// latest is the newest subscription of each shard, running or ended.

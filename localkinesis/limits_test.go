@@ -58,6 +58,7 @@ func TestWriteLimits(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		expect(t, "10 MiB from a full tank", large(10<<20), "")
+		expect(t, "256 KiB from an empty tank", large(1<<18), "ProvisionedThroughputExceededException")
 		expect(t, "2 MiB from an empty tank", large(2<<20), "ProvisionedThroughputExceededException")
 		time.Sleep(500 * time.Millisecond)
 		expect(t, "256 KiB half a second later", large(1<<18), "")

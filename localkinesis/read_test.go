@@ -53,13 +53,22 @@ func TestNumbersOfIterators(t *testing.T) {
 		if out := get(t, c, it); out.NextShardIterator != nil || len(out.ChildShards) != 2 {
 			t.Errorf("at the end: %+v", out)
 		}
-		// The same shard of a server with the same past has given one more.
-		ahead := *put(t, c, "a", "ahead").SequenceNumber
-		_, err = iterateAt(t, c, *child.ShardId, ahead)
+	})
+}
+
+// TestNumbersOfTheFuture: a server with the same past has given one more.
+func TestNumbersOfTheFuture(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *localkinesis.Server, c *kinesis.Client) {
+		twin := kinesis.NewFromConfig(localkinesis.Start(t, oneShard).AWS())
+		mine, same, future := *put(t, c, "a", "x").SequenceNumber, *put(t, twin, "a", "x").SequenceNumber, *put(t, twin, "a", "x").SequenceNumber
+		if mine != same {
+			t.Fatalf("the twin gave %s, want %s", same, mine)
+		}
+		_, err := iterateAt(t, c, first, mine)
 		expect(t, "the last number", err, "")
-		future := ahead[:len(ahead)-10] + "9999999999"
-		_, err = iterateAt(t, c, *child.ShardId, future)
-		expect(t, "no number of the shard", err, "InvalidArgumentException")
+		_, err = iterateAt(t, c, first, future)
+		expect(t, "one that was not given yet", err, "InvalidArgumentException")
+		expect(t, "and for ordering", ordered(t, c, future), "InvalidArgumentException")
 	})
 }
 

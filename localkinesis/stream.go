@@ -101,9 +101,6 @@ func (st *stream) remove() {
 		sh.drop(len(sh.records))
 	}
 	delete(st.account.streams, st.name)
-	for _, co := range st.consumers {
-		co.gone = true
-	}
 	st.wake()
 	st.shards, st.open, st.consumers = nil, nil, nil
 }

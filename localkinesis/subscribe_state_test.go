@@ -58,6 +58,19 @@ func TestSubscriptionIsPrompt(t *testing.T) {
 		if s, err = subscribe(t, c, arn, "shardId-000000000003", latest); err != nil {
 			t.Fatal(err)
 		}
+		var third *kinesis.SubscribeToShardEventStream
+		if err := srv.CreateStream("bills", 1); err != nil {
+			t.Fatal(err)
+		}
+		bills, err := c.RegisterStreamConsumer(t.Context(), &kinesis.RegisterStreamConsumerInput{StreamARN: aws.String("arn:aws:kinesis:us-east-1:123456789012:stream/bills"), ConsumerName: aws.String("billing")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if third, err = subscribe(t, c, bills.Consumer.ConsumerARN, first, latest); err != nil {
+			t.Fatal(err)
+		}
+		prompt("the end of a stream by Go", 0, func() error { return srv.DeleteStream("bills") }, func() { next(t, third) })
 		prompt("the end of the stream", 500*time.Millisecond, func() error {
 			_, err := c.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: orders, EnforceConsumerDeletion: aws.Bool(true)})
 			return err
