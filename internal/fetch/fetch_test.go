@@ -297,6 +297,7 @@ func (c *calls) n() int {
 type silentServer struct {
 	mu   sync.Mutex
 	from []string
+	tail []byte // what it sends behind the event, before it closes the connection; nil: nothing, and it stays open
 }
 
 func (s *silentServer) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -324,7 +325,10 @@ func (s *silentServer) RoundTrip(req *http.Request) (*http.Response, error) {
 		{"SequenceNumber":"%d","PartitionKey":"k","Data":"MQ==","ApproximateArrivalTimestamp":1}]}`, 100+n, 100+n))
 	r, w := io.Pipe()
 	go func() {
-		w.Write(out.Bytes())
+		w.Write(append(out.Bytes(), s.tail...))
+		if s.tail != nil {
+			w.Close()
+		}
 		<-req.Context().Done()
 		w.CloseWithError(req.Context().Err())
 	}()
@@ -359,4 +363,59 @@ func TestASilentSubscriptionIsGivenUpAndTakenUpWhereItEnded(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is no frame of an event stream costs a subscription and no record.
+func TestAMalformedFrameIsFollowedByAnotherSubscription(t *testing.T) {
+	var whole bytes.Buffer
+	m := eventstream.Message{Payload: []byte("{}")}
+	m.Headers.Set(":message-type", eventstream.StringValue("event"))
+	m.Headers.Set(":event-type", eventstream.StringValue("SubscribeToShardEvent"))
+	if err := eventstream.NewEncoder().Encode(&whole, m); err != nil {
+		t.Fatal(err)
+	}
+	spoilt := bytes.Clone(whole.Bytes())
+	spoilt[len(spoilt)-1] ^= 1 // the checksum
+	for name, tail := range map[string][]byte{
+		"a wrong checksum":        spoilt,
+		"a frame cut short":       whole.Bytes()[:20],
+		"an enormous length":      {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0},
+		"an answer of a web page": []byte("<html><body>502 Bad Gateway</body></html>"),
+		"an event without a type": frameOf(t, nil, "{}"),
+		"a payload that is no JSON": frameOf(t, map[string]string{
+			":message-type": "event", ":event-type": "SubscribeToShardEvent", ":content-type": "application/json"}, "hello"),
+		"an exception of tomorrow": frameOf(t, map[string]string{
+			":message-type": "exception", ":exception-type": "TomorrowException", ":content-type": "application/json"}, "{}"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := reader(t, aws.Config{
+					Region: "eu-west-1", BaseEndpoint: aws.String("http://kinesis"), HTTPClient: &http.Client{Transport: &silentServer{tail: tail}},
+					Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+						return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"}, nil
+					}),
+				})
+				r.ConsumerARN = "arn:aws:kinesis:eu-west-1:1:stream/orders/consumer/g:1"
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				got, _, err := reads(ctx, r, first, From{})
+				if !errors.Is(err, context.DeadlineExceeded) || len(got) < 6 || len(got) > 13 {
+					t.Errorf("%d events in a minute, %v", len(got), err)
+				}
+			})
+		})
+	}
+}
+
+func frameOf(t *testing.T, headers map[string]string, payload string) []byte {
+	t.Helper()
+	m := eventstream.Message{Payload: []byte(payload)}
+	for k, v := range headers {
+		m.Headers.Set(k, eventstream.StringValue(v))
+	}
+	var out bytes.Buffer
+	if err := eventstream.NewEncoder().Encode(&out, m); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
