@@ -121,7 +121,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 	id := streamID(sum)
 	live, lost := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer lost(nil)
-	h := &heart{store: g.Store, worker: g.Worker, incarnation: rand.Text(), timing: g.Timing, warn: g.Warn, lost: lost}
+	h := &heart{store: g.Store, worker: g.Worker, incarnation: rand.Text(), timing: g.Timing, warn: g.Warn, attrs: g.attrs(), lost: lost}
 	if err := h.acquire(ctx, g.Name, g.stream(), "consumer#"+id); err != nil {
 		return false, quietly(ctx, errStart{err})
 	}

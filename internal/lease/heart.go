@@ -29,6 +29,7 @@ type heart struct {
 	incarnation string
 	timing      Timing
 	warn        *quiet.Logger
+	attrs       []any // of warnings
 
 	beats uint64                  // number of the last try; no two have the same
 	lost  context.CancelCauseFunc // ends every shard
@@ -179,7 +180,7 @@ func (h *heart) run(ctx context.Context) {
 			h.lost(fmt.Errorf("%w: %w", record.ErrLeaseLost, errSuperseded))
 			return
 		default:
-			h.warn.Warn("a heartbeat could not be written, trying again", slog.String("worker", h.worker), slog.Any("error", err))
+			h.warn.Warn("a heartbeat could not be written, trying again", append(h.attrs, slog.Any("error", err))...)
 			next = h.timing.Beat / 4
 		}
 		timer.Reset(next)
