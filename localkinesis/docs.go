@@ -69,10 +69,14 @@ sockets: HTTP/1.1 and HTTP/2 cleartext (prior knowledge) on one port, both over 
 CBOR 1.1. Any signature is believed, a request without one is refused.
 
 Limits on throughput and call rates are on; Options.NoLimits turns them off. Limits on sizes and counts stay. Records are
-kept in memory until their stream's retention ends, and at most Options.MemoryBytes of them (1 GiB): a put above that is
-refused with LimitExceededException, which names the remedy.
+kept in memory until their stream's retention ends, and at most Options.MemoryBytes of them (1 GiB, 128 bytes a record
+included): a put above that is refused with LimitExceededException, which names the remedy.
 
 The clock is the process's, and moves forward by hand with Server.Advance or POST /_vegas/clock {"advance":"5m"}.
+
+One core takes 200 MB/s and more of PutRecords (500 records of 1 KiB a request) and gives 350 MB/s and more of GetRecords
+(10 MiB an answer), HTTP and the client's side of it included; a poll that finds nothing costs 50 to 80 us. Measure it on
+your machine: go test -run '^$' -bench . ./localkinesis
 `
 
 const docsTail = `

@@ -337,13 +337,12 @@ func (in *putRecordsInput) scanJSON(body []byte) error {
 	for _, f := range entries {
 		text = append(text, f.key...)
 	}
-	joined := string(text)
+	joined, split := string(text), make([]string, len(entries))
 	for i := range entries {
 		f, e := &entries[i], &in.Records[i]
 		if f.key != nil {
-			key := joined[:len(f.key)]
-			joined = joined[len(f.key):]
-			e.PartitionKey = &key
+			split[i], joined = joined[:len(f.key)], joined[len(f.key):]
+			e.PartitionKey = &split[i]
 		}
 		if f.data == nil {
 			continue
