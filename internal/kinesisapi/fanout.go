@@ -112,16 +112,3 @@ func (c *Client) DescribeConsumer(ctx context.Context, consumerARN, streamARN, n
 		return Consumer{aws.ToString(d.ConsumerName), aws.ToString(d.ConsumerARN), d.ConsumerStatus}, nil
 	})
 }
-
-// DeregisterConsumer removes a fan-out consumer.
-func (c *Client) DeregisterConsumer(ctx context.Context, consumerARN string) error {
-	_, err := call(ctx, c, "deregister consumer", "DeregisterStreamConsumer", "", func(ctx context.Context) (struct{}, error) {
-		_, sdk, err := c.open(ctx)
-		if err != nil {
-			return struct{}{}, err
-		}
-		_, err = sdk.DeregisterStreamConsumer(ctx, &kinesis.DeregisterStreamConsumerInput{ConsumerARN: aws.String(consumerARN)})
-		return struct{}{}, err
-	})
-	return err
-}
