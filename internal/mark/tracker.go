@@ -71,7 +71,6 @@ type Tracker struct {
 	saved table
 	queue queue           // raises that are live and not yet saved
 	at    record.Position // the checkpoint that saved belongs to
-	dirty bool            // saved differs from what was last encoded
 }
 
 // New makes a Tracker without marks for a shard that owns a hash range.
@@ -193,7 +192,6 @@ func (t *Tracker) Checkpointed(pos record.Position) {
 func (t *Tracker) save() {
 	t.queue.pass(t.at, func(id [16]byte, over keyspace.Range, top uint64) {
 		t.saved.raise(id, over, top)
-		t.dirty = true
 	})
 }
 
@@ -214,7 +212,6 @@ func (t *Tracker) Restore(s *Saved, checkpoint record.Position) bool {
 		return false
 	}
 	t.take(s)
-	t.dirty = false
 	return true
 }
 
@@ -223,7 +220,6 @@ func (t *Tracker) Restore(s *Saved, checkpoint record.Position) bool {
 // that they do not lead the parent's own checkpoint (Saved.Leads).
 func (t *Tracker) Inherit(parent *Saved) {
 	t.take(parent)
-	t.dirty = t.dirty || len(parent.marks) > 0
 }
 
 func (t *Tracker) take(s *Saved) {
@@ -239,13 +235,8 @@ func (t *Tracker) take(s *Saved) {
 // to. It is never longer than EncodedBytes; producers that do not fit, those
 // seen least recently, are left out. Write it after the checkpoint, not before.
 func (t *Tracker) Encode() []byte {
-	t.dirty = false
 	return encode(t.at, t.shard, &t.saved)
 }
-
-// Dirty tells that the saved marks have changed since the last Encode or
-// Restore.
-func (t *Tracker) Dirty() bool { return t.dirty }
 
 // Producers is how many producers have live marks.
 func (t *Tracker) Producers() int { return len(t.live.byID) }

@@ -146,9 +146,6 @@ func TestChildrenInherit(t *testing.T) {
 		}
 		merged.Inherit(s)
 	}
-	if !merged.Dirty() {
-		t.Error("inherited marks are not to be saved")
-	}
 	want := verdicts(Duplicate, Deliver, Duplicate, Deliver)
 	if got := merged.Decide(nil, "1", laned(1, keyspace.Full, 4, 7, 10, 11), &hashes{of: []int{40, 41, 1, 2}}); !slices.Equal(got, want) {
 		t.Errorf("merged: %v, want %v", got, want)
@@ -168,23 +165,17 @@ func TestMarksSurviveTheStore(t *testing.T) {
 	tr := New(span(0, 31), 0)
 	tr.Decide(nil, "7", laned(1, keyspace.Full, 1, 2, 300), &hashes{of: []int{1, 40, 2}})
 	tr.Decide(nil, "8", laned(2, span(4, 7), 5), &hashes{of: []int{5}})
-	if tr.Dirty() {
-		t.Error("dirty before a checkpoint")
-	}
 	at := record.Position{Sequence: "8"}
 	tr.Checkpointed(at)
-	if !tr.Dirty() {
-		t.Error("not dirty after a checkpoint")
-	}
 	s, err := Decode(tr.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tr.Dirty() || s.At != at || s.Shard != span(0, 31) {
-		t.Errorf("dirty %v, at %v, shard %v", tr.Dirty(), s.At, s.Shard)
+	if s.At != at || s.Shard != span(0, 31) {
+		t.Errorf("at %v, shard %v", s.At, s.Shard)
 	}
 	again := New(span(0, 31), 0)
-	if !again.Restore(s, record.Position{Sequence: "9", SubSequence: 3}) || again.Dirty() {
+	if !again.Restore(s, record.Position{Sequence: "9", SubSequence: 3}) {
 		t.Fatal("not restored")
 	}
 	if got := again.Decide(nil, "10", laned(1, span(0, 31), 300, 301), &hashes{of: []int{2, 3}}); !slices.Equal(got, verdicts(Duplicate, Deliver)) {
@@ -296,8 +287,8 @@ func TestMarksThatLagCatchUp(t *testing.T) {
 	again.Restore(lagging, record.Position{Sequence: "2", SubSequence: 1})
 	again.Decide(nil, "1", first, &hashes{of: []int{1, 2}})
 	again.Decide(nil, "2", second, &hashes{of: []int{1, 2, 3}})
-	if got := again.saved.find(pid(1)).marks[0].top; got != 4 || !again.Dirty() {
-		t.Errorf("saved mark %d, want 4, that of the checkpoint; dirty %v", got, again.Dirty())
+	if got := again.saved.find(pid(1)).marks[0].top; got != 4 {
+		t.Errorf("saved mark %d, want 4, that of the checkpoint", got)
 	}
 	again.Rewind()
 	got := again.Decide(nil, "2", second, &hashes{of: []int{1, 2, 3}})

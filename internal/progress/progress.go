@@ -18,14 +18,10 @@ type Window struct {
 	slots []slot // a ring; its length is a power of two
 	head  Ticket // the oldest ticket that is not covered by low
 	next  Ticket // the ticket of the next Add
-
-	records int
-	bytes   int64
 }
 
 type slot struct {
 	through record.Position // what is passed once this one and all before are done
-	bytes   int
 	done    bool
 }
 
@@ -35,20 +31,18 @@ func (w *Window) Reset(at record.Position) {
 	for ; w.head < w.next; w.head++ {
 		*w.at(w.head) = slot{}
 	}
-	w.low, w.records, w.bytes = at, 0, 0
+	w.low = at
 }
 
 // Add hands out the next record, which must lie behind everything added and
-// passed before. bytes is what it counts for in Outstanding.
-func (w *Window) Add(pos record.Position, bytes int) Ticket {
+// passed before.
+func (w *Window) Add(pos record.Position) Ticket {
 	if int(w.next-w.head) == len(w.slots) {
 		w.grow()
 	}
 	t := w.next
 	w.next++
-	*w.at(t) = slot{through: pos, bytes: bytes}
-	w.records++
-	w.bytes += int64(bytes)
+	*w.at(t) = slot{through: pos}
 	return t
 }
 
@@ -74,8 +68,6 @@ func (w *Window) Done(t Ticket) bool {
 		return false
 	}
 	s.done = true
-	w.records--
-	w.bytes -= int64(s.bytes)
 	if t != w.head {
 		return false
 	}
@@ -89,10 +81,6 @@ func (w *Window) Done(t Ticket) bool {
 // Low is the position that can be checkpointed: the last one before which
 // nothing is outstanding.
 func (w *Window) Low() record.Position { return w.low }
-
-// Outstanding is how many records, and bytes of them, were added and are not
-// done.
-func (w *Window) Outstanding() (records int, bytes int64) { return w.records, w.bytes }
 
 // Span is how many records lie behind Low, done or not: what would be handled
 // again after a crash, and what the Window's memory grows with.

@@ -147,7 +147,7 @@ func (s *Shard) spread(ctx context.Context, k *keeper, lanes []chan job, fail <-
 		p.left.Store(int64(len(b.Records)) + 1)
 		for i, r := range b.Records {
 			k.mu.Lock()
-			t := k.window.Add(r.Position, len(r.Data))
+			t := k.window.Add(r.Position)
 			span := k.window.Span()
 			k.mu.Unlock()
 			for span > spanRecords && err == nil {

@@ -207,7 +207,7 @@ func (r *reader) hand(p *payload, i int, at record.Position) {
 	if at.Compare(r.row.at) <= 0 && !r.row.at.IsStart() {
 		return
 	}
-	t := task{p.recs[i], p.slots[i], at, r.window.Add(at, 1)}
+	t := task{p.recs[i], p.slots[i], at, r.window.Add(at)}
 	switch r.g.p.mutant {
 	case loseOne:
 		if r.g.chance(.01) {
