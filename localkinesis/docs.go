@@ -74,9 +74,9 @@ included): a put above that is refused with LimitExceededException, which names 
 
 The clock is the process's, and moves forward by hand with Server.Advance or POST /_vegas/clock {"advance":"5m"}.
 
-One core takes 200 MB/s and more of PutRecords (500 records of 1 KiB a request) and gives 350 MB/s and more of GetRecords
-(10 MiB an answer), HTTP and the client's side of it included; a poll that finds nothing costs 50 to 80 us. Measure it on
-your machine: go test -run '^$' -bench . ./localkinesis
+What it costs in CPU time, HTTP and the client's end of it included (Intel Xeon, one core, in memory): PutRecords of 500
+records of 1 KiB 1.6 ms (330 MB/s), GetRecords of 10 MB 19 ms (530 MB/s), a poll that finds nothing 30 us. Measure yours:
+go test -run '^$' -bench . ./localkinesis
 `
 
 const docsTail = `
