@@ -225,6 +225,14 @@ func (f *faults) inject(fault Fault) (*Injected, error) {
 	if (fault.Do == StoreLate || fault.Do == DropAnswer) && fault.Op == "SubscribeToShard" {
 		return nil, fmt.Errorf("localkinesis: inject: %s does not happen to SubscribeToShard: use %s", fault.Do, CutStream)
 	}
+	switch {
+	case fault.After < 0 || fault.Count < 0 || fault.Requests < 0 || fault.Delay < 0:
+		return nil, fmt.Errorf("localkinesis: inject: %s: After, Count, Requests and Delay must not be negative", fault.Do)
+	case !(fault.Rate >= 0 && fault.Rate <= 1 && fault.EntryRate >= 0 && fault.EntryRate <= 1):
+		return nil, fmt.Errorf("localkinesis: inject: %s: rates are chances from 0 (always) to 1, not %v and %v", fault.Do, fault.Rate, fault.EntryRate)
+	case fault.Do == Delay && fault.Delay == 0:
+		return nil, fmt.Errorf("localkinesis: inject: %s: how long is missing: set Delay", fault.Do)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := &Injected{id: len(f.all) + 1, fault: fault, owner: f}
