@@ -221,7 +221,7 @@ func TestAStoreThatIsAwayForAMinute(t *testing.T) {
 		if n := got.len(); n < 300 || n > 330 {
 			b.Errorf("%d records", n)
 		}
-		if s := b.logged(); strings.Count(s, "\n") > 40 || !strings.Contains(s, "lease lost") {
+		if s := b.logged(); strings.Count(s, "\n") > 40 || !strings.Contains(s, "lease lost") || strings.Count(s, "msg=stopping") != 1 {
 			b.Errorf("log:\n%s", s)
 		}
 	})

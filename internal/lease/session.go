@@ -81,10 +81,12 @@ func (s *session) run(ctx context.Context, sum kinesisapi.Summary, id string, st
 	if errors.Is(err, errStopped) {
 		err = nil
 	}
-	s.Observer.Event(observe.Event{Kind: observe.Stopping, Time: time.Now(), Where: s.where()})
-	s.Log.Info("stopping", s.attrs()...)
-	close(s.stop)
 	last := err != nil && !again || errors.Is(context.Cause(s.live), errSuperseded)
+	if last || ctx.Err() != nil {
+		s.Observer.Event(observe.Event{Kind: observe.Stopping, Time: time.Now(), Where: s.where()})
+		s.Log.Info("stopping", s.attrs()...)
+	}
+	close(s.stop)
 	return again, errors.Join(err, s.drain(ctx, last))
 }
 
