@@ -142,6 +142,9 @@ func TestMisuseFailsTheTest(t *testing.T) {
 	for want, misuse := range map[string]func(*localkinesis.Server){
 		`no kind of fault "dance"`: func(s *localkinesis.Server) { s.Inject(localkinesis.Fault{Do: "dance"}) },
 		`no operation "Dance"`:     func(s *localkinesis.Server) { s.Inject(localkinesis.Fault{Do: localkinesis.Fail, Op: "Dance"}) },
+		"must not be negative":     func(s *localkinesis.Server) { s.Inject(localkinesis.Fault{Do: localkinesis.Fail, Count: -1}) },
+		"not 30 and 0":             func(s *localkinesis.Server) { s.Inject(localkinesis.Fault{Do: localkinesis.Fail, Rate: 30}) },
+		"how long is missing":      func(s *localkinesis.Server) { s.Inject(localkinesis.Fault{Do: localkinesis.Delay}) },
 		"only moves forward":       func(s *localkinesis.Server) { s.Advance(-time.Second) },
 		"happens to PutRecords": func(s *localkinesis.Server) {
 			s.Inject(localkinesis.Fault{Do: localkinesis.StoreSome, Op: "PutRecord"})
