@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/internal/aggregate"
 	"github.com/libvegas/vegas/localkinesis"
 )
 
@@ -47,6 +48,10 @@ func TestDataIsCopiedAtAcceptance(t *testing.T) {
 			got := contents(t, srv, "orders")
 			if len(got) != i+1 || string(got[i].data) != "before" || got[i].key != "k" {
 				t.Fatalf("got %+v", got)
+			}
+			stored, _ := srv.Records("orders", got[i].shard)
+			if a, err := aggregate.DecodeBytes(stored[i].Data); err != nil || a.Subs[0].Headers[0].Value != "v" {
+				t.Fatalf("got %+v, %v", a, err)
 			}
 		}
 	})

@@ -439,6 +439,7 @@ func TestAStreamMadeAnewGetsNothingByTheOldMap(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-time.After(pause)
+			slowly(srv, "DescribeStreamSummary", time.Second, 1) // records do not leave meanwhile
 			acked := 0
 			for range 20 {
 				if err := send(10); err == nil {
@@ -605,5 +606,42 @@ func TestTheLookAfterIdleTimeHoldsUpNobodyForLong(t *testing.T) {
 			t.Errorf("after %v and %d calls: %v", time.Since(began), slow.Fired(), err)
 		}
 		slow.Remove()
+	})
+}
+
+func TestWithoutAggregationExplicitHashKeysRoute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, p := start(t, 4, func(o *vegas.ProducerOptions) { o.Aggregate = false })
+		for i, r := range keyspace.Split(4) {
+			got, err := p.SendRecord(t.Context(), &vegas.Record{PartitionKey: "k", ExplicitHashKey: r.Last.String()})
+			if want := fmt.Sprint("shardId-00000000000", i); err != nil || got.Shard != want {
+				t.Errorf("stored in %s, want %s: %v", got.Shard, want, err)
+			}
+		}
+	})
+}
+
+// Who waits for room gets what a slow callback gives back at once, not when a
+// whole run of callbacks is through.
+func TestASlowCallbackGivesItsRoomBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, p := start(t, 1, func(o *vegas.ProducerOptions) { o.BufferBytes = 12 << 10 })
+		r := &vegas.Record{PartitionKey: "k", Data: make([]byte, 600)}
+		slow := func(vegas.Receipt, error) { <-time.After(time.Second) }
+		for range 10 {
+			if err := p.SendAsync(t.Context(), r, slow); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-time.After(100 * time.Millisecond) // all are stored, the first callback runs
+		began := time.Now()
+		for range 5 {
+			if err := p.SendAsync(t.Context(), r, slow); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("waited %v", d)
+		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -383,5 +384,41 @@ func TestTheDefaultConfigurationHasConnectionsOfItsOwn(t *testing.T) {
 	}
 	if _, err := put(t.Context(), client(t, aws.Config{})); err != nil {
 		t.Error(err)
+	}
+}
+
+// As many connections as calls were under way at once are kept.
+func TestConnectionsAreKept(t *testing.T) {
+	var conns atomic.Int32
+	const calls = 50
+	var here sync.WaitGroup
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		here.Done()
+		here.Wait() // until all are
+		io.WriteString(w, `{"Records":[{"ShardId":"shardId-000000000000","SequenceNumber":"49"}],"FailedRecordCount":0}`)
+	}))
+	s.Config.ConnState = func(_ net.Conn, st http.ConnState) {
+		if st == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	c := client(t, configFor(s.URL))
+	for range 3 {
+		here.Add(calls)
+		var wg sync.WaitGroup
+		for range calls {
+			wg.Go(func() {
+				if _, err := put(t.Context(), c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if n := conns.Load(); n > calls*3/2 {
+		t.Errorf("%d connections for %d calls at a time", n, calls)
 	}
 }

@@ -27,6 +27,9 @@ func TestOurRequestMeansWhatTheSDKsDoes(t *testing.T) {
 		{PartitionKey: aws.String("a"), ExplicitHashKey: aws.String("12345678901234567890"), Data: bytes.Repeat([]byte{0, 255, 7}, 1000)},
 		{PartitionKey: aws.String("größe \"quoted\" \\ \u2028 <&>\x01\n"), Data: []byte{}},
 		{PartitionKey: aws.String(strings.Repeat("k", 256)), Data: []byte("x")},
+		{PartitionKey: aws.String("\\"), Data: []byte("x")},
+		{PartitionKey: aws.String("tab\t"), Data: []byte("x")},
+		{PartitionKey: aws.String("\x7fü"), Data: []byte("x")},
 	}
 	sdk := kinesis.NewFromConfig(cfg)
 	for _, in := range []*kinesis.PutRecordsInput{

@@ -140,11 +140,25 @@ func TestForwardOnly(t *testing.T) {
 				t.Errorf("seed %d: %s is still a tile", seed, s.ID)
 			}
 		}
-		if len(m.known) > 2*len(h.shards)+64 {
-			t.Errorf("seed %d: %d shards are known of %d", seed, len(m.known), len(h.shards))
-		}
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// TestWhatIsNotListedIsForgotten: a stream that is split and merged for ever does
+// not fill the memory.
+func TestWhatIsNotListedIsForgotten(t *testing.T) {
+	h := history{r: rand.New(rand.NewPCG(1, 4))}
+	h.add(span(0, 15))
+	var m Map
+	for range 2000 {
+		h.reshard()
+		listing := h.list(len(h.at), len(h.at), false)
+		listing = listing[max(0, len(listing)-40):] // retention
+		m.Learn(listing)
+		if n := len(m.known); n > 2*40+64+16 {
+			t.Fatalf("%d shards are known, 40 listed", n)
 		}
 	}
 }

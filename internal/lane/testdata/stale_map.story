@@ -31,3 +31,21 @@ learn 0:0-31! 1:0-15<0! 2:16-31<0 3:0-7<1 4:8-15<1
 1 gave way
 3 opened
 4 opened
+
+# Parked records end at their deadline, whatever is being waited for.
+new
+learn 0:0-15 1:16-31
+accept 1,deadline=20ms
+poll
+answer 1 stored:9
+poll
+poll after 20ms
+----
+0 opened
+1 opened
+poll is due
+request 1:
+  to 0, laned: 1@1
+wakes after 20ms
+wakes after 229.654559ms
+1@1 is unknown after 1 attempts: deadline passed
