@@ -123,7 +123,7 @@ func (r *reading) failed(err error, p *pace) (time.Duration, error) {
 		return 0, nil
 	case kinesisapi.Classify(err) == kinesisapi.Throttled:
 		r.Observer.Count(observe.Throttles, r.where, 1)
-		r.Warn.Warn("reading is throttled: other readers share the shard's 5 calls and 2 MiB a second", r.attrs(nil)...)
+		r.Warn.Warn("reading is throttled: all readers of a shard share 5 calls and 2 MiB a second", r.attrs(nil)...)
 		return p.throttled(r.random()), nil
 	}
 	r.Observer.Count(observe.RequestErrors, r.where, 1)

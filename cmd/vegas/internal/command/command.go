@@ -24,6 +24,7 @@ const (
 	exitUsage       = 2
 	exitPartly      = 3
 	exitInterrupted = 130
+	exitPipe        = 141
 )
 
 // env is what a run of the command line has at hand: its streams and the flags

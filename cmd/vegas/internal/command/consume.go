@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -137,6 +140,10 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	runCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	c.stop = stop
+	// When the reader of the output ends, as head does, the signal would kill
+	// this process without a word to the group's next consumer, which would
+	// then wait to see whether it lives. The error of the write ends it in order.
+	signal.Ignore(syscall.SIGPIPE)
 	if c.untilTip {
 		if c.tips, err = c.findTips(ctx, name, cfg); err != nil {
 			return err
@@ -149,7 +156,13 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	close(ended)
 	<-watched
 	// The last event is the consumer's end.
-	return errors.Join(c.out.flush(), err)
+	switch werr := c.out.flush(); {
+	case errors.Is(werr, syscall.EPIPE):
+		return &exitError{exitPipe} // its reader has enough, which is no failure to tell of
+	case werr != nil:
+		return errors.Join(fmt.Errorf("write the output: %w", werr), err)
+	}
+	return err
 }
 
 // line chooses the form of a record's line.
@@ -214,7 +227,8 @@ func (c *consume) shard(ctx context.Context, s *vegas.Shard) error {
 			done, end, err := c.out.write(part, end)
 			if err != nil {
 				c.stop()
-				return errors.Join(fmt.Errorf("write the output: %w", err), saver.close())
+				saver.drop() // who knows what of it was read
+				return nil   // run meets the error
 			}
 			if !end.IsStart() {
 				saver.save(end)
@@ -243,8 +257,9 @@ func (c *consume) shard(ctx context.Context, s *vegas.Shard) error {
 // saver writes the positions of one shard, not more often than it was told, and
 // the last one always. Its goroutine ends at close.
 type saver struct {
-	latest chan vegas.Position // the newest position not taken yet
-	ended  chan error
+	latest  chan vegas.Position // the newest position not taken yet
+	ended   chan error
+	dropped atomic.Bool // nothing is written any more
 }
 
 func newSaver(ctx context.Context, s *vegas.Shard, every time.Duration) *saver {
@@ -258,7 +273,7 @@ func newSaver(ctx context.Context, s *vegas.Shard, every time.Duration) *saver {
 			case p, ok := <-v.latest:
 				if !ok {
 					var err error
-					if at != nil {
+					if at != nil && !v.dropped.Load() {
 						err = s.Checkpoint(ctx, *at)
 					}
 					v.ended <- err
@@ -289,7 +304,14 @@ func (v *saver) save(p vegas.Position) {
 	v.latest <- p
 }
 
+// close writes what is left to write, and ends the saver.
 func (v *saver) close() error {
 	close(v.latest)
 	return <-v.ended
+}
+
+// drop ends the saver without that.
+func (v *saver) drop() {
+	v.dropped.Store(true)
+	_ = v.close()
 }

@@ -17,6 +17,7 @@ func topics() []*cobra.Command {
        "vegas demo" ran to its end and its auditor found faults
   130  interrupted before the end (Ctrl-C, SIGTERM); "vegas consume" and "vegas dev",
        which have no end of their own, stop in order and exit with 0
+  141  the reader of the output ended before the output did, as head does
 
 "vegas dev -- COMMAND" exits with the code of the command it ran.`),
 
