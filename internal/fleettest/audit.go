@@ -136,7 +136,7 @@ type account struct {
 	from  time.Time // what arrived before is not the group's; zero: everything is
 
 	first    []arrival // in the order of their first delivery
-	last     map[*sent]*delivery
+	last     map[*sent]*visits
 	owners   map[string]*worker // of shards
 	unsure   map[string]bool    // shards whose last possession did not end in good order
 	repeated int
@@ -148,11 +148,27 @@ type arrival struct {
 	aggregated bool
 }
 
-// delivery is the last one of a record.
-type delivery struct {
-	at       vegas.Position
+// visits are the deliveries of a record: one place, or several where copies of
+// it lie that nothing tells apart.
+type visits struct {
+	all  []*visit
+	last *visit
+}
+
+// visit is a place from which a record was delivered.
+type visit struct {
 	shard    string
+	at       vegas.Position
 	forgiven bool // it may come again: it lay behind the checkpoint of a crash
+}
+
+func (v *visits) of(r *vegas.Record) *visit {
+	for _, o := range v.all {
+		if o.shard == r.Shard && o.at == r.Position {
+			return o
+		}
+	}
+	return nil
 }
 
 // worker is one life of a consumer, as far as the auditor cares.
@@ -162,7 +178,7 @@ type worker struct {
 }
 
 func (a *audit) account(group string, loose bool) *account {
-	c := &account{audit: a, group: group, loose: loose, last: map[*sent]*delivery{}, owners: map[string]*worker{}, unsure: map[string]bool{}}
+	c := &account{audit: a, group: group, loose: loose, last: map[*sent]*visits{}, owners: map[string]*worker{}, unsure: map[string]bool{}}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.groups = append(a.groups, c)
@@ -202,9 +218,11 @@ func (c *account) acquired(w *worker, shard string, at vegas.Position) {
 
 // forgive: what was delivered from a shard behind a checkpoint may come again.
 func (c *account) forgive(shard string, checkpoint vegas.Position) {
-	for _, d := range c.last {
-		if d.shard == shard && d.at.Compare(checkpoint) > 0 {
-			d.forgiven = true
+	for _, v := range c.last {
+		for _, o := range v.all {
+			if o.shard == shard && o.at.Compare(checkpoint) > 0 {
+				o.forgiven = true
+			}
 		}
 	}
 }
@@ -268,21 +286,32 @@ func (c *account) one(w *worker, r *vegas.Record) {
 	if r.ArrivalTime.Before(c.from) {
 		c.failed("%s: record %d arrived at %v, before the start of the group at %v", c.group, s.n, r.ArrivalTime, c.from)
 	}
-	d := c.last[s]
-	switch {
-	case d == nil:
-		d = &delivery{}
-		c.last[s] = d
+	v := c.last[s]
+	if v == nil {
+		v = &visits{}
+		c.last[s] = v
 		c.first = append(c.first, arrival{s, r.Aggregated})
-	case d.forgiven:
-		d.forgiven = false
+	} else {
 		c.repeated++
-	case !r.Aggregated || s.life == "" || c.loose: // no identity, or none that readers could use
-		c.repeated++
-	default:
-		c.failed("%s: duplicate: record %d of %s comes from %s %v after %s %v", c.group, s.n, s.key, r.Shard, r.Position, d.shard, d.at)
 	}
-	d.shard, d.at = r.Shard, r.Position
+	// Without an identity, or with one that readers could not use, each copy
+	// comes once; else one of them.
+	here := v.of(r)
+	before := v.last
+	if anonymous := !r.Aggregated || s.life == "" || c.loose; anonymous {
+		before = here
+	}
+	if here == nil {
+		here = &visit{shard: r.Shard, at: r.Position}
+		v.all = append(v.all, here)
+	}
+	v.last = here
+	if before != nil && !before.forgiven {
+		c.failed("%s: duplicate: record %d of %s comes from %s %v after %s %v", c.group, s.n, s.key, r.Shard, r.Position, before.shard, before.at)
+	}
+	if before != nil {
+		before.forgiven = false
+	}
 }
 
 // missing is how many acknowledged records of the group were not delivered yet.

@@ -86,9 +86,21 @@ func TestTheAuditorFindsWhatIsPlanted(t *testing.T) {
 		}},
 		{"a duplicate", "duplicate: record 1", func(b *books) { all(b, append(b.got, b.got[1])...) }},
 		{"a resend", "duplicate: record 1", func(b *books) { all(b, append(b.got, b.again(1, "99"))...) }},
-		{"a duplicate without identity", "", func(b *books) {
+		{"a copy without identity", "", func(b *books) {
 			b.got[1].Aggregated = false
-			all(b, append(b.got, b.got[1])...)
+			all(b, append(b.got, b.again(1, "99"))...)
+		}},
+		{"a copy without identity, twice", "duplicate: record 1", func(b *books) {
+			b.got[1].Aggregated = false
+			all(b, append(b.got, b.again(1, "99"), b.got[1])...)
+		}},
+		{"copies without identity behind the checkpoint of a crash", "", func(b *books) {
+			b.got[3].Aggregated = false
+			all(b, append(b.got, b.again(3, "99"))...)
+			b.group.killed(b.worker)
+			w := &worker{name: "x"}
+			b.group.acquired(w, theShard, b.got[2].Position)
+			b.group.deliver(w, b.got[3], b.got[4], b.again(3, "99"))
 		}},
 		{"a repeat behind the checkpoint of a crash", "", func(b *books) {
 			all(b, b.got...)
