@@ -367,7 +367,6 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.room.dismiss()
 	if !e.running {
 		if first {
-			e.running = true
 			e.cancel()
 			close(e.ended)
 			e.calls.close()
@@ -386,8 +385,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	open := e.machine.Open()
-	if open > 0 && !e.aborted {
-		e.aborted = true
+	if open > 0 {
 		e.machine.Abort(fmt.Errorf("%w before it was acknowledged: %w", record.ErrClosed, context.Cause(ctx)))
 	}
 	e.mu.Unlock()

@@ -81,7 +81,6 @@ type Engine struct {
 	machine  *lane.Machine
 	running  bool
 	closing  bool
-	aborted  bool
 	refusal  error // why nothing is accepted at present; nil: it is
 	room     room
 	group    *group   // of what is accepted now

@@ -123,10 +123,10 @@ func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.
 		e.refusal = nil
 		if s.Auto && e.cfg.RequireOrder {
 			e.refusal = link("order", errAuto)
-			e.failRefused()
 		}
 	}
 	change := e.machine.Learn(now, listing)
+	e.failRefused() // also what a map gives back that was misplaced
 	if len(change.Opened) > 0 {
 		e.shards.known = true
 	}

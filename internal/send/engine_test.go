@@ -1,0 +1,144 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/record"
+)
+
+// strange is a service of one shard whose answers name another one.
+type strange struct {
+	sink
+	shard                string // in answers
+	auto                 bool
+	describes, lists, no atomic.Int32
+}
+
+func newStrange(shard string) *strange { return &strange{sink: sink{func() {}}, shard: shard} }
+
+func (s *strange) PutRecords(_ context.Context, entries []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error) {
+	out := make([]kinesisapi.PutResult, len(entries))
+	for i := range out {
+		out[i] = kinesisapi.PutResult{Shard: s.shard, Sequence: "49"}
+	}
+	return out, nil
+}
+
+func (s *strange) Describe(ctx context.Context) (kinesisapi.Summary, error) {
+	s.describes.Add(1)
+	d, err := s.sink.Describe(ctx)
+	d.Auto = s.auto
+	return d, err
+}
+
+func (s *strange) ListShards(ctx context.Context, f *types.ShardFilter) ([]types.Shard, error) {
+	s.lists.Add(1)
+	return s.sink.ListShards(ctx, f)
+}
+
+func engine(t *testing.T, api API, change func(*Config)) *Engine {
+	c := Config{API: api, Stream: "orders", BufferBytes: 1 << 20, MaxRequests: 4, RequestTimeout: time.Second,
+		Logger: slog.New(slog.DiscardHandler)}
+	change(&c)
+	e := New(c)
+	t.Cleanup(func() { e.Close(context.Background()) })
+	return e
+}
+
+// A record that ran out of time while its aggregate waits for a map belongs to
+// the aggregate still: its memory must not become another record.
+func TestMemoryOfARecordThatEndedStaysWithItsAggregate(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // memory given back is taken next
+	synctest.Test(t, func(t *testing.T) {
+		api := newStrange("shardId-000000000007") // nobody ever lists it
+		e := engine(t, api, func(c *Config) { c.Linger, c.Deadline = 3*time.Second, 3200*time.Millisecond })
+		count := map[string]int{}
+		send := func(name string) {
+			err := e.SendAsync(t.Context(), &record.Record{PartitionKey: "k", Data: []byte(name)}, func(_ record.Receipt, err error) {
+				if errors.Is(err, record.ErrDeadline) {
+					count[name]++
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		send("a")
+		<-time.After(2900 * time.Millisecond)
+		send("b")
+		<-time.After(350 * time.Millisecond) // a is over, and its aggregate is not
+		if count["a"] != 1 || count["b"] != 0 {
+			t.Fatalf("the story did not happen: %v", count)
+		}
+		send("c")
+		<-time.After(time.Minute)
+		for _, name := range []string{"a", "b", "c"} {
+			if count[name] != 1 {
+				t.Errorf("%s ended %d times", name, count[name])
+			}
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if err := e.machine.Check(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// However often answers say that the map is wrong, the service is asked seldom.
+func TestLooksAreSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newStrange("shardId-000000000007")
+		e := engine(t, api, func(c *Config) { c.Deadline = 5 * time.Second })
+		for range 600 {
+			if err := e.SendAsync(t.Context(), &record.Record{PartitionKey: "k"}, nil); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(100 * time.Millisecond)
+		}
+		if n := api.lists.Load(); n < 5 || n > 60 {
+			t.Errorf("%d listings in a minute", n)
+		}
+		if n := api.describes.Load(); n > 13 {
+			t.Errorf("%d descriptions in a minute", n)
+		}
+	})
+}
+
+// Room that was granted to a record that is then refused is given back.
+func TestARefusedRecordHoldsNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newStrange("shardId-000000000007")
+		e := engine(t, api, func(c *Config) { c.RequireOrder, c.BufferBytes, c.Deadline = true, 1, time.Minute })
+		refused := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := e.Send(context.Background(), &record.Record{PartitionKey: "k"})
+				refused <- err
+			}()
+			synctest.Wait() // the second one waits for room
+			api.auto = true
+		}
+		e.mu.Lock()
+		e.shards.described = time.Time{} // it is described with the next look
+		e.mu.Unlock()
+		for range 2 {
+			if err := <-refused; !errors.Is(err, errAuto) {
+				t.Error(err)
+			}
+		}
+		if n := e.Stats().BufferBytes; n != 0 {
+			t.Errorf("%d bytes are held", n)
+		}
+	})
+}
