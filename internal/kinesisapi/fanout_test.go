@@ -59,7 +59,7 @@ func readAll(ctx context.Context, c *Client, consumer, shard string, want byte, 
 	if err != nil {
 		return err
 	}
-	defer sub.Close() //nolint:errcheck // read to the end or failed
+	defer sub.Close() // read to the end or failed
 	n := 0
 	for e := range sub.Events() {
 		event, ok := e.(*types.SubscribeToShardEventStreamMemberSubscribeToShardEvent)
