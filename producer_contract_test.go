@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/internal/aggregate"
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/localkinesis"
 )
 
@@ -57,80 +56,8 @@ func TestDataIsCopiedAtAcceptance(t *testing.T) {
 	})
 }
 
-func TestContextEndedBeforeTheRecordLeftWithdrawsIt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		srv, p := start(t, 1)
-		slowly(srv, "ListShards", 5*time.Second, 1) // nothing leaves without a map
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err := p.Send(ctx, "k", []byte("d"))
-		if e := outcome(t, err); e.Outcome != vegas.NotStored || e.Attempts != 0 || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %+v", e)
-		}
-		_, err = p.SendAll(ctx, []*vegas.Record{{PartitionKey: "k"}})
-		if e := outcome(t, err); e.Outcome != vegas.NotStored {
-			t.Errorf("got %+v", e)
-		}
-		if err := p.Send(t.Context(), "k", []byte("after")); err != nil {
-			t.Error(err)
-		}
-		if got := contents(t, srv, "orders"); len(got) != 1 || string(got[0].data) != "after" {
-			t.Errorf("stored %+v", got)
-		}
-		if s := p.Stats(); s.Open != 0 || s.BufferBytes != 0 {
-			t.Errorf("%+v", s)
-		}
-	})
-}
-
-func TestContextEndedLaterIsUnknownAndTheEngineGoesOn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		srv, p := start(t, 1)
-		slowly(srv, "PutRecords", 3*time.Second, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err := p.Send(ctx, "k", []byte("d"))
-		if e := outcome(t, err); e.Outcome != vegas.Unknown || e.Attempts == 0 || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %+v", e)
-		}
-		if now := time.Since(begin()); now > 1100*time.Millisecond {
-			t.Errorf("told only after %v", now)
-		}
-		p.Flush(t.Context())
-		if got := contents(t, srv, "orders"); len(got) != 1 {
-			t.Errorf("the engine did not go on: %+v", got)
-		}
-		if s := p.Stats(); s.Open != 0 || s.BufferBytes != 0 {
-			t.Errorf("%+v", s)
-		}
-	})
-}
-
 // begin is when every bubble starts.
 func begin() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
-
-func TestSendAsyncsContextBoundsOnlyTheWaitForRoom(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		srv, p := start(t, 1, func(o *vegas.ProducerOptions) { o.BufferBytes = 4 << 10 })
-		slowly(srv, "PutRecords", 5*time.Second, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		var got []error
-		done := func(_ vegas.Receipt, err error) { got = append(got, err) }
-		if err := p.SendAsync(ctx, &vegas.Record{PartitionKey: "k", Data: make([]byte, 3<<10)}, done); err != nil {
-			t.Fatal(err)
-		}
-		err := p.SendAsync(ctx, &vegas.Record{PartitionKey: "k", Data: make([]byte, 3<<10)}, done)
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, vegas.ErrBufferFull) || outcome(t, err).Outcome != vegas.NotStored {
-			t.Errorf("no room: %v", err)
-		}
-		p.Flush(t.Context())
-		synctest.Wait()
-		if len(got) != 1 || got[0] != nil {
-			t.Errorf("results %v: the ended context must not touch what was accepted", got)
-		}
-	})
-}
 
 func TestTheReceiptTellsShardSequenceAndSubSequence(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -182,168 +109,6 @@ func TestUnknownSticks(t *testing.T) {
 		err := p.Send(t.Context(), "k", []byte("d"))
 		if e := outcome(t, err); e.Outcome != vegas.Unknown {
 			t.Errorf("a lost answer and then throttling: got %+v", e)
-		}
-	})
-}
-
-func TestCallbacksRunInOrderPerKeyOffTheSendingPath(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		_, p := start(t, 4)
-		last := map[string]int{}
-		n := 0
-		hold := make(chan struct{})
-		for i := range 1000 {
-			key := fmt.Sprint(i % 10)
-			err := p.SendAsync(t.Context(), &vegas.Record{PartitionKey: key, Data: []byte("d")}, func(_ vegas.Receipt, err error) {
-				if n == 0 {
-					<-hold
-				}
-				n++
-				if err != nil || last[key] > i {
-					t.Errorf("record %d of key %s after %d, %v", i, key, last[key], err)
-				}
-				last[key] = i
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		synctest.Wait()
-		<-time.After(time.Second)
-		if s := p.Stats(); s.Sent != 1000 {
-			t.Errorf("a callback that hangs holds up sending: %d sent", s.Sent)
-		}
-		close(hold)
-		p.Flush(t.Context())
-		if n != 1000 {
-			t.Errorf("%d callbacks after Flush", n)
-		}
-	})
-}
-
-// Records that fail while an earlier one of their key is under way wait with
-// their callbacks: for a deadline, a refusal of all, and the end of Close's
-// context.
-func TestCallbacksRunInOrderPerKeyAlsoWhenRecordsFail(t *testing.T) {
-	for name, f := range map[string]func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(key string)){
-		"deadline": func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(string)) {
-			slowly(srv, "PutRecords", 9*time.Second, 1)
-			for range 5 {
-				send("a")
-				<-time.After(100 * time.Millisecond)
-			}
-			p.Flush(t.Context())
-		},
-		"access denied": func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(string)) {
-			slowly(srv, "PutRecords", time.Second, 1)
-			send("a")
-			<-time.After(100 * time.Millisecond)
-			srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.Fail, Code: "AccessDeniedException"})
-			for i := range 10 {
-				send(fmt.Sprint("a b c d e"[i%3*2 : i%3*2+1]))
-			}
-			p.Flush(t.Context())
-		},
-		"close": func(t *testing.T, srv *localkinesis.Server, p *vegas.Producer, send func(string)) {
-			slowly(srv, "PutRecords", 9*time.Second, 1)
-			for range 5 {
-				send("a")
-				<-time.After(100 * time.Millisecond)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			p.Close(ctx)
-		},
-	} {
-		for _, aggregate := range []bool{true, false} {
-			t.Run(fmt.Sprint(name, " aggregate=", aggregate), func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					srv, p := start(t, 2, func(o *vegas.ProducerOptions) { o.Deadline, o.Linger, o.Aggregate = 3*time.Second, 0, aggregate })
-					if err := p.Send(t.Context(), "a", nil); err != nil {
-						t.Fatal(err)
-					}
-					sent, ended := 0, map[string][]int{}
-					f(t, srv, p, func(key string) {
-						n := sent
-						sent++
-						p.SendAsync(t.Context(), &vegas.Record{PartitionKey: key}, func(vegas.Receipt, error) { ended[key] = append(ended[key], n) })
-					})
-					synctest.Wait()
-					total := 0
-					for key, ns := range ended {
-						total += len(ns)
-						if !slices.IsSorted(ns) {
-							t.Errorf("callbacks of key %s: %v", key, ns)
-						}
-					}
-					if total != sent {
-						t.Errorf("%d sent, %d callbacks", sent, total)
-					}
-				})
-			})
-		}
-	}
-}
-
-func TestCallbacksMaySendAndNeverWaitForRoom(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		_, p := start(t, 1, func(o *vegas.ProducerOptions) { o.BufferBytes = 3 << 10 })
-		errs := make(chan error, 10)
-		big := &vegas.Record{PartitionKey: "k", Data: make([]byte, 1500)}
-		small := &vegas.Record{PartitionKey: "k", Data: []byte("d")}
-		err := p.SendAsync(t.Context(), big, func(vegas.Receipt, error) {
-			errs <- p.SendAsync(t.Context(), big, func(vegas.Receipt, error) {}) // no room
-			errs <- p.SendAsync(t.Context(), small, func(_ vegas.Receipt, err error) { errs <- err })
-			_, err := p.SendRecord(t.Context(), big)
-			errs <- err
-			errs <- p.Send(t.Context(), "k", []byte("d")) // a result to wait for comes without the dispatcher
-			errs <- p.Flush(t.Context())
-			errs <- p.Close(t.Context())
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.Flush(t.Context())
-		p.Flush(t.Context())
-		var got []string
-		for range 7 {
-			got = append(got, fmt.Sprint(<-errs))
-		}
-		for i, want := range []string{"buffer full", "<nil>", "buffer full", "<nil>", "called by a callback", "called by a callback", "<nil>"} {
-			if !strings.Contains(got[i], want) {
-				t.Errorf("%d: got %s, want %s", i, got[i], want)
-			}
-		}
-	})
-}
-
-func TestAPanicInACallbackConcernsNobodyElse(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var log bytes.Buffer
-		_, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-		n := 0
-		for i := range 30 {
-			p.SendAsync(t.Context(), &vegas.Record{PartitionKey: "k", Data: []byte("d")}, func(vegas.Receipt, error) {
-				n++
-				switch i {
-				case 3:
-					panic("oh no")
-				case 5:
-					runtime.Goexit() // as t.FailNow does
-				}
-			})
-		}
-		if err := p.Close(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if n != 30 {
-			t.Errorf("%d of 30 callbacks ran", n)
-		}
-		if s := log.String(); !strings.Contains(s, "oh no") || !strings.Contains(s, "producer_contract_test.go") {
-			t.Errorf("the log does not tell what panicked and where: %s", s)
-		}
-		if s := p.Stats(); s.BufferBytes != 0 {
-			t.Errorf("%d bytes are still held", s.BufferBytes)
 		}
 	})
 }
@@ -428,31 +193,6 @@ func TestWhatCannotSucceedFailsAtOnceWithTheRemedy(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestAMissingStreamIsSaidAtOnceAndTheProducerRecoversWhenItIsMade(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		srv := localkinesis.Start(t)
-		p := producer(t, srv)
-		if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "#stream-not-found") {
-			t.Errorf("check: %v", err)
-		}
-		err := p.Send(t.Context(), "k", nil)
-		if !strings.Contains(fmt.Sprint(err), "#stream-not-found") || outcome(t, err).Outcome != vegas.NotStored {
-			t.Errorf("send: %v", err)
-		}
-		client := kinesis.NewFromConfig(srv.AWS())
-		if _, err := client.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("orders"), ShardCount: aws.Int32(1)}); err != nil {
-			t.Fatal(err)
-		}
-		<-time.After(10 * time.Second)
-		if err := p.Send(t.Context(), "k", nil); err != nil {
-			t.Error(err)
-		}
-		if err := p.Check(t.Context()); err != nil {
-			t.Errorf("check: %v", err)
-		}
-	})
 }
 
 func TestTheDeadlineEndsARecordThatNeverLeft(t *testing.T) {
@@ -731,6 +471,18 @@ func TestWithoutAggregationOneUnacknowledgedRecordPerKey(t *testing.T) {
 	})
 }
 
+func TestWithoutAggregationExplicitHashKeysRoute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, p := start(t, 4, func(o *vegas.ProducerOptions) { o.Aggregate = false })
+		for i, r := range keyspace.Split(4) {
+			got, err := p.SendRecord(t.Context(), &vegas.Record{PartitionKey: "k", ExplicitHashKey: r.Last.String()})
+			if want := fmt.Sprint("shardId-00000000000", i); err != nil || got.Shard != want {
+				t.Errorf("stored in %s, want %s: %v", got.Shard, want, err)
+			}
+		}
+	})
+}
+
 func TestAPayloadThatLooksLikeAnAggregateIsWrappedOrRefused(t *testing.T) {
 	payload := []byte("\xf3\x89\x9a\xc2\x0a\x01\x61\x0a\x02\x62\x63\x12\x03\x31\x32\x33\x1a\x05\x08\x00\x1a\x01\x78\x1a\x08\x08\x01\x10\x00\x1a\x02\x79\x7a" +
 		"\xd9\x28\xd6\xfb\x6e\x49\xac\x46\x72\x94\x68\xcc\x82\x0f\x58\x96")
@@ -752,47 +504,6 @@ func TestAPayloadThatLooksLikeAnAggregateIsWrappedOrRefused(t *testing.T) {
 	})
 }
 
-func TestAutoDistributionIsNoticed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var log bytes.Buffer
-		srv, p := start(t, 4, func(o *vegas.ProducerOptions) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-		strict := producer(t, srv, func(o *vegas.ProducerOptions) { o.RequireOrder = true })
-		send := func(p *vegas.Producer, n int) (err error) {
-			for i := range n {
-				if e := p.Send(t.Context(), fmt.Sprint(i), []byte("d")); e != nil {
-					err = e
-				}
-			}
-			return err
-		}
-		if err := errors.Join(send(p, 5), send(strict, 5)); err != nil {
-			t.Fatal(err)
-		}
-		srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.SwitchToAuto, Count: 1})
-		<-time.After(10 * time.Second)
-		if err := send(p, 40); err != nil {
-			t.Errorf("without RequireOrder: %v", err)
-		}
-		if !strings.Contains(log.String(), "distributes records itself") {
-			t.Error("the log does not tell")
-		}
-		if err := send(strict, 40); err == nil || !strings.Contains(err.Error(), "#order") {
-			t.Errorf("with RequireOrder: %v", err)
-		}
-		if err := strict.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "#order") {
-			t.Errorf("check with RequireOrder: %v", err)
-		}
-		srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.SwitchToKeys, Count: 1})
-		if err := send(p, 1); err != nil {
-			t.Error(err)
-		}
-		<-time.After(5 * time.Minute)
-		if err := send(strict, 1); err != nil {
-			t.Errorf("back to keys: %v", err)
-		}
-	})
-}
-
 func TestASaturatedShardRunsAboveNinetyPercentOfItsLimit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		srv, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Deadline = 0 })
@@ -810,30 +521,6 @@ func TestASaturatedShardRunsAboveNinetyPercentOfItsLimit(t *testing.T) {
 		ctx, cancel = context.WithCancel(t.Context())
 		cancel()
 		p.Close(ctx)
-	})
-}
-
-func TestAnHourOfThrottlingIsAFewLogLinesWithoutKeysAndPayloads(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var log bytes.Buffer
-		srv, p := start(t, 2, func(o *vegas.ProducerOptions) {
-			o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		})
-		srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.Throttle, EntryRate: 0.9})
-		srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.Throttle, Rate: 0.1})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		for ctx.Err() == nil {
-			p.SendAsync(ctx, &vegas.Record{PartitionKey: "private-key", Data: []byte("private-data")}, func(vegas.Receipt, error) {})
-			<-time.After(time.Second)
-		}
-		p.Close(ctx)
-		if n := strings.Count(log.String(), "\n"); n > 70 || n < 50 {
-			t.Errorf("%d lines", n)
-		}
-		if strings.Contains(log.String(), "private") {
-			t.Error("keys or payloads are in the log")
-		}
 	})
 }
 

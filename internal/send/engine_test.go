@@ -77,11 +77,13 @@ func TestMemoryOfARecordThatEndedStaysWithItsAggregate(t *testing.T) {
 		<-time.After(2900 * time.Millisecond)
 		send("b")
 		<-time.After(350 * time.Millisecond) // a is over, and its aggregate is not
+		synctest.Wait()
 		if count["a"] != 1 || count["b"] != 0 {
 			t.Fatalf("the story did not happen: %v", count)
 		}
 		send("c")
 		<-time.After(time.Minute)
+		synctest.Wait()
 		for _, name := range []string{"a", "b", "c"} {
 			if count[name] != 1 {
 				t.Errorf("%s ended %d times", name, count[name])
