@@ -27,6 +27,7 @@ type audit struct {
 	problems []string
 	sent     []*sent // by number
 	groups   []*account
+	looked   map[place]bool // stored records that were seen on the server
 }
 
 // sent is a record on the sender's side.
@@ -364,11 +365,19 @@ func (a *audit) look(srv *localkinesis.Server, stream string) {
 		}
 		s.stored[at] = arrival
 	}
+	if a.looked == nil {
+		a.looked = map[place]bool{}
+	}
 	var agg aggregate.Aggregate
 	for _, r := range all {
+		at := place{r.Shard, r.Sequence, 0}
+		if a.looked[at] {
+			continue
+		}
+		a.looked[at] = true
 		switch err := aggregate.Decode(r.Data, &agg); {
 		case errors.Is(err, aggregate.ErrNotAggregate):
-			found(r.PartitionKey, r.Data, place{r.Shard, r.Sequence, 0}, r.Arrival)
+			found(r.PartitionKey, r.Data, at, r.Arrival)
 		case err != nil || !agg.HasIdentity:
 			a.failed("%s %s: an aggregate that does not decode: %v, %v", r.Shard, r.Sequence, err, agg.IdentityError)
 		default:
