@@ -362,15 +362,23 @@ func (m *Machine) Cause(it *Item) error {
 	return it.owner.cause
 }
 
-// Flying calls f with every item that is under way, or whose answer cannot be
-// judged yet. Records behind them can end earlier than they do, by a deadline or
-// by FailQueued.
-func (m *Machine) Flying(f func(*Item)) {
+// Left calls f with every item that has left and not ended: under way, not to be
+// judged yet, or about to leave again. Records behind them can end earlier than
+// they do, by a deadline or by FailQueued.
+func (m *Machine) Left(f func(*Item)) {
 	each := func(e *Entry) {
 		for _, it := range e.Items {
-			if it.state == flying {
+			if it.state != done {
 				f(it)
 			}
+		}
+	}
+	for _, l := range m.lanes {
+		for _, e := range l.again {
+			each(e)
+		}
+		for it := l.q.head; it != nil && it.Attempts > 0; it = it.next { // they come first
+			f(it)
 		}
 	}
 	for _, r := range m.sent {

@@ -13,13 +13,14 @@ import (
 	"github.com/libvegas/vegas/record"
 )
 
-// flights are the records under way: by hash, the number of the first.
+// flights are the records that have left and not ended: by hash, the number of
+// the first.
 type flights map[keyspace.Hash]uint64
 
 // flights takes stock; the lock is held.
 func (e *Engine) flights() flights {
 	f := flights{}
-	e.machine.Flying(func(it *lane.Item) {
+	e.machine.Left(func(it *lane.Item) {
 		if n, ok := f[it.Hash]; !ok || it.Counter < n {
 			f[it.Hash] = it.Counter
 		}
@@ -27,7 +28,7 @@ func (e *Engine) flights() flights {
 	return f
 }
 
-// before tells that an earlier record of the same key is under way.
+// before tells that an earlier record of the same key is among them.
 func (f flights) before(p *parcel) bool {
 	n, ok := f[p.Hash]
 	return ok && n < p.Counter
@@ -35,7 +36,7 @@ func (f flights) before(p *parcel) bool {
 
 // deliver tells those who wait that their records have ended; callbacks go to
 // the dispatcher. A record that failed can have ended before an earlier one of
-// its key that is under way: its callback is held back until that one has ended
+// its key that has left: its callback is held back until that one has ended
 // too, so that callbacks run in order per key.
 func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 	if len(items) == 0 && len(e.heldBack) == 0 {

@@ -161,8 +161,9 @@ func (e *Engine) run() {
 		finished = e.machine.TakeFinished(finished[:0])
 		failed := len(e.heldBack) > 0
 		for _, it := range finished {
-			of(it).finished = true
-			failed = failed || it.Err != nil
+			p := of(it)
+			p.finished = true
+			failed = failed || p.Err != nil && p.done != nil
 		}
 		var flying flights
 		if failed {

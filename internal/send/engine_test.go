@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync/atomic"
@@ -10,8 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/record"
 )
@@ -141,6 +144,71 @@ func TestARefusedRecordHoldsNoRoom(t *testing.T) {
 		}
 		if n := e.Stats().BufferBytes; n != 0 {
 			t.Errorf("%d bytes are held", n)
+		}
+	})
+}
+
+// moody answers put after put as it is told.
+type moody struct {
+	sink
+	puts chan func() ([]kinesisapi.PutResult, error)
+}
+
+func (m *moody) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, error) {
+	var out []types.Shard
+	for i, r := range keyspace.Split(2) {
+		out = append(out, types.Shard{ShardId: aws.String(fmt.Sprint("shardId-00000000000", i)),
+			HashKeyRange: &types.HashKeyRange{StartingHashKey: aws.String(r.First.String()), EndingHashKey: aws.String(r.Last.String())}})
+	}
+	return out, nil
+}
+
+func (m *moody) PutRecords(context.Context, []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error) {
+	return (<-m.puts)()
+}
+
+// A record that everybody's refusal ended waits with its callback for an earlier
+// one of its key also when that one leaves once more.
+func TestCallbacksWaitForWhatLeavesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &moody{puts: make(chan func() ([]kinesisapi.PutResult, error))}
+		e := engine(t, m, func(*Config) {})
+		var order []string
+		send := func(name string, hash keyspace.Hash) {
+			err := e.SendAsync(t.Context(), &record.Record{PartitionKey: "k", ExplicitHashKey: hash.String()}, func(_ record.Receipt, err error) {
+				order = append(order, fmt.Sprint(name, " ", err == nil))
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+		shards := keyspace.Split(2)
+		send("a1", shards[0].First)
+		send("a2", shards[0].First)
+		send("b", shards[1].First)
+		results := []func() ([]kinesisapi.PutResult, error){
+			func() ([]kinesisapi.PutResult, error) { // of a1
+				return []kinesisapi.PutResult{{Class: kinesisapi.Throttled}}, nil
+			},
+			func() ([]kinesisapi.PutResult, error) { // of b
+				return nil, &kinesisapi.Error{Class: kinesisapi.Fatal, Err: errors.New("denied")}
+			},
+		}
+		// b's is answered first.
+		first, second := make(chan struct{}), make(chan struct{})
+		m.puts <- func() ([]kinesisapi.PutResult, error) { <-first; return results[0]() }
+		m.puts <- func() ([]kinesisapi.PutResult, error) { <-second; return results[1]() }
+		close(second)
+		synctest.Wait()
+		close(first)
+		<-time.After(time.Second)
+		m.puts <- func() ([]kinesisapi.PutResult, error) {
+			return []kinesisapi.PutResult{{Shard: "shardId-000000000000", Sequence: "49"}}, nil
+		}
+		synctest.Wait()
+		if got := fmt.Sprint(order); got != "[b false a1 true a2 false]" {
+			t.Errorf("callbacks %s", got)
 		}
 	})
 }
