@@ -122,34 +122,38 @@ func TestTwoGroupsOnAStreamBothKeepUp(t *testing.T) {
 }
 
 func TestASlowHandlerBoundsMemory(t *testing.T) {
-	consumerBench(t, "", 1, func(b *bench) {
-		data := make([]byte, 50<<10)
-		for range 200 { // 10 MB
-			if _, err := b.srv.Put("orders", "k", "", data); err != nil {
-				b.Fatal(err)
-			}
+	for name, parallel := range map[string]int{"one at a time": 1, "side by side": 4} {
+		consumerBench(t, name, 1, func(b *bench) { slowHandler(b, parallel) })
+	}
+}
+
+func slowHandler(b *bench, parallel int) {
+	data := make([]byte, 50<<10)
+	for range 200 { // 10 MB
+		if _, err := b.srv.Put("orders", "k", "", data); err != nil {
+			b.Fatal(err)
 		}
-		const bound = 1 << 20
-		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.PrefetchBytes = bound })
-		handled := make(chan struct{})
-		stop := startRun(b.T, c, func(context.Context, *vegas.Record) error { <-handled; return nil })
-		most := int64(0)
-		for range 200 {
-			time.Sleep(time.Second)
-			most = max(most, c.Stats().PrefetchBytes)
-			handled <- struct{}{}
-		}
-		if most > 3*bound || most == 0 {
-			b.Errorf("%d bytes were read ahead of a slow handler, the bound is %d", most, bound)
-		}
+	}
+	const bound = 1 << 20
+	c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.PrefetchBytes, o.Parallel = bound, parallel })
+	handled := make(chan struct{})
+	stop := startRun(b.T, c, func(context.Context, *vegas.Record) error { <-handled; return nil })
+	most := int64(0)
+	for range 200 {
 		time.Sleep(time.Second)
-		if err := stop(); err != nil {
-			b.Error(err)
-		}
-		if left := c.Stats().PrefetchBytes; left != 0 {
-			b.Errorf("%d bytes are held after the end", left)
-		}
-	})
+		most = max(most, c.Stats().PrefetchBytes)
+		handled <- struct{}{}
+	}
+	if most > 3*bound || most == 0 {
+		b.Errorf("%d bytes were read ahead of a slow handler, the bound is %d", most, bound)
+	}
+	time.Sleep(time.Second)
+	if left := c.Stats().PrefetchBytes; left != 0 {
+		b.Errorf("%d bytes are held when all is done", left)
+	}
+	if err := stop(); err != nil {
+		b.Error(err)
+	}
 }
 
 func TestAMalformedAggregateOrAForgedIdentityStopsNothing(t *testing.T) {

@@ -32,6 +32,22 @@ func TestWhereANewGroupStarts(t *testing.T) {
 			b.Errorf("%d records after the pinned moment, want 7", n)
 		}
 	})
+	consumerBench(t, "latest, pinned before there are leases", 1, func(b *bench) {
+		latest := func(o *vegas.ConsumerOptions) { o.Start = vegas.Latest() }
+		ctx, cancel := context.WithCancel(b.Context())
+		d := &doomed{mortal: mortal{Store: b.rows}, left: 3, dying: cancel} // behind heartbeat and pin
+		c := b.consumer("g", latest, func(o *vegas.ConsumerOptions) { o.Store = d })
+		_ = c.Run(ctx, func(context.Context, *vegas.Record) error { return nil })
+		if d.alive() == nil {
+			b.Fatal("it did not die")
+		}
+		time.Sleep(2 * time.Second)
+		b.put(7)
+		time.Sleep(time.Minute)
+		if n := b.consume(b.consumer("g", latest), time.Minute); n != 7 {
+			b.Errorf("%d records after the pinned moment, want 7", n)
+		}
+	})
 	consumerBench(t, "latest by the service's clock", 1, func(b *bench) {
 		b.srv.Advance(time.Hour) // ahead of ours
 		b.put(10)
@@ -109,6 +125,24 @@ func TestAStreamMadeAnewStartsFresh(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if err := b.srv.CreateStream("orders", 2); err != nil {
+			b.Fatal(err)
+		}
+		b.put(6)
+		if n := b.consume(b.consumer("g"), 10*time.Second); n != 6 {
+			b.Errorf("%d records of the new stream, want 6", n)
+		}
+	})
+	consumerBench(t, "whose first shard had ended in the old one", 1, func(b *bench) {
+		b.put(5)
+		if _, _, err := b.srv.Split("orders", "shardId-000000000000", ""); err != nil {
+			b.Fatal(err)
+		}
+		b.consume(b.consumer("g"), 10*time.Second)
+		if err := b.srv.DeleteStream("orders"); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := b.srv.CreateStream("orders", 1); err != nil {
 			b.Fatal(err)
 		}
 		b.put(6)

@@ -205,7 +205,7 @@ func TestWhatCannotBeProvenIsStoppedBeforeAnotherTakesIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer stop()
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(time.Minute + time.Millisecond) // just after a heartbeat
 		f.set(true, false)
 		taken := make(chan time.Time)
 		go func() {

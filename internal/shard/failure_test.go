@@ -139,6 +139,27 @@ func TestFailurePolicies(t *testing.T) {
 			t.Errorf("%+v, %v\n got %v\nwant %s", r, err, got, want)
 		}
 	})
+	bubble(t, "failures with progress between them are no failures in a row", func(t *testing.T) {
+		b := setUp(func(p *Policy) { p.OnError, p.MaxAttempts = Stop, 2 })
+		b.answers = []fetch.Answer{{Records: numbers(1, 5)}}
+		r, err := b.Run(t.Context(), b.stop, func(ctx context.Context, s *Shard) error {
+			for x, err := range s.Batches() {
+				if err != nil {
+					return err
+				}
+				if err := s.Checkpoint(ctx, x.Records[0].Position); err != nil {
+					return err
+				}
+				if len(x.Records) > 1 {
+					return boom
+				}
+			}
+			return nil
+		})
+		if err != nil || !r.Ended || b.checkpoints() != "1/0 2/0 3/0 4/0 5/0" {
+			t.Errorf("%+v, %v, checkpoints %s", r, err, b.checkpoints())
+		}
+	})
 	bubble(t, "a shard function under stop", func(t *testing.T) {
 		b := setUp(func(p *Policy) { p.OnError, p.MaxAttempts = Stop, 2 })
 		b.answers = []fetch.Answer{{Records: numbers(1, 2)}}

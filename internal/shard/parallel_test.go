@@ -16,11 +16,16 @@ import (
 )
 
 func TestAShutdownLetsTheRunningHandlerFinish(t *testing.T) {
-	for _, parallel := range []int{1, 3} {
+	for _, parallel := range []int{1, 8} {
 		bubble(t, fmt.Sprint("parallel ", parallel), func(t *testing.T) {
 			b := setUp(func(p *Policy) { p.Parallel = parallel })
-			b.answers = []fetch.Answer{{Records: numbers(1, 9)}} // and the end of the shard
-			started := make(chan struct{}, 9)
+			const all = 40
+			var in []fetch.Record
+			for i := 1; i <= all; i++ {
+				in = append(in, plain(i, fmt.Sprint("key", i)))
+			}
+			b.answers = []fetch.Answer{{Records: in}} // and the end of the shard
+			started := make(chan struct{}, all)
 			var l list
 			done := make(chan Result)
 			go func() {
@@ -45,7 +50,7 @@ func TestAShutdownLetsTheRunningHandlerFinish(t *testing.T) {
 			}
 			// Those that were running, and what lay between them: with a gap
 			// some of them would come again.
-			if len(l.got) < running || running == 0 || running > parallel || len(l.got) == 9 {
+			if len(l.got) < running || running == 0 || running > parallel || len(l.got) == all {
 				t.Errorf("%d were running, handled %s", running, &l)
 			}
 			for i := range l.got {

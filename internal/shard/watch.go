@@ -20,7 +20,6 @@ type watch struct {
 	began   time.Time
 	r       *record.Record // being handled; nil: none
 	n       int
-	told    bool
 }
 
 func (s *Shard) watch() *watch { return &watch{life: s.life} }
@@ -30,7 +29,7 @@ func (w *watch) begin(r *record.Record, n int) time.Time {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.began, w.r, w.n, w.told = now, r, n, false
+	w.began, w.r, w.n = now, r, n
 	if !w.ticking {
 		w.ticking = true
 		if w.timer == nil {
@@ -59,7 +58,7 @@ func (w *watch) close() {
 
 func (w *watch) look() {
 	w.mu.Lock()
-	if w.r == nil || w.told {
+	if w.r == nil {
 		w.ticking = false
 		w.mu.Unlock()
 		return
@@ -69,7 +68,7 @@ func (w *watch) look() {
 		w.mu.Unlock()
 		return
 	}
-	w.told, w.ticking = true, false
+	w.ticking = false // told once
 	r, n, ran := w.r, w.n, time.Since(w.began)
 	w.mu.Unlock()
 	w.life.Warn.Warn("a handler has been running for long (see docs/troubleshooting.md#slow-handler)", append(w.life.attrs(),
