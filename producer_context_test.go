@@ -125,7 +125,8 @@ func TestAnEndedContextTellsOfEachRecordOfSendAll(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		receipts, err := p.SendAll(ctx, rs)
-		errs, _ := err.(vegas.SendErrors)
+		var errs vegas.SendErrors
+		errors.As(err, &errs)
 		count := map[string]int{}
 		for i := range rs {
 			if errs[i] == nil {

