@@ -212,6 +212,8 @@ func TestMarksThatLagAreNotSavedAsOfTheCheckpoint(t *testing.T) {
 
 // Somebody else has the lease: that a write finds it lost ends the handling, and
 // not only the checkpoints.
+//
+//tidy:bubble the functions of the table run in the bubble of their test
 func TestALostLeaseEndsTheFunction(t *testing.T) {
 	for name, f := range map[string]func(*bench, *list) Func{
 		"records": func(_ *bench, l *list) Func {
