@@ -75,8 +75,7 @@ func TestSubscriptionIsPrompt(t *testing.T) {
 			_, err := c.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: orders, EnforceConsumerDeletion: aws.Bool(true)})
 			return err
 		}, func() { next(t, s) })
-		var notFound *types.ResourceNotFoundException
-		if !errors.As(s.Err(), &notFound) {
+		if _, ok := errors.AsType[*types.ResourceNotFoundException](s.Err()); !ok {
 			t.Errorf("the end of the stream is %v", s.Err())
 		}
 	})

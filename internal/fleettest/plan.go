@@ -118,16 +118,17 @@ func draw(seed uint64) *plan {
 	}
 	// Some runs are long and slow: subscriptions and iterators end by
 	// themselves, marks are saved when they are due.
-	slowly := time.Duration(1)
+	times := 1
 	if r.IntN(12) == 0 {
-		slowly = 12
+		times = 12
 	}
-	p.length *= slowly
+	slowly := func(d time.Duration) time.Duration { return time.Duration(times) * d }
+	p.length = slowly(p.length)
 	if r.IntN(8) > 0 {
-		p.reshards = slowly * between(500*time.Millisecond, 6*time.Second)
+		p.reshards = slowly(between(500*time.Millisecond, 6*time.Second))
 	}
 	if r.IntN(8) > 0 {
-		p.faults = slowly * between(50*time.Millisecond, 1500*time.Millisecond)
+		p.faults = slowly(between(50*time.Millisecond, 1500*time.Millisecond))
 	}
 	for range 1 + r.IntN(3) {
 		p.producers = append(p.producers, producerPlan{
@@ -137,9 +138,9 @@ func draw(seed uint64) *plan {
 			requestTimeout: between(500*time.Millisecond, 10*time.Second),
 			buffer:         []int64{64 << 20, 64 << 20, 20 << 10}[r.IntN(3)],
 			maxRequests:    []int{16, 16, 1, 3}[r.IntN(4)],
-			threads:        1 + r.IntN(3), keys: 1 + r.IntN(6), gap: slowly * between(5*time.Millisecond, 400*time.Millisecond), burst: 1 + r.IntN(25),
+			threads:        1 + r.IntN(3), keys: 1 + r.IntN(6), gap: slowly(between(5*time.Millisecond, 400*time.Millisecond)), burst: 1 + r.IntN(25),
 			large: maybe(.2, .03), huge: maybe(.1, .01), impatient: maybe(.3, .3),
-			life: slowly * between(2*time.Second, 30*time.Second), crash: maybe(.4, 1), hurried: maybe(.3, 1),
+			life: slowly(between(2*time.Second, 30*time.Second)), crash: maybe(.4, 1), hurried: maybe(.3, 1),
 		})
 	}
 	for range 1 + r.IntN(2) {
@@ -149,7 +150,7 @@ func draw(seed uint64) *plan {
 			every: between(200*time.Millisecond, 6*time.Second), grace: []time.Duration{20 * time.Second, 20 * time.Second, between(0, 3*time.Second)}[r.IntN(3)],
 			prefetch: []int64{64 << 20, 64 << 20, 4 << 10}[r.IntN(3)],
 			errors:   maybe(.5, .03), panics: maybe(.2, .01), slow: maybe(.4, .02), deaf: r.IntN(4) == 0, dead: r.IntN(4) == 0,
-			life: slowly * between(2*time.Second, 40*time.Second),
+			life: slowly(between(2*time.Second, 40*time.Second)),
 		}
 		switch r.IntN(8) {
 		case 0:

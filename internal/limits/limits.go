@@ -58,10 +58,11 @@ const (
 	ConsumersPerStream = 20
 
 	// PayloadUnit is the size a provisioned stream bills a put record by: one
-	// PUT payload unit for each 25 KB begun, and PayloadUnitOnDemand what an
-	// on-demand stream rounds a record up to, 1,024 bytes.
+	// PUT payload unit for each 25 KB begun.
 	// Source: https://aws.amazon.com/kinesis/data-streams/pricing/
-	PayloadUnit         = 25 << 10
+	PayloadUnit = 25 << 10
+	// PayloadUnitOnDemand is what an on-demand stream rounds a record up to
+	// (the same page).
 	PayloadUnitOnDemand = 1 << 10
 
 	// RetentionHours is the default retention.
