@@ -153,6 +153,9 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	watched := make(chan struct{})
 	go func() { defer close(watched); c.watch(consumer, ended) }()
 	err = consumer.RunShards(runCtx, c.shard)
+	if errors.Is(err, vegas.ErrGraceOver) {
+		return err // nobody reads the output: what is left of it would hang as well
+	}
 	close(ended)
 	<-watched
 	// The last event is the consumer's end.
