@@ -394,7 +394,7 @@ func TestCloseWhoseContextEndsLeavesNothingOpen(t *testing.T) {
 
 func TestFlushCutsLingerShortAndWaits(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		_, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Linger = time.Hour })
+		srv, p := start(t, 1, func(o *vegas.ProducerOptions) { o.Linger = time.Hour })
 		if err := p.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -411,10 +411,11 @@ func TestFlushCutsLingerShortAndWaits(t *testing.T) {
 		if n != 10 {
 			t.Error("what came after Flush did not linger")
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := p.Flush(ctx); err == nil {
-			t.Error("Flush ignores its context")
+		srv.Inject(localkinesis.Fault{Do: localkinesis.Delay, Op: "PutRecords", Delay: 2 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Flush ignores its context: %v", err)
 		}
 	})
 }
