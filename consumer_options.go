@@ -122,7 +122,8 @@ func TrimHorizon() Start { return Start{} }
 func Latest() Start { return Start{latest: true} }
 
 // AtTime starts with the first record that arrived at t or later, by the
-// service's clock.
+// service's clock. A time that has not come yet there is that of Latest, so that
+// AtTime(time.Now()) works on a machine whose clock is ahead.
 func AtTime(t time.Time) Start { return Start{time: t} }
 
 // OnError is what becomes of a record whose handler keeps failing.

@@ -76,6 +76,18 @@ func TestWhereANewGroupStarts(t *testing.T) {
 			b.Errorf("%d records, want 20", n)
 		}
 	})
+	consumerBench(t, "a time to come", 1, func(b *bench) {
+		b.put(3)
+		time.Sleep(time.Minute)
+		ahead := vegas.AtTime(time.Now().Add(time.Hour))
+		if n := b.consume(b.consumer("g", func(o *vegas.ConsumerOptions) { o.Start = ahead }), time.Minute); n != 0 {
+			b.Errorf("%d records, want none", n)
+		}
+		b.put(4)
+		if n := b.consume(b.consumer("g", func(o *vegas.ConsumerOptions) { o.Start = ahead }), time.Minute); n != 4 {
+			b.Errorf("%d records, want 4", n)
+		}
+	})
 	consumerBench(t, "the start has no effect on a group that exists", 1, func(b *bench) {
 		b.put(3)
 		b.consume(b.consumer("g"), time.Minute)

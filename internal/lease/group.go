@@ -240,13 +240,15 @@ func (g *Group) register(ctx context.Context, sum kinesisapi.Summary) (string, e
 func (g *Group) pinned(ctx context.Context, sum kinesisapi.Summary, id string) (time.Time, error) {
 	row := newRow(g.Name, "stream#"+id)
 	set(&row, fieldStart, startHorizon)
+	// The service's time, cut to the second: rather a few records of that
+	// second than to miss one because a clock is wrong.
+	now := sum.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
 	at := g.Start.Time
-	if g.Start.Latest {
-		// The service's time, cut to the second: rather a few records of that
-		// second than to miss one because a clock is wrong.
-		if at = sum.Now; at.IsZero() {
-			at = time.Now()
-		}
+	if g.Start.Latest || at.After(now) { // the service refuses a time to come
+		at = now
 	}
 	if !at.IsZero() {
 		set(&row, fieldStart, startTime)
