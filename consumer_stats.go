@@ -44,8 +44,10 @@ type ShardStats struct {
 	// Behind is how far the last answer lay behind the tip of the shard; 0 at
 	// the tip.
 	Behind time.Duration
-	// Records were handed out since the lease was taken.
-	Records int64
+	// Records were handed out since the lease was taken, and Unhandled of them
+	// are not done with: so many records the handlers are behind what was read.
+	// How many records lie behind that the service does not tell, only the time.
+	Records, Unhandled int64
 }
 
 // Stats is a snapshot. It may be called at any time.
@@ -71,7 +73,7 @@ func (c *Consumer) Stats() ConsumerStats {
 }
 
 func shardStats(l shard.Snapshot) ShardStats {
-	return ShardStats{Shard: l.Shard, Checkpoint: l.Checkpoint, Delivered: l.Delivered, Read: l.Read, Behind: l.Behind, Records: l.Records}
+	return ShardStats{Shard: l.Shard, Checkpoint: l.Checkpoint, Delivered: l.Delivered, Read: l.Read, Behind: l.Behind, Records: l.Records, Unhandled: l.Unhandled}
 }
 
 // tally counts what Stats tells, and passes everything on.

@@ -104,3 +104,43 @@ func TestConsumerDeliversInOrderAndGoesOnFromItsCheckpoint(t *testing.T) {
 		}
 	})
 }
+
+func TestStatsTellHowManyRecordsHandlersAreBehind(t *testing.T) {
+	for name, parallel := range map[string]int{"one after the other": 1, "side by side": 4} {
+		consumerBench(t, name, 1, func(b *bench) {
+			b.put(10)
+			c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Parallel = parallel })
+			ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+			defer cancel()
+			var mu sync.Mutex
+			var most, least int64 = 0, 100
+			err := c.Run(ctx, func(context.Context, *vegas.Record) error {
+				mu.Lock()
+				defer mu.Unlock()
+				n := c.Stats().Shards[0].Unhandled
+				most, least = max(most, n), min(least, n)
+				return nil
+			})
+			if err != nil || most != 10 || least < 1 || least > int64(parallel) {
+				b.Errorf("%v: %d to %d records unhandled, want 10 at first and those in work at last", err, least, most)
+			}
+		})
+	}
+	consumerBench(t, "a shard's function", 1, func(b *bench) {
+		b.put(10)
+		c := b.consumer("g")
+		ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+		defer cancel()
+		err := c.RunShards(ctx, func(_ context.Context, s *vegas.Shard) error {
+			for batch, err := range s.Batches() {
+				if n := c.Stats().Shards[0].Unhandled; err == nil && n != int64(len(batch.Records)) {
+					b.Errorf("%d records unhandled, the batch has %d", n, len(batch.Records))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Error(err)
+		}
+	})
+}

@@ -69,6 +69,7 @@ const (
 	BufferBytes    Gauge = "buffer_bytes"          // memory held by accepted records
 	InFlight       Gauge = "requests_in_flight"    // PutRecords calls without an answer
 	BehindMillis   Gauge = "behind_ms"             // MillisBehindLatest of the last answer
+	Unhandled      Gauge = "records_unhandled"     // handed out of a shard and not done with
 	PrefetchBytes  Gauge = "prefetch_bytes"        // read but not yet handed over
 	ShardsOwned    Gauge = "shards_owned"          // leases held by this worker
 	PaceBytes      Gauge = "pace_bytes_per_second" // what the producer allows itself on a shard

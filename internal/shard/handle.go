@@ -83,6 +83,7 @@ var errStopping = errors.New("the consumer stops")
 // is to be left.
 func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, w *watch) error {
 	l := s.life
+	defer l.unhandled.Add(-1)
 	for attempt := 1; ; attempt++ {
 		began := w.begin(r, 1)
 		err := guard(func() error { return h(ctx, r) })
@@ -101,6 +102,7 @@ func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, 
 
 func (s *Shard) handleBatch(ctx context.Context, h func(context.Context, *record.Batch) error, b *record.Batch, w *watch) error {
 	l := s.life
+	defer l.unhandled.Add(-int64(len(b.Records)))
 	for attempt := 1; ; attempt++ {
 		began := w.begin(b.Records[0], len(b.Records))
 		err := guard(func() error { return h(ctx, b) })

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libvegas/vegas/internal/backoff"
@@ -113,6 +114,8 @@ type Life struct {
 	turn  chan struct{}           // who writes; holds one token
 	lose  context.CancelCauseFunc // ends the context of the function
 
+	unhandled atomic.Int64 // records handed out that are not done with
+
 	mu      sync.Mutex // guards what follows, and is never held across a wait
 	marks   *mark.Tracker
 	at      record.Position // last checkpoint
@@ -133,6 +136,7 @@ type Snapshot struct {
 	Read       bool            // there was an answer
 	Behind     time.Duration   // of the last answer
 	Records    int64           // handed out
+	Unhandled  int64           // of these not done with
 }
 
 // Result is how a life ended without an error.
@@ -257,6 +261,7 @@ func (l *Life) again() {
 // once runs fn once, over a reading of its own.
 func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard, error) {
 	at := l.checkpoint()
+	l.unhandled.Store(0)
 	s := &Shard{
 		life: l, start: at, stop: stop, ctx: ctx, delivered: at,
 		answers: make(chan fetch.Answer, 1),
@@ -434,6 +439,7 @@ func (l *Life) saveMarks(ctx context.Context, last bool) error {
 
 // seen notes what an answer brought.
 func (l *Life) seen(a *fetch.Answer, records int, end record.Position) {
+	l.Observer.Gauge(observe.Unhandled, l.where, l.unhandled.Add(int64(records)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state.Read, l.state.Behind = true, a.Behind
@@ -450,7 +456,9 @@ func (l *Life) seen(a *fetch.Answer, records int, end record.Position) {
 func (l *Life) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state
+	s := l.state
+	s.Unhandled = l.unhandled.Load()
+	return s
 }
 
 func (l *Life) prefetched() int64 {

@@ -99,6 +99,7 @@ func (s *Shard) Ending() Ending {
 func (s *Shard) Batches() iter.Seq2[*record.Batch, error] {
 	return func(yield func(*record.Batch, error) bool) {
 		for {
+			s.life.unhandled.Store(0) // it has come for more
 			b, answer, err := s.next()
 			if err != nil {
 				yield(nil, err)
