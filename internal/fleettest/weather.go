@@ -81,7 +81,7 @@ func (w *weather) inject(f lk.Fault) {
 }
 
 func (w *weather) millis(most int) time.Duration {
-	return time.Duration(w.rnd.IntN(most)) * time.Millisecond
+	return time.Duration(1+w.rnd.IntN(most)) * time.Millisecond
 }
 
 // fault sets one to work.
