@@ -94,7 +94,7 @@ func (s Shard) run(ctx context.Context, f shard.Func) Result {
 	if err != nil {
 		return Result{Err: err, Checkpoint: s.From}
 	}
-	stop := make(chan struct{})
+	stop := shard.NewBrake()
 	lease := &lease{at: s.From}
 	log := slog.New(slog.DiscardHandler)
 	life := &shard.Life{
@@ -120,7 +120,7 @@ func (s Shard) run(ctx context.Context, f shard.Func) Result {
 					return err
 				}
 			}
-			close(stop)
+			stop.Stop(shard.Shutdown)
 			<-ctx.Done()
 			return ctx.Err()
 		},

@@ -138,7 +138,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack,
 			Warn: g.Warn, Observer: g.Observer, Where: g.where(),
 		},
-		stop: make(chan struct{}), results: make(chan result), over: make(chan struct{}),
+		stop: shard.NewBrake(), results: make(chan result), over: make(chan struct{}),
 		live: live, end: lost,
 		tree: tree{}, running: map[string]bool{}, after: map[string]time.Time{}, gone: map[string]bool{},
 	}

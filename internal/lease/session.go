@@ -30,7 +30,7 @@ type session struct {
 	reader  *fetch.Reader
 	start   time.Time // of the group
 
-	stop chan struct{}           // closed: no shard reads on
+	stop *shard.Brake            // of every shard
 	live context.Context         // of the shards' functions
 	end  context.CancelCauseFunc // of live
 
@@ -84,7 +84,7 @@ func (s *session) run(ctx context.Context, sum kinesisapi.Summary, id string, st
 		s.Observer.Event(observe.Event{Kind: observe.Stopping, Time: time.Now(), Where: s.where()})
 		s.Log.Info("stopping", s.attrs()...)
 	}
-	close(s.stop)
+	s.stop.Stop(shard.Shutdown)
 	return again, errors.Join(err, s.drain(ctx, last))
 }
 
@@ -399,7 +399,7 @@ func (s *session) finish(h *held, id string, children []fetch.Child) ([]*entry, 
 		s.Warn.Warn("the end of a shard could not be written, trying again", append(s.attrs(), slog.String("shard", id), slog.Any("error", err))...)
 		pause(s.live, retries.Full(attempt, rand.Float64()))
 		select {
-		case <-s.stop:
+		case <-s.stop.Done():
 			return nil, nil // the next start finds the end again
 		default:
 		}

@@ -86,6 +86,17 @@ func (w *Window) Low() record.Position { return w.low }
 // again after a crash, and what the Window's memory grows with.
 func (w *Window) Span() int { return int(w.next - w.head) }
 
+// Whole tells that Low covers everything that is done: nothing behind it would be
+// handled a second time.
+func (w *Window) Whole() bool {
+	for t := w.head; t < w.next; t++ {
+		if w.at(t).done {
+			return false
+		}
+	}
+	return true
+}
+
 func (w *Window) at(t Ticket) *slot { return &w.slots[int(t)&(len(w.slots)-1)] }
 
 func (w *Window) grow() {

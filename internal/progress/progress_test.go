@@ -167,3 +167,19 @@ func BenchmarkWindow(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(tickets)), "ns/record")
 }
+
+func TestWhole(t *testing.T) {
+	var w Window
+	first, second := w.Add(at(1)), w.Add(at(2))
+	if !w.Whole() {
+		t.Error("nothing is done, and something is not covered")
+	}
+	w.Done(second)
+	if w.Whole() {
+		t.Error("2 is done behind 1, which is not")
+	}
+	w.Done(first)
+	if !w.Whole() {
+		t.Error("all is covered")
+	}
+}

@@ -36,7 +36,7 @@ func Records(h record.Handler) Func {
 					return k.last(context.Cause(ctx))
 				}
 				if s.stopping() {
-					s.end(Shutdown)
+					s.end(s.stop.Why())
 					return k.last(nil)
 				}
 				if err := s.handle(ctx, h, r, w); err != nil {
@@ -75,8 +75,8 @@ func BatchesFunc(h func(context.Context, *record.Batch) error) Func {
 // ErrExited is the error of a shard whose handler does not return.
 var ErrExited = errors.New("a handler ended its goroutine instead of returning (runtime.Goexit; in tests t.FailNow and t.Fatal do so): let it return an error")
 
-// errStopping tells that the consumer stopped between two attempts.
-var errStopping = errors.New("the consumer stops")
+// errStopping tells that the reading was stopped between two attempts.
+var errStopping = errors.New("the reading of the shard was stopped")
 
 // handle calls the handler until the record is done with: handled, given to the
 // dead letters, or skipped. An error means that it is not, and that the shard
@@ -148,7 +148,7 @@ func (s *Shard) failed(ctx context.Context, rs []*record.Record, attempt int, ca
 		}
 	}
 	l.Warn.Warn("handler failed, trying again (see docs/troubleshooting.md#handler-holds)", attrs...)
-	if !pause(ctx, s.stop, handlerRetries.Full(attempt, rand.Float64())) {
+	if !pause(ctx, s.stop.Done(), handlerRetries.Full(attempt, rand.Float64())) {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}

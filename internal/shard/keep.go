@@ -93,9 +93,11 @@ func (k *keeper) last(err error) error {
 	if errors.Is(err, errStopping) {
 		err = nil
 	}
-	k.s.unfinished(k.at())
-	if writeErr := k.s.life.settle(k.s.ctx, k.at()); writeErr != nil {
-		return errors.Join(err, writeErr)
-	}
-	return err
+	k.mu.Lock()
+	low, whole := k.window.Low(), k.window.Whole()
+	k.mu.Unlock()
+	k.s.unfinished(low)
+	writeErr := k.s.life.settle(k.s.ctx, low)
+	k.s.kept, k.s.settled = true, whole && writeErr == nil
+	return errors.Join(err, writeErr)
 }

@@ -139,13 +139,18 @@ type Snapshot struct {
 	Unhandled  int64           // of these not done with
 }
 
-// Result is how a life ended without an error.
+// Result is how a life ended.
 type Result struct {
 	// Ended: the shard was read to its end and all of it is done with.
 	Ended    bool
 	Children []fetch.Child
 	// GivenBack: the function returned before it had to.
 	GivenBack bool
+	// Stopped is why the reading was stopped; NotEnding if it was not.
+	Stopped Ending
+	// Settled: the checkpoint covers everything that was finished, so that
+	// whoever reads on repeats nothing. Also where Run returns an error.
+	Settled bool
 }
 
 // Func is a user's function for a shard.
@@ -193,40 +198,45 @@ func (l *Life) startAt(p record.Position) fetch.From {
 }
 
 // Run reads the shard and runs fn on it, again and again if it fails, until the
-// shard ends, fn gives it back, stop is closed or ctx is over. stop ends the
+// shard ends, fn gives it back, stop is used or ctx is over. stop ends the
 // reading; fn keeps its context, which ends with ctx and when a write finds the
 // lease lost.
-func (l *Life) Run(ctx context.Context, stop <-chan struct{}, fn Func) (Result, error) {
+func (l *Life) Run(ctx context.Context, stop *Brake, fn Func) (Result, error) {
 	ctx, l.lose = context.WithCancelCause(ctx)
 	defer l.lose(nil)
 	l.prepare()
+	settled := true // nothing has been handled yet
 	for failures := 0; ; {
-		select {
-		case <-stop:
-			return Result{}, nil
-		default:
+		if stop.stopped() {
+			return Result{Stopped: stop.Why(), Settled: settled}, nil
 		}
 		before := l.checkpoint()
 		s, err := l.once(ctx, stop, fn)
+		settled = s.settled
+		r := Result{Stopped: stop.Why(), Settled: settled}
 		switch {
 		case ctx.Err() != nil:
-			return Result{}, context.Cause(ctx)
+			return r, context.Cause(ctx)
 		case s.broken != nil:
-			return Result{}, fmt.Errorf("stream %q %s: %w", l.Stream, l.ID, s.broken)
+			return r, fmt.Errorf("stream %q %s: %w", l.Stream, l.ID, s.broken)
 		case err == nil && s.Ending() == ShardEnd:
 			// The position of the last record, and the marks that the children
 			// start with, before anybody may write that the shard has ended.
-			return Result{Ended: true, Children: s.children}, l.settle(ctx, s.delivered)
+			err := l.settle(ctx, s.delivered)
+			return Result{Ended: true, Children: s.children, Settled: err == nil}, err
 		case err == nil:
 			// The marks of what the function checkpointed by itself.
-			return Result{GivenBack: s.Ending() == NotEnding}, l.settle(ctx, l.checkpoint())
+			r.GivenBack = s.Ending() == NotEnding
+			err := l.settle(ctx, l.checkpoint())
+			r.Settled = settled && err == nil
+			return r, err
 		}
 		if stopped, ok := errors.AsType[errStop](err); ok {
-			return Result{}, stopped.error
+			return r, stopped.error
 		}
 		if s.stopping() {
-			l.Warn.Warn("the shard's function failed while the consumer stops", append(l.attrs(), slog.Any("error", err))...)
-			return Result{}, nil
+			l.Warn.Warn("the shard's function failed while its reading was stopped", append(l.attrs(), slog.Any("error", err))...)
+			return r, nil
 		}
 		if l.checkpoint().Compare(before) > 0 {
 			failures = 0
@@ -234,15 +244,12 @@ func (l *Life) Run(ctx context.Context, stop <-chan struct{}, fn Func) (Result, 
 		failures++
 		l.Observer.Count(observe.HandlerErrors, l.where, 1)
 		if l.OnError == Stop && failures >= max(1, l.MaxAttempts) {
-			return Result{}, fmt.Errorf("stream %q %s: the shard's function failed %d times: %w", l.Stream, l.ID, failures, err)
+			return r, fmt.Errorf("stream %q %s: the shard's function failed %d times: %w", l.Stream, l.ID, failures, err)
 		}
 		l.Warn.Warn("the shard's function failed, starting it again from the last checkpoint",
 			append(l.attrs(), slog.Int("attempt", failures), slog.Any("error", err))...)
-		if !pause(ctx, stop, handlerRetries.Full(failures, rand.Float64())) {
-			if ctx.Err() != nil {
-				return Result{}, context.Cause(ctx)
-			}
-			return Result{}, nil
+		if !pause(ctx, stop.Done(), handlerRetries.Full(failures, rand.Float64())) && ctx.Err() != nil {
+			return r, context.Cause(ctx)
 		}
 		l.again()
 	}
@@ -259,7 +266,7 @@ func (l *Life) again() {
 }
 
 // once runs fn once, over a reading of its own.
-func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard, error) {
+func (l *Life) once(ctx context.Context, stop *Brake, fn Func) (*Shard, error) {
 	at := l.checkpoint()
 	l.unhandled.Store(0)
 	s := &Shard{
@@ -277,12 +284,12 @@ func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard,
 		defer close(done)
 		s.read(readCtx, l.from)
 	}()
-	// Reading ends when the consumer stops; the function has its grace time.
+	// stop ends the reading; the function has its grace time.
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		select {
-		case <-stop:
+		case <-stop.Done():
 			cancel()
 		case <-readCtx.Done():
 		}
@@ -298,7 +305,10 @@ func (l *Life) once(ctx context.Context, stop <-chan struct{}, fn Func) (*Shard,
 	<-stopped
 	s.hold(nil)
 	if s.stopping() {
-		s.end(Shutdown)
+		s.end(stop.Why())
+	}
+	if !s.kept {
+		s.settled = l.checkpoint().Compare(s.delivered) >= 0
 	}
 	return s, err
 }

@@ -109,7 +109,7 @@ func TestMarksAreSavedWhenAFunctionStops(t *testing.T) {
 			done <- err
 		}()
 		time.Sleep(time.Second)
-		close(b.stop)
+		b.stop.Stop(Shutdown)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -197,7 +197,7 @@ func TestMarksThatLagAreNotSavedAsOfTheCheckpoint(t *testing.T) {
 			done <- err
 		}()
 		time.Sleep(time.Second)
-		close(n.stop)
+		n.stop.Stop(Shutdown)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -266,6 +266,78 @@ func TestALostLeaseEndsTheFunction(t *testing.T) {
 			}
 			if d := time.Since(began); d > 10*time.Second {
 				t.Errorf("ended after %v, handled %s", d, &l)
+			}
+		})
+	}
+}
+
+func TestAHandoffEndsWithItsReasonAndTellsWhatIsStored(t *testing.T) {
+	for name, c := range map[string]struct {
+		parallel int
+		why      Ending
+		f        func(b *bench, hold <-chan struct{}) Func
+		settled  bool
+	}{
+		"records": {1, Handoff, func(_ *bench, hold <-chan struct{}) Func {
+			return Records(func(context.Context, *record.Record) error { <-hold; return nil })
+		}, true},
+		"shutdown": {1, Shutdown, func(_ *bench, hold <-chan struct{}) Func {
+			return Records(func(context.Context, *record.Record) error { <-hold; return nil })
+		}, true},
+		"side by side": {4, Handoff, func(_ *bench, hold <-chan struct{}) Func {
+			return Records(func(context.Context, *record.Record) error { <-hold; return nil })
+		}, true},
+		"side by side, one fails and later ones are done with": {4, Handoff, func(_ *bench, hold <-chan struct{}) Func {
+			return Records(func(_ context.Context, r *record.Record) error {
+				if r.Position.Sequence == "1" {
+					<-hold
+					return errors.New("boom")
+				}
+				return nil
+			})
+		}, false},
+		"batches": {1, Handoff, func(_ *bench, hold <-chan struct{}) Func {
+			return BatchesFunc(func(context.Context, *record.Batch) error { <-hold; return nil })
+		}, true},
+		"shards": {1, Handoff, func(_ *bench, hold <-chan struct{}) Func {
+			return func(ctx context.Context, s *Shard) error {
+				for b, err := range s.Batches() {
+					if err != nil {
+						return err
+					}
+					<-hold
+					if err := s.Checkpoint(ctx, b.End); err != nil {
+						return err
+					}
+				}
+				if s.Ending() != Handoff {
+					return fmt.Errorf("ending is %v", s.Ending())
+				}
+				return nil
+			}
+		}, true},
+		"shards, not checkpointed": {1, Handoff, func(_ *bench, hold <-chan struct{}) Func {
+			return func(_ context.Context, s *Shard) error {
+				for range s.Batches() {
+					<-hold
+				}
+				return nil
+			}
+		}, false},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			b := setUp(func(p *Policy) { p.Parallel = c.parallel })
+			b.open = true
+			b.answers = []fetch.Answer{{Records: numbers(1, 6)}, {Records: numbers(7, 3)}}
+			hold := make(chan struct{})
+			time.AfterFunc(time.Second, func() {
+				b.stop.Stop(c.why)
+				b.stop.Stop(ShardEnd) // too late
+				close(hold)
+			})
+			r, err := b.Run(t.Context(), b.stop, c.f(b, hold))
+			if err != nil || r.Stopped != c.why || r.Ended || r.GivenBack || r.Settled != c.settled {
+				t.Errorf("%+v, %v, checkpoints %s", r, err, b.checkpoints())
 			}
 		})
 	}

@@ -70,7 +70,7 @@ func TestMarksAreSavedBehindTheCheckpointAndReadOn(t *testing.T) {
 			done <- err
 		}()
 		time.Sleep(20 * time.Second)
-		close(b.stop)
+		b.stop.Stop(Shutdown)
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 		ended atomic.Bool     // nothing more is to be started
 		high  progress.Ticket // above the last one that was begun
 	)
-	// When the consumer stops, what lies before the last record that was begun
+	// When the reading is stopped, what lies before the last record that was begun
 	// is still handled: it would keep the checkpoint from covering that one,
 	// which then came again.
 	begin := func(t progress.Ticket) bool {
@@ -153,7 +153,7 @@ func (s *Shard) spread(ctx context.Context, k *keeper, lanes []chan job, fail <-
 			for span > spanRecords && err == nil {
 				select {
 				case <-moved:
-				case <-s.stop:
+				case <-s.stop.Done():
 					err = errStopping
 				case err = <-fail:
 				case <-ctx.Done():
@@ -166,7 +166,7 @@ func (s *Shard) spread(ctx context.Context, k *keeper, lanes []chan job, fail <-
 			if err == nil {
 				select {
 				case lanes[lane(r)] <- job{r, t, p}:
-				case <-s.stop:
+				case <-s.stop.Done():
 					err = errStopping
 				case err = <-fail:
 				case <-ctx.Done():

@@ -44,7 +44,7 @@ func TestAShutdownLetsTheRunningHandlerFinish(t *testing.T) {
 			}()
 			synctest.Wait()
 			running := len(started) // keys may share a lane
-			close(b.stop)
+			b.stop.Stop(Shutdown)
 			if r := <-done; r.Ended || r.GivenBack {
 				t.Errorf("%+v: not all records were handled", r)
 			}

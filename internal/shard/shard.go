@@ -48,7 +48,7 @@ func (e Ending) String() string {
 type Shard struct {
 	life  *Life
 	start record.Position
-	stop  <-chan struct{} // closed when the consumer stops
+	stop  *Brake // ends the reading
 
 	answers chan fetch.Answer // closed when reading has ended
 	readErr error             // why, set before answers is closed; nil at shard end
@@ -62,6 +62,8 @@ type Shard struct {
 	drained   bool            // the answer that ends the shard was taken
 	children  []fetch.Child   // at shard end
 	held      *fetch.Answer   // that the last batch came from
+	kept      bool            // checkpoints are written for the function
+	settled   bool            // the last of them covers all that is done with
 }
 
 // ID is the shard's ID, such as "shardId-000000000003".
@@ -91,8 +93,8 @@ func (s *Shard) Ending() Ending {
 }
 
 // Batches reads the shard: one batch for each answer of the service, in stream
-// order. It ends at the end of the shard and when the consumer stops; Ending
-// tells. An error is the last thing it yields, and means that reading failed
+// order. It ends at the end of the shard, when the lease goes to another worker
+// and when the consumer stops; Ending tells. An error is the last thing it yields, and means that reading failed
 // for good or that the context of the function is over.
 //
 // While the loop's body runs nothing more than o.PrefetchBytes is read ahead.
@@ -166,19 +168,19 @@ func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 		if s.over() {
 			return nil, nil, nil
 		}
-		// What was read ahead is left alone once the consumer stops or the
+		// What was read ahead is left alone once the reading is stopped or the
 		// lease is lost.
 		select {
-		case <-s.stop:
-			s.end(Shutdown)
+		case <-s.stop.Done():
+			s.end(s.stop.Why())
 			return nil, nil, nil
 		case <-s.ctx.Done():
 			return nil, nil, context.Cause(s.ctx)
 		default:
 		}
 		select {
-		case <-s.stop:
-			s.end(Shutdown)
+		case <-s.stop.Done():
+			s.end(s.stop.Why())
 			return nil, nil, nil
 		case <-s.ctx.Done():
 			return nil, nil, context.Cause(s.ctx)
@@ -187,11 +189,9 @@ func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 				if s.ctx.Err() != nil {
 					return nil, nil, context.Cause(s.ctx)
 				}
-				select {
-				case <-s.stop:
-					s.end(Shutdown)
+				if s.stopping() {
+					s.end(s.stop.Why())
 					return nil, nil, nil
-				default:
 				}
 				s.broken = s.readErr
 				if s.broken == nil {
@@ -252,24 +252,18 @@ func (s *Shard) end(e Ending) {
 }
 
 // unfinished takes back that the shard has ended if something of it was not
-// handled: what was left when the consumer stopped.
+// handled: what was left when the reading was stopped.
 func (s *Shard) unfinished(low record.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ending == ShardEnd && low.Compare(s.delivered) < 0 {
-		s.ending = Shutdown
+		s.ending = s.stop.Why()
 	}
 }
 
-// stopping tells that the consumer stops.
-func (s *Shard) stopping() bool {
-	select {
-	case <-s.stop:
-		return true
-	default:
-		return false
-	}
-}
+// stopping tells that nothing more is to be begun: the consumer stops, or the
+// lease goes to another worker.
+func (s *Shard) stopping() bool { return s.stop.stopped() }
 
 // read runs the source until it ends, and closes answers.
 func (s *Shard) read(ctx context.Context, from fetch.From) {

@@ -26,7 +26,7 @@ import (
 type bench struct {
 	*Life
 	log  bytes.Buffer
-	stop chan struct{}
+	stop *Brake
 
 	mu      sync.Mutex
 	answers []fetch.Answer
@@ -51,7 +51,7 @@ func (c counter) Count(k observe.Counter, _ observe.Where, n int64) {
 }
 
 func setUp(change ...func(*Policy)) *bench {
-	b := &bench{stop: make(chan struct{}), counted: map[observe.Counter]int64{}}
+	b := &bench{stop: NewBrake(), counted: map[observe.Counter]int64{}}
 	log := slog.New(slog.NewTextHandler(&b.log, nil))
 	p := &Policy{CheckpointEvery: 5 * time.Second, Parallel: 1, Log: log, Warn: quiet.New(log), Observer: counter{b: b}}
 	for _, f := range change {
@@ -254,7 +254,7 @@ func TestCheckpointsAreRareAndNeverAheadOfTheHandler(t *testing.T) {
 			done <- err
 		}()
 		time.Sleep(time.Hour)
-		close(b.stop)
+		b.stop.Stop(Shutdown)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
