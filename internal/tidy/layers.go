@@ -43,7 +43,7 @@ var house = []floor{
 	},
 	{
 		name:     "decision",
-		packages: []string{"internal/shardmap", "internal/lane", "internal/assign", "internal/progress", "internal/mark"},
+		packages: []string{"internal/shardmap", "internal/lane", "internal/assign", "internal/fleet", "internal/progress", "internal/mark"},
 		imports:  []string{"leaf", "port", "decision"},
 		plain:    true,
 		pure:     true,
