@@ -120,3 +120,65 @@ func CheckNames(group, id string) error {
 // text is what every kind of store can keep in a name or field: PostgreSQL
 // takes no NUL, DynamoDB and JSON files nothing but UTF-8.
 func text(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// The rest is what some stores can do better than the least that every store
+// does. Callers use the functions, which fall back on the methods of Store.
+
+// Opener is for stores that may need longer to get ready than one of their calls
+// should last, such as to make a table.
+type Opener interface {
+	// Open makes sure that the store can be used, and otherwise tells what is
+	// missing. Whoever leaves it out meets the same at the first call.
+	Open(ctx context.Context) error
+}
+
+// Open makes a store ready, if it needs that.
+func Open(ctx context.Context, s Store) error {
+	if o, ok := s.(Opener); ok {
+		return o.Open(ctx)
+	}
+	return nil
+}
+
+// Peeker is for stores that have a cheaper List, which may lag behind.
+type Peeker interface {
+	// Peek is List, except that it may miss writes of the last second or so: of
+	// each row it gives some state that the row had. Two calls may even go back.
+	Peek(ctx context.Context, group, prefix string) ([]Row, error)
+}
+
+// Peek lists rows at the lowest cost, where a state of a second ago will do.
+func Peek(ctx context.Context, s Store, group, prefix string) ([]Row, error) {
+	if p, ok := s.(Peeker); ok {
+		return p.Peek(ctx, group, prefix)
+	}
+	return s.List(ctx, group, prefix)
+}
+
+// Separator is for stores whose calls can queue behind each other, such as in a
+// pool of connections.
+type Separator interface {
+	// Separate is the same store over connections of its own. Each of the two is
+	// closed by itself.
+	Separate() Store
+}
+
+// Separate gives the same rows over connections of their own where the store has
+// such, so that a heartbeat never queues behind other calls. The caller closes
+// it; s stays open.
+func Separate(s Store) Store {
+	if sep, ok := s.(Separator); ok {
+		return sep.Separate()
+	}
+	return borrowed{s}
+}
+
+// borrowed is a store that somebody else closes.
+type borrowed struct{ Store }
+
+func (b borrowed) Open(ctx context.Context) error { return Open(ctx, b.Store) }
+func (b borrowed) Close() error                   { return nil }
+
+func (b borrowed) Peek(ctx context.Context, group, prefix string) ([]Row, error) {
+	return Peek(ctx, b.Store, group, prefix)
+}
