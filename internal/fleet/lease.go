@@ -33,6 +33,8 @@ type Worker struct {
 	// Name is the user's word for it; two that live with one name are a mistake.
 	Name  string
 	State State
+	// Limit is the most leases that it takes; 0: no limit.
+	Limit int
 	// Beat rises with each heartbeat.
 	Beat uint64
 	Bell Bell
