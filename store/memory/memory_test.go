@@ -11,3 +11,8 @@ import (
 func TestMemoryStoreConforms(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New() })
 }
+
+func TestMemoryStoreNeedsNoClock(t *testing.T) {
+	s := memory.New()
+	storetest.AnyClock(t, func(*testing.T) store.Store { return store.Separate(s) })
+}

@@ -12,14 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/libvegas/vegas/store"
 )
-
-// racers is how many goroutines compete in the races.
-const racers = 64
 
 // Run checks a store. open returns a new and empty one each time; Run closes
 // it.
@@ -33,9 +29,14 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Delete needs the revision that is stored", deleteNeedsRevision},
 		{"A row made anew repeats no revision", revisionsNeverRepeat},
 		{"List gives a prefix in order", listsPrefixInOrder},
+		{"A prefix is no pattern", prefixIsNoPattern},
+		{"List gives all, however much it is", listsAll},
+		{"A peek sees what was there", peeks},
 		{"Groups are apart", groupsAreApart},
 		{"Names may hold anything that is text", strangeNames},
 		{"Fields unknown to a writer survive", unknownFieldsSurvive},
+		{"A field left out is gone", fieldLeftOut},
+		{"Text comes back character for character", textIsExact},
 		{"A body comes back byte for byte", bodyIsExact},
 		{"The largest row fits", largeRows},
 		{"Rows that no store can keep are refused", refusesBadRows},
@@ -43,9 +44,13 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"One of many creators wins", oneCreatorWins},
 		{"No increment is lost", noIncrementIsLost},
 		{"One of many deleters wins", oneDeleterWins},
+		{"Every revision has one winner", everyRevisionHasOneWinner},
 		{"Readers see whole rows", readersSeeWholeRows},
+		{"A write whose answer was lost happens once", lostAnswers},
+		{"An interrupted write happened or did not", interruptedWrites},
 		{"A context that is over", contextOver},
 		{"A closed store", closedStore},
+		{"Close while others write", closesWhileUsed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
@@ -57,62 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 }
 
-// Shared checks that stores opened on one place see each other's writes and
-// keep them when they are closed. open returns a new handle on the same place
-// each time.
-func Shared(t *testing.T, open func(t *testing.T) store.Store) {
-	ctx := t.Context()
-	a, b := open(t), open(t)
-	one := put(t, a, row("shared", "lease#1", "n", "1"))
-	if got := get(t, b, "shared", "lease#1"); !same(got, one) {
-		t.Errorf("the other handle reads %v, want %v", got, one)
-	}
-	two := put(t, b, edit(one, "n", "2"))
-	if _, err := a.Swap(ctx, edit(one, "n", "3")); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("write over the other handle's write: %v, want ErrConflict", err)
-	}
-	if err := b.Delete(ctx, two); err != nil {
-		t.Error(err)
-	}
-	three := put(t, a, row("shared", "lease#1", "n", "4"))
-	if three.Revision == one.Revision || three.Revision == two.Revision {
-		t.Errorf("made anew with a revision seen before: %d after %d, %d", three.Revision, one.Revision, two.Revision)
-	}
-
-	var wg sync.WaitGroup
-	const rounds = 8
-	put(t, a, row("shared", "counter", "n", "0"))
-	for i := range 8 {
-		s := open(t)
-		wg.Go(func() {
-			for range rounds {
-				if err := increment(ctx, s, "shared", "counter"); err != nil {
-					t.Errorf("handle %d: %v", i, err)
-				}
-			}
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if got := get(t, a, "shared", "counter").Fields["n"]; got != strconv.Itoa(8*rounds) {
-		t.Errorf("%s increments by 8 handles arrived, want %d", got, 8*rounds)
-	}
-	for _, s := range []store.Store{a, b} {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	again := open(t)
-	if got := get(t, again, "shared", "lease#1"); !same(got, three) {
-		t.Errorf("after closing: %v, want %v", got, three)
-	}
-	if err := again.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
+// What is not there must be told from what could not be read.
 func absent(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	if _, err := s.Get(ctx, "g", "lease#1"); !errors.Is(err, store.ErrNotFound) {
@@ -134,6 +84,7 @@ func absent(t *testing.T, s store.Store) {
 	}
 }
 
+// A writer that did not see the last write must not undo it.
 func swapNeedsRevision(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	first := put(t, s, row("g", "lease#1", "owner", "a"))
@@ -153,6 +104,11 @@ func swapNeedsRevision(t *testing.T, s store.Store) {
 	if got := get(t, s, "g", "lease#1"); !same(got, second) {
 		t.Errorf("refused writes left a trace: %v, want %v", got, second)
 	}
+	ahead := second
+	ahead.Revision++
+	if _, err := s.Swap(ctx, ahead); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("written from a revision to come: %v, want ErrConflict", err)
+	}
 	// A write that changes nothing is a write: it proves that nobody was faster.
 	third := put(t, s, second)
 	if third.Revision == second.Revision {
@@ -160,12 +116,16 @@ func swapNeedsRevision(t *testing.T, s store.Store) {
 	}
 }
 
+// Nor must it delete what it has not seen.
 func deleteNeedsRevision(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	first := put(t, s, row("g", "lease#1", "owner", "a"))
 	second := put(t, s, edit(first, "owner", "b"))
 	if err := s.Delete(ctx, first); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("deleted from an old reading: %v, want ErrConflict", err)
+	}
+	if err := s.Delete(ctx, row("g", "lease#1")); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("deleted as if it were not there: %v, want ErrConflict", err)
 	}
 	if err := s.Delete(ctx, second); err != nil {
 		t.Error(err)
@@ -178,6 +138,8 @@ func deleteNeedsRevision(t *testing.T, s store.Store) {
 	}
 }
 
+// A sleeper that wakes up with an old reading must be refused, also if the row
+// was deleted and made anew, often, while it slept.
 func revisionsNeverRepeat(t *testing.T, s store.Store) {
 	seen := map[uint64]bool{}
 	for round := range 20 {
@@ -202,6 +164,7 @@ func revisionsNeverRepeat(t *testing.T, s store.Store) {
 	}
 }
 
+// Rows of a kind are those that start alike; all who list see the same order.
 func listsPrefixInOrder(t *testing.T, s store.Store) {
 	want := []string{"lease#10", "lease#2", "lease#Z", "lease#a", "lease#é"}
 	ids := append(slices.Clone(want), "lease", "leas#1", "mark#1", "worker#w")
@@ -231,8 +194,79 @@ func listsPrefixInOrder(t *testing.T, s store.Store) {
 	}
 }
 
+// Databases look for prefixes by patterns or by the next larger text, and both
+// have corners: wildcards, case, and characters that nothing is larger than.
+func prefixIsNoPattern(t *testing.T, s store.Store) {
+	ids := []string{
+		"a", "a%", "a%b", "a_", "a_b", "ab", "aXb", "a*", "a?", "a[b]", `a\`, `a\%`, "A%b", "a'b", `a"b`, "a\x7f", "a\x7fb",
+		"é", "e\u0301", "É", "ée", "日", "日本", "a\ud7ff", "a\ue000", "a\uffff", "a\uffffb", "a\U00010000",
+		"a\U0010ffff", "a\U0010ffffb", "a\U0010ffff\U0010ffff", "\U0010ffff", "\U0010ffff\U0010ffff", "b",
+	}
+	for _, id := range ids {
+		put(t, s, row("g", id, "id", id))
+	}
+	slices.Sort(ids)
+	for _, prefix := range append(ids, "", "a\u00ff", "%", "_", "_%", ".*", "zz") {
+		var want, got []string
+		for _, id := range ids {
+			if strings.HasPrefix(id, prefix) {
+				want = append(want, id)
+			}
+		}
+		rows, err := s.List(t.Context(), "g", prefix)
+		if err != nil {
+			t.Errorf("prefix %q: %v", prefix, err)
+			continue
+		}
+		for _, r := range rows {
+			got = append(got, r.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("prefix %q: listed %q, want %q", prefix, got, want)
+		}
+	}
+}
+
+// A database gives a megabyte or a hundred rows at a time; a lease that is not
+// listed would be made anew.
+func listsAll(t *testing.T, s store.Store) {
+	const many, large = 150, 4
+	for i := range many {
+		put(t, s, row("g", fmt.Sprintf("lease#%03d", i), "n", strconv.Itoa(i)))
+	}
+	for i := range large {
+		r := row("g", fmt.Sprintf("mark#%03d", i))
+		r.Body = make([]byte, store.RowBytes-1000)
+		put(t, s, r)
+	}
+	for prefix, want := range map[string]int{"lease#": many, "mark#": large, "": many + large} {
+		rows, err := s.List(t.Context(), "g", prefix)
+		if err != nil || len(rows) != want || !slices.IsSortedFunc(rows, func(a, b store.Row) int { return strings.Compare(a.ID, b.ID) }) {
+			t.Errorf("prefix %q: %d rows, %v, want %d in order", prefix, len(rows), err, want)
+		}
+	}
+}
+
+// A peek may be late, but it shows nothing that never was.
+func peeks(t *testing.T, s store.Store) {
+	r := row("g", "worker#1")
+	was := map[uint64]store.Row{}
+	for i := range 5 {
+		r = put(t, s, edit(r, "beat", strconv.Itoa(i)))
+		was[r.Revision] = r
+		rows, err := store.Peek(t.Context(), s, "g", "worker#")
+		if err != nil || len(rows) > 1 {
+			t.Fatalf("%v, %v", rows, err)
+		}
+		if len(rows) == 1 && !same(rows[0], was[rows[0].Revision]) {
+			t.Errorf("peeked %v, which the row never was", rows[0])
+		}
+	}
+}
+
+// One store serves many groups.
 func groupsAreApart(t *testing.T, s store.Store) {
-	groups := []string{"g", "G", "g/h", "g#", "gg"}
+	groups := []string{"g", "G", "g/h", "g#", "gg", "%", "_", "g ", "é", "e\u0301"}
 	for _, g := range groups {
 		put(t, s, row(g, "lease#1", "group", g))
 	}
@@ -244,10 +278,12 @@ func groupsAreApart(t *testing.T, s store.Store) {
 	}
 }
 
+// Names hold what users call their groups and streams; neither a file system nor
+// a database may fold, trim or interpret them.
 func strangeNames(t *testing.T, s store.Store) {
 	names := []string{
 		"a b", "../../etc/passwd", "..", ".", "con", "NUL", "nul.txt", "x:y", "x*?<>|\"", `back\slash`, "tab\tnewline\n",
-		"%2F", "=", "日本語", "Ä", "ä", "a.", "a ", strings.Repeat("long", store.NameBytes/4),
+		"%2F", "=", "日本語", "Ä", "ä", "A\u0308", "a\u0308", "ß", "ss", "\u200b", "\ufeff", "\U0010ffff", "'; --", "$1", "{{.}}", "0", "null", "a.", "a ", strings.Repeat("long", store.NameBytes/4),
 		strings.Repeat("long", store.NameBytes/4-1) + "lonG", strings.Repeat("é", store.NameBytes/2),
 	}
 	for _, n := range names {
@@ -261,6 +297,7 @@ func strangeNames(t *testing.T, s store.Store) {
 	put(t, s, row(strings.Repeat("g", store.NameBytes), strings.Repeat("i", store.NameBytes), "a", "b"))
 }
 
+// Processes of several releases write the same rows.
 func unknownFieldsSurvive(t *testing.T, s store.Store) {
 	made := put(t, s, row("g", "lease#1", "owner", "a", "from.a.later.version", `{"x": 1}`, "日本", "語"))
 	read := get(t, s, "g", "lease#1")
@@ -279,6 +316,43 @@ func unknownFieldsSurvive(t *testing.T, s store.Store) {
 	}
 }
 
+// A row is replaced, not merged with what was there.
+func fieldLeftOut(t *testing.T, s store.Store) {
+	r := put(t, s, row("g", "lease#1", "owner", "a", "heir", "b"))
+	delete(r.Fields, "heir")
+	r = put(t, s, r)
+	if got := get(t, s, "g", "lease#1").Fields; !maps.Equal(got, map[string]string{"owner": "a"}) {
+		t.Errorf("got %v, want the owner alone", got)
+	}
+	r.Fields = nil
+	put(t, s, r)
+	if got := get(t, s, "g", "lease#1").Fields; len(got) != 0 {
+		t.Errorf("got %v, want nothing", got)
+	}
+}
+
+// Numbers of 56 digits, spaces and escapes are text; nothing may parse, trim or
+// normalise them.
+func textIsExact(t *testing.T, s store.Store) {
+	want := map[string]string{"$set": "a.b", "a.b[0]": "#x", ":v": "x", "Owner": "A", "owner": "a", "null": "null"}
+	for i, v := range []string{
+		" ", "  both ends  ", "\t\r\n", "0012", "1e3", "true", "null", "49652305827368720000000000000000000000000000000000000001",
+		`"quoted"`, `{"a": [1, 2]}`, `back\slash \u0041 \x00`, "</script>&amp;", "\u2028\u2029", "\x01\x1f\x7f", "\ufffd", "é e\u0301", "𝔘\U0010ffff", "\ufeffmark",
+	} {
+		want["f"+strconv.Itoa(i)] = v
+		want["f"+v] = "x"
+	}
+	put(t, s, store.Row{Group: "g", ID: "lease#1", Fields: want})
+	if got := get(t, s, "g", "lease#1").Fields; !maps.Equal(got, want) {
+		for k, v := range want {
+			if got[k] != v {
+				t.Errorf("field %q: got %q, want %q", k, got[k], v)
+			}
+		}
+	}
+}
+
+// A body is whatever somebody packed.
 func bodyIsExact(t *testing.T, s store.Store) {
 	all := make([]byte, 256)
 	for i := range all {
@@ -297,6 +371,7 @@ func bodyIsExact(t *testing.T, s store.Store) {
 	}
 }
 
+// What fits RowBytes fits every store; more is refused before it can do harm.
 func largeRows(t *testing.T, s store.Store) {
 	r := row("g", "mark#1", "version", "1")
 	r.Body = make([]byte, store.RowBytes-len("g")-len("mark#1")-len("version")-len("1"))
@@ -313,8 +388,23 @@ func largeRows(t *testing.T, s store.Store) {
 	if _, err := s.Swap(t.Context(), r); err == nil {
 		t.Errorf("a row of more than %d bytes was taken", store.RowBytes)
 	}
+	if got := get(t, s, "g", "mark#1"); !bytes.Equal(got.Body, want) || got.Revision != r.Revision {
+		t.Errorf("the refused row left a trace: %s", show(got))
+	}
+
+	// In fields, of characters that grow when a store escapes them.
+	many := row("g", "mark#2")
+	many.Fields = map[string]string{}
+	for i := range 10 {
+		many.Fields["field"+strconv.Itoa(i)] = strings.Repeat("\"\\\n\x01", 9_980)
+	}
+	many = put(t, s, many)
+	if got := get(t, s, "g", "mark#2"); !same(got, many) {
+		t.Error("the fields of a large row came back changed")
+	}
 }
 
+// A row that one store takes and another refuses would bind its writer to one.
 func refusesBadRows(t *testing.T, s store.Store) {
 	for _, r := range []store.Row{
 		row("", "id"), row("g", ""), row("g", "id", "", "v"), row("g", "id", "k", ""),
@@ -327,6 +417,7 @@ func refusesBadRows(t *testing.T, s store.Store) {
 	}
 }
 
+// Callers edit the rows that they hold.
 func rowsAreCopies(t *testing.T, s store.Store) {
 	mine := row("g", "lease#1", "owner", "a")
 	mine.Body = []byte("body")
@@ -349,146 +440,7 @@ func rowsAreCopies(t *testing.T, s store.Store) {
 	}
 }
 
-func oneCreatorWins(t *testing.T, s store.Store) {
-	won := race(t, func(ctx context.Context, i int) error {
-		_, err := s.Swap(ctx, row("g", "lease#1", "owner", strconv.Itoa(i)))
-		return err
-	})
-	if got := get(t, s, "g", "lease#1").Fields["owner"]; got != strconv.Itoa(won) {
-		t.Errorf("goroutine %d was told that it won, the row says %s", won, got)
-	}
-}
-
-func oneDeleterWins(t *testing.T, s store.Store) {
-	r := put(t, s, row("g", "lease#1"))
-	race(t, func(ctx context.Context, _ int) error { return s.Delete(ctx, r) })
-}
-
-// race runs try in many goroutines at once and returns the one that succeeded;
-// all others must meet a conflict.
-func race(t *testing.T, try func(ctx context.Context, i int) error) int {
-	t.Helper()
-	errs := make([]error, racers)
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range racers {
-		wg.Go(func() {
-			<-start
-			errs[i] = try(t.Context(), i)
-		})
-	}
-	close(start)
-	wg.Wait()
-	won := -1
-	for i, err := range errs {
-		switch {
-		case err == nil && won >= 0:
-			t.Errorf("goroutines %d and %d both succeeded", won, i)
-		case err == nil:
-			won = i
-		case !errors.Is(err, store.ErrConflict):
-			t.Errorf("goroutine %d: %v, want ErrConflict", i, err)
-		}
-	}
-	if won < 0 {
-		t.Error("nobody succeeded")
-	}
-	return won
-}
-
-func noIncrementIsLost(t *testing.T, s store.Store) {
-	// Two rows, so that a store may not serialise by luck alone.
-	const rounds = 1
-	for _, id := range []string{"a", "b"} {
-		put(t, s, row("g", id, "n", "0"))
-	}
-	var wg sync.WaitGroup
-	for i := range racers {
-		wg.Go(func() {
-			for range rounds {
-				if err := increment(t.Context(), s, "g", []string{"a", "b"}[i%2]); err != nil {
-					t.Errorf("goroutine %d: %v", i, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	for _, id := range []string{"a", "b"} {
-		if got := get(t, s, "g", id).Fields["n"]; got != strconv.Itoa(racers/2*rounds) {
-			t.Errorf("row %s: %s increments arrived, want %d", id, got, racers/2*rounds)
-		}
-	}
-}
-
-// increment adds one to the field n, again and again until it meets no
-// conflict.
-func increment(ctx context.Context, s store.Store, group, id string) error {
-	for {
-		r, err := s.Get(ctx, group, id)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(r.Fields["n"])
-		if err != nil {
-			return err
-		}
-		_, err = s.Swap(ctx, edit(r, "n", strconv.Itoa(n+1)))
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
-}
-
-func readersSeeWholeRows(t *testing.T, s store.Store) {
-	write := func(r store.Row, i int) store.Row {
-		r.Fields = map[string]string{"n": strconv.Itoa(i)}
-		r.Body = bytes.Repeat([]byte{byte(i)}, 1000+i*100)
-		return r
-	}
-	r := put(t, s, write(row("g", "mark#1"), 0))
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	check := func(r store.Row) {
-		i, err := strconv.Atoi(r.Fields["n"])
-		if err != nil || len(r.Body) != 1000+i*100 || bytes.Count(r.Body, []byte{byte(i)}) != len(r.Body) {
-			t.Errorf("a torn row: n=%q and %d bytes", r.Fields["n"], len(r.Body))
-		}
-	}
-	for i := range 4 {
-		wg.Go(func() {
-			var last uint64
-			seen := map[uint64]bool{}
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				var got store.Row
-				if i%2 == 0 {
-					got = get(t, s, "g", "mark#1")
-				} else if rows, err := s.List(t.Context(), "g", "mark#"); err != nil || len(rows) != 1 {
-					t.Errorf("List: %d rows, %v", len(rows), err)
-					return
-				} else {
-					got = rows[0]
-				}
-				check(got)
-				if got.Revision != last && seen[got.Revision] {
-					t.Errorf("went back to revision %d", got.Revision)
-				}
-				last = got.Revision
-				seen[last] = true
-			}
-		})
-	}
-	for i := range 50 {
-		r = put(t, s, write(r, i))
-	}
-	close(stop)
-	wg.Wait()
-}
-
+// Whoever gave up waiting does not get what it no longer expects.
 func contextOver(t *testing.T, s store.Store) {
 	r := put(t, s, row("g", "lease#1", "owner", "a"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -507,6 +459,8 @@ func contextOver(t *testing.T, s store.Store) {
 	}
 }
 
+// After Close an answer would come from nowhere; in particular "conflict" and
+// "not found" would be taken for facts.
 func closedStore(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	r := put(t, s, row("g", "lease#1", "owner", "a"))
