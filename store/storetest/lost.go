@@ -30,21 +30,14 @@ type Lossy struct {
 func NewLossy(s store.Store, random *rand.Rand) *Lossy { return &Lossy{Store: s, random: random} }
 
 // Swap is the store's, with half of the writes lost one way or another.
-func (l *Lossy) Swap(ctx context.Context, row store.Row) (out store.Row, err error) {
-	err = l.pass(ctx, func(ctx context.Context) error {
-		written, err := l.Store.Swap(ctx, row)
-		out = written
-		return err
-	})
-	if err != nil {
-		return store.Row{}, err
-	}
-	return out, nil
+func (l *Lossy) Swap(ctx context.Context, row store.Row) (store.Row, error) {
+	return l.pass(ctx, func(ctx context.Context) (store.Row, error) { return l.Store.Swap(ctx, row) })
 }
 
 // Delete is the store's, with half of the writes lost one way or another.
 func (l *Lossy) Delete(ctx context.Context, row store.Row) error {
-	return l.pass(ctx, func(ctx context.Context) error { return l.Store.Delete(ctx, row) })
+	_, err := l.pass(ctx, func(ctx context.Context) (store.Row, error) { return row, l.Store.Delete(ctx, row) })
+	return err
 }
 
 // Settle lets all late writes arrive.
@@ -53,23 +46,23 @@ func (l *Lossy) Settle() {
 	}
 }
 
-func (l *Lossy) pass(ctx context.Context, write func(context.Context) error) error {
+func (l *Lossy) pass(ctx context.Context, write func(context.Context) (store.Row, error)) (store.Row, error) {
 	l.arrive(func() bool { return l.random.IntN(2) == 0 })
 	l.mu.Lock()
 	fate := l.random.IntN(6)
 	if fate == 0 {
 		later := context.WithoutCancel(ctx)
-		l.late = append(l.late, func() { _ = write(later) }) // nobody waits for the answer
+		l.late = append(l.late, func() { _, _ = write(later) }) // nobody waits for the answer
 	}
 	l.mu.Unlock()
 	switch fate {
 	case 0, 1:
-		return ErrLost
+		return store.Row{}, ErrLost
 	case 2:
-		if err := write(ctx); err != nil && !errors.Is(err, store.ErrConflict) {
-			return err
+		if _, err := write(ctx); err != nil && !errors.Is(err, store.ErrConflict) {
+			return store.Row{}, err
 		}
-		return ErrLost
+		return store.Row{}, ErrLost
 	}
 	return write(ctx)
 }
