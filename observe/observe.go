@@ -55,9 +55,13 @@ const (
 	IdentityErrors   Counter = "identity_errors"   // aggregates whose identity contradicts them; delivered as if they had none
 	HandlerErrors    Counter = "handler_errors"    // errors and panics of handlers
 	RecordsSkipped   Counter = "records_skipped"   // given up under the failure policy
+	RecordsKilling   Counter = "records_killing"   // records that killed workers and meet the failure policy without being handled
 	Checkpoints      Counter = "checkpoints"       // checkpoints written
 	IteratorsExpired Counter = "iterators_expired" // iterators recovered by sequence number
 	Subscriptions    Counter = "subscriptions"     // SubscribeToShard calls that succeeded
+
+	HeartbeatErrors     Counter = "heartbeat_errors"      // heartbeats that were not acknowledged
+	WorkersDeclaredDead Counter = "workers_declared_dead" // by this worker
 )
 
 // Gauge names a value that can rise and fall.
@@ -65,15 +69,16 @@ type Gauge string
 
 // Gauges.
 const (
-	LaneDepth      Gauge = "lane_depth_records"    // records waiting or in flight in a lane
-	BufferBytes    Gauge = "buffer_bytes"          // memory held by accepted records
-	InFlight       Gauge = "requests_in_flight"    // PutRecords calls without an answer
-	BehindMillis   Gauge = "behind_ms"             // MillisBehindLatest of the last answer
-	Unhandled      Gauge = "records_unhandled"     // handed out of a shard and not done with
-	PrefetchBytes  Gauge = "prefetch_bytes"        // read but not yet handed over
-	ShardsOwned    Gauge = "shards_owned"          // leases held by this worker
-	PaceBytes      Gauge = "pace_bytes_per_second" // what the producer allows itself on a shard
-	OldestUnackAge Gauge = "oldest_unacked_ms"     // age of the oldest accepted record of a lane
+	LaneDepth       Gauge = "lane_depth_records"    // records waiting or in flight in a lane
+	BufferBytes     Gauge = "buffer_bytes"          // memory held by accepted records
+	InFlight        Gauge = "requests_in_flight"    // PutRecords calls without an answer
+	BehindMillis    Gauge = "behind_ms"             // MillisBehindLatest of the last answer
+	Unhandled       Gauge = "records_unhandled"     // handed out of a shard and not done with
+	PrefetchBytes   Gauge = "prefetch_bytes"        // read but not yet handed over
+	ShardsOwned     Gauge = "shards_owned"          // leases held by this worker
+	PaceBytes       Gauge = "pace_bytes_per_second" // what the producer allows itself on a shard
+	LeaseLeftMillis Gauge = "lease_left_ms"         // what was left of the lease time when a heartbeat was acknowledged
+	OldestUnackAge  Gauge = "oldest_unacked_ms"     // age of the oldest accepted record of a lane
 )
 
 // Histogram names a distribution.
@@ -81,11 +86,12 @@ type Histogram string
 
 // Histograms.
 const (
-	SendLatency    Histogram = "send_latency_ns"    // acceptance to receipt
-	RequestLatency Histogram = "request_latency_ns" // one call to the service
-	HandlerTime    Histogram = "handler_time_ns"    // one call of a handler
-	EndToEnd       Histogram = "end_to_end_ns"      // arrival in the stream to the end of the handler
-	RequestBytes   Histogram = "request_bytes"      // size of a PutRecords request
+	SendLatency      Histogram = "send_latency_ns"      // acceptance to receipt
+	RequestLatency   Histogram = "request_latency_ns"   // one call to the service
+	HandlerTime      Histogram = "handler_time_ns"      // one call of a handler
+	EndToEnd         Histogram = "end_to_end_ns"        // arrival in the stream to the end of the handler
+	HeartbeatLatency Histogram = "heartbeat_latency_ns" // one heartbeat to its answer
+	RequestBytes     Histogram = "request_bytes"        // size of a PutRecords request
 )
 
 // EventKind is a step in the life of a shard or worker.
@@ -93,14 +99,16 @@ type EventKind string
 
 // Kinds of events.
 const (
-	Acquired   EventKind = "acquired"   // the shard is read from Position on
-	Ended      EventKind = "ended"      // the shard was read to its end
-	Lost       EventKind = "lost"       // the lease is gone
-	Checkpoint EventKind = "checkpoint" // Position was written
-	Stopping   EventKind = "stopping"   // the consumer was told to stop
-	Stopped    EventKind = "stopped"    // the consumer has stopped
-	Opened     EventKind = "opened"     // the producer opened a lane for the shard
-	Closed     EventKind = "closed"     // the producer learnt that the shard is closed
+	Acquired   EventKind = "acquired"    // the shard is read from Position on
+	Ended      EventKind = "ended"       // the shard was read to its end
+	Lost       EventKind = "lost"        // the lease is gone
+	HandedOver EventKind = "handed_over" // the lease was given to Worker
+	Checkpoint EventKind = "checkpoint"  // Position was written
+	Careful    EventKind = "careful"     // the shard is read one record at a time: workers died at Position
+	Stopping   EventKind = "stopping"    // the consumer was told to stop
+	Stopped    EventKind = "stopped"     // the consumer has stopped
+	Opened     EventKind = "opened"      // the producer opened a lane for the shard
+	Closed     EventKind = "closed"      // the producer learnt that the shard is closed
 )
 
 // Event is one such step.
@@ -111,6 +119,10 @@ type Event struct {
 	Sequence    string // where it starts, or what was checkpointed
 	SubSequence int64
 	Parents     []string // of the shard, where known
+	// How a shard was acquired (free, dead, handoff, again), and Worker is its
+	// former owner, or with HandedOver its next one.
+	How    string
+	Worker string
 }
 
 // Nop observes nothing.
