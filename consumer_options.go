@@ -74,6 +74,14 @@ type ConsumerOptions struct {
 	// Returning nil, it has taken the record over, and the shard goes on;
 	// otherwise the record is held and tried again. Default nil.
 	DeadLetter func(ctx context.Context, r *Record, err error) error
+	// MaxCrashes is how many workers may die while they handle one record before
+	// OnError, or DeadLetter (which is told ErrKillsProcess), applies to it
+	// without calling the handler; under Hold its shard then waits. Default 3; 0:
+	// a record is never blamed. Deaths are few: from the second one at a
+	// checkpoint on a shard is read one record at a time for a while, so that
+	// the one that kills is found, and no other. RunShards is on its own, see
+	// Shard.Takeovers.
+	MaxCrashes int
 
 	// CheckpointEvery is how often a shard's position is written at most while
 	// there is progress. Default 5 s. Without progress nothing is written.
@@ -149,7 +157,7 @@ func consumerDefaults() ConsumerOptions {
 		host = "unknown"
 	}
 	return ConsumerOptions{
-		PollIdle: time.Second, PollBusy: 250 * time.Millisecond, PrefetchBytes: 64 << 20, Parallel: 1,
+		PollIdle: time.Second, PollBusy: 250 * time.Millisecond, PrefetchBytes: 64 << 20, Parallel: 1, MaxCrashes: 3,
 		CheckpointEvery: 5 * time.Second, Grace: 20 * time.Second,
 		Worker: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), strings.ToLower(rand.Text()[:6])),
 		Logger: slog.Default(), Observer: observe.Nop{},
@@ -169,6 +177,8 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 		return nil, fmt.Errorf("o.OnError is %d: want Hold, Skip or Stop", o.OnError)
 	case o.MaxAttempts < 0:
 		return nil, fmt.Errorf("o.MaxAttempts is %d: want 0 (the default) or more", o.MaxAttempts)
+	case o.MaxCrashes < 0:
+		return nil, fmt.Errorf("o.MaxCrashes is %d: want 0 (no record is blamed) or more", o.MaxCrashes)
 	case o.CheckpointEvery <= 0:
 		return nil, fmt.Errorf("o.CheckpointEvery is %v: want more than 0", o.CheckpointEvery)
 	case o.Grace < 0:

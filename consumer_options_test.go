@@ -60,6 +60,7 @@ func TestArgumentsOfNewConsumer(t *testing.T) {
 		"no prefetch":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.PrefetchBytes = 0 }), []string{"o.PrefetchBytes"}},
 		"no parallel":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Parallel = 0 }), []string{"o.Parallel"}},
 		"bad attempts":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxAttempts = -1 }), []string{"o.MaxAttempts"}},
+		"bad crashes":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxCrashes = -1 }), []string{"o.MaxCrashes"}},
 		"no checkpoints": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.CheckpointEvery = 0 }), []string{"o.CheckpointEvery"}},
 		"a bad policy":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.OnError = 9 }), []string{"o.OnError"}},
 		"negative grace": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Grace = -1 }), []string{"o.Grace"}},

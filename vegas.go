@@ -48,4 +48,6 @@ var (
 	ErrLeaseLost = record.ErrLeaseLost
 	// ErrGraceOver: the time to finish is over.
 	ErrGraceOver = record.ErrGraceOver
+	// ErrKillsProcess: workers died while they handled the record.
+	ErrKillsProcess = record.ErrKillsProcess
 )

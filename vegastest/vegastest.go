@@ -195,3 +195,7 @@ func (l *lease) Checkpoint(_ context.Context, p record.Position) error {
 }
 
 func (l *lease) SaveMarks(context.Context, []byte) error { return nil }
+
+func (l *lease) Suspect(context.Context, int) error { return nil }
+
+func (l *lease) Calm(context.Context) error { return nil }

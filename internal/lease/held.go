@@ -71,6 +71,8 @@ func (h *held) Checkpoint(ctx context.Context, p record.Position) error {
 			return false // an earlier write of ours arrived after all
 		}
 		setPosition(r, p)
+		set(r, fieldTakeovers, "")
+		set(r, fieldTried, "")
 		return true
 	})
 	if err != nil {
@@ -93,6 +95,35 @@ func (h *held) SaveMarks(ctx context.Context, marks []byte) error {
 	})
 	if err != nil {
 		return fmt.Errorf("marks: stream %q %s: %w", h.stream, h.shard, err)
+	}
+	return nil
+}
+
+// Suspect stores that a record behind the checkpoint may kill its owners, and how
+// often the next one was tried.
+func (h *held) Suspect(ctx context.Context, tried int) error {
+	return h.suspect(ctx, func(r *store.Row) {
+		set(r, fieldSuspect, "1")
+		setCount(r, fieldTried, tried)
+	})
+}
+
+// Calm takes that back.
+func (h *held) Calm(ctx context.Context) error {
+	return h.suspect(ctx, func(r *store.Row) {
+		set(r, fieldTakeovers, "")
+		set(r, fieldSuspect, "")
+		set(r, fieldTried, "")
+	})
+}
+
+func (h *held) suspect(ctx context.Context, change func(*store.Row)) error {
+	err := h.write(ctx, &h.row, func(r *store.Row) bool {
+		change(r)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("suspicion: stream %q %s: %w", h.stream, h.shard, err)
 	}
 	return nil
 }

@@ -40,6 +40,9 @@ const (
 	fieldChildren    = "children"   // lease, once ended
 	fieldFirst       = "first_hash" // lease
 	fieldLast        = "last_hash"
+	fieldTakeovers   = "takeovers" // lease: owners that died at exactly this position
+	fieldSuspect     = "suspect"   // lease: it is read carefully
+	fieldTried       = "tried"     // lease: times that the next record was tried without an end
 )
 
 const (
@@ -91,6 +94,9 @@ type entry struct {
 	at         record.Position
 	start      time.Time // where to begin while at is a start; zero: the oldest record
 	possession uint64
+	takeovers  int
+	suspect    bool
+	tried      int
 	row        store.Row
 }
 
@@ -123,6 +129,14 @@ func readEntry(r store.Row, prefix string) (*entry, error) {
 			return nil, bad(fieldSub, err)
 		}
 	}
+	e.suspect = r.Fields[fieldSuspect] != ""
+	for field, n := range map[string]*int{fieldTakeovers: &e.takeovers, fieldTried: &e.tried} {
+		if text := r.Fields[field]; text != "" {
+			if *n, err = strconv.Atoi(text); err != nil {
+				return nil, bad(field, err)
+			}
+		}
+	}
 	if ms := r.Fields[fieldStartTime]; ms != "" {
 		n, err := strconv.ParseInt(ms, 10, 64)
 		if err != nil {
@@ -131,6 +145,15 @@ func readEntry(r store.Row, prefix string) (*entry, error) {
 		e.start = time.UnixMilli(n)
 	}
 	return e, nil
+}
+
+// setCount sets a number; none where it is 0.
+func setCount(r *store.Row, field string, n int) {
+	text := ""
+	if n != 0 {
+		text = strconv.Itoa(n)
+	}
+	set(r, field, text)
 }
 
 // setPosition writes a position into a lease row. The position of a record

@@ -200,7 +200,7 @@ func (s *session) startReady() {
 		}
 		l := &shard.Life{
 			Policy: s.Policy, ID: e.id, Stream: s.stream(), Parents: e.parents, Range: e.hashes,
-			At: e.at, Time: s.tree.startOf(e), Where: s.where(), Prefetched: s.Budget.Used,
+			At: e.at, Time: s.tree.startOf(e), Takeovers: e.takeovers, Suspect: e.suspect, Tried: e.tried, Where: s.where(), Prefetched: s.Budget.Used,
 			Source: func(ctx context.Context, from fetch.From, deliver func(context.Context, fetch.Answer) error) error {
 				return s.reader.Read(ctx, e.id, from, deliver)
 			},

@@ -18,6 +18,12 @@ import (
 // applies the failure policy and writes checkpoints by itself.
 func Records(h record.Handler) Func {
 	return func(ctx context.Context, s *Shard) error {
+		if s.life.careful() {
+			on, err := s.carefully(ctx, func(ctx context.Context, b *record.Batch) error { return h(ctx, b.Records[0]) })
+			if !on {
+				return err
+			}
+		}
 		if s.life.Parallel > 1 {
 			return s.sideBySide(ctx, h)
 		}
@@ -52,6 +58,11 @@ func Records(h record.Handler) Func {
 // BatchesFunc makes a shard function of a batch handler.
 func BatchesFunc(h func(context.Context, *record.Batch) error) Func {
 	return func(ctx context.Context, s *Shard) error {
+		if s.life.careful() {
+			if on, err := s.carefully(ctx, h); !on {
+				return err
+			}
+		}
 		k := s.keep(ctx)
 		defer k.close()
 		w := s.watch()

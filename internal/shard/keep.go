@@ -27,7 +27,7 @@ type keeper struct {
 // keep starts a keeper; close ends it.
 func (s *Shard) keep(ctx context.Context) *keeper {
 	k := &keeper{s: s, news: make(chan struct{}, 1), done: make(chan struct{}), gone: make(chan struct{})}
-	k.window.Reset(s.start)
+	k.window.Reset(s.life.checkpoint())
 	go k.write(ctx)
 	return k
 }
@@ -90,14 +90,20 @@ func (k *keeper) close() {
 // the lease is lost: then it is somebody else's.
 func (k *keeper) last(err error) error {
 	k.close()
-	if errors.Is(err, errStopping) {
-		err = nil
-	}
 	k.mu.Lock()
 	low, whole := k.window.Low(), k.window.Whole()
 	k.mu.Unlock()
-	k.s.unfinished(low)
-	writeErr := k.s.life.settle(k.s.ctx, low)
-	k.s.kept, k.s.settled = true, whole && writeErr == nil
+	return k.s.finish(err, low, whole)
+}
+
+// finish writes the last position up to which all is done with. whole: nothing
+// behind it is.
+func (s *Shard) finish(err error, low record.Position, whole bool) error {
+	if errors.Is(err, errStopping) {
+		err = nil
+	}
+	s.unfinished(low)
+	writeErr := s.life.settle(s.ctx, low)
+	s.kept, s.settled = true, whole && writeErr == nil
 	return errors.Join(err, writeErr)
 }

@@ -27,6 +27,12 @@ type Lease interface {
 	Checkpoint(ctx context.Context, p record.Position) error
 	// SaveMarks stores marks.
 	SaveMarks(ctx context.Context, marks []byte) error
+	// Suspect stores that a record behind the checkpoint may kill whoever
+	// handles it, and how often the next one was tried without an end. The next
+	// Checkpoint takes Takeovers and the tries back, and leaves the suspicion.
+	Suspect(ctx context.Context, tried int) error
+	// Calm stores that nothing is suspected, and that nobody died here.
+	Calm(ctx context.Context) error
 }
 
 // Source reads a shard; fetch.Reader.Read is one.
@@ -63,10 +69,13 @@ type Policy struct {
 	DeadLetter      func(context.Context, *record.Record, error) error
 	Parallel        int
 	DropForeign     bool
+	MaxCrashes      int // 0: no record is blamed
 
 	Log      *slog.Logger
 	Warn     *quiet.Logger
 	Observer observe.Observer
+
+	trials turnstile // one of the consumer's shards tries a suspect
 }
 
 // Timing of what is not an option.
@@ -100,6 +109,12 @@ type Life struct {
 	// group starts.
 	At   record.Position
 	Time time.Time
+	// Takeovers is how many owners died at exactly this checkpoint. Suspect and
+	// Tried are what Lease.Suspect stored: somebody was careful here before, and
+	// so often the record behind the checkpoint was tried without an end.
+	Takeovers int
+	Suspect   bool
+	Tried     int
 	// Marks are those saved for this shard, nil if there are none. Where there
 	// are none, or they lead the checkpoint, those of its parents count.
 	Marks        *mark.Saved
@@ -114,6 +129,7 @@ type Life struct {
 	turn  chan struct{}           // who writes; holds one token
 	lose  context.CancelCauseFunc // ends the context of the function
 
+	suspicion suspicion
 	unhandled atomic.Int64 // records handed out that are not done with
 
 	mu      sync.Mutex // guards what follows, and is never held across a wait
@@ -304,6 +320,8 @@ func (l *Life) once(ctx context.Context, stop *Brake, fn Func) (*Shard, error) {
 	<-done
 	<-stopped
 	s.hold(nil)
+	s.hold(s.restOf)
+	s.hold(nil)
 	if s.stopping() {
 		s.end(stop.Why())
 	}
@@ -361,13 +379,18 @@ func (l *Life) checkpoint() record.Position {
 // where they are due. Never the other way round: marks must not lead. last: the
 // marks are due however young they are.
 func (l *Life) write(ctx context.Context, p record.Position, last bool) error {
+	return l.alone(ctx, func() error { return l.writeAlone(ctx, p, last) })
+}
+
+// alone writes to the lease, one writer after the other.
+func (l *Life) alone(ctx context.Context, write func() error) error {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	err := l.writeAlone(ctx, p, last)
+	err := write()
 	if errors.Is(err, record.ErrLeaseLost) {
 		l.lose(err)
 	}

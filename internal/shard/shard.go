@@ -62,6 +62,8 @@ type Shard struct {
 	drained   bool            // the answer that ends the shard was taken
 	children  []fetch.Child   // at shard end
 	held      *fetch.Answer   // that the last batch came from
+	rest      *record.Batch   // that next gives first
+	restOf    *fetch.Answer   // that it came from
 	kept      bool            // checkpoints are written for the function
 	settled   bool            // the last of them covers all that is done with
 }
@@ -84,6 +86,11 @@ func (s *Shard) Start() record.Position { return s.start }
 // possession over the life of the group, so that a write to another system can
 // be made conditional on nobody having written with a higher one.
 func (s *Shard) Possession() uint64 { return s.life.Possession }
+
+// Takeovers is how many workers in a row died while they owned the shard, without
+// a checkpoint between. More than one or two can mean that a record behind Start
+// kills whoever handles it.
+func (s *Shard) Takeovers() int { return s.life.Takeovers }
 
 // Ending tells why Batches ended.
 func (s *Shard) Ending() Ending {
@@ -165,6 +172,9 @@ func (s *Shard) Checkpoint(ctx context.Context, p record.Position) error {
 func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 	s.hold(nil)
 	for {
+		if b, answer := s.takeBack(); b != nil {
+			return b, answer, nil
+		}
 		if s.over() {
 			return nil, nil, nil
 		}
@@ -209,6 +219,18 @@ func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 	}
 }
 
+// takeBack is what was put back, unless nothing more is to be begun.
+func (s *Shard) takeBack() (*record.Batch, *fetch.Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rest == nil || s.stop.stopped() || s.ctx.Err() != nil {
+		return nil, nil
+	}
+	b, answer := s.rest, s.restOf
+	s.rest, s.restOf = nil, nil
+	return b, answer
+}
+
 // errNoEnd is a source that stops without an error or an end.
 var errNoEnd = errors.New("reading stopped before the end of the shard")
 
@@ -218,7 +240,7 @@ var errNoEnd = errors.New("reading stopped before the end of the shard")
 func (s *Shard) over() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.drained {
+	if s.drained && s.rest == nil {
 		s.ending = ShardEnd
 	}
 	return s.ending != NotEnding

@@ -36,6 +36,7 @@ type bench struct {
 	marks   [][]byte
 	fail    error // of the next writes
 	counted map[observe.Counter]int64
+	row     suspects
 	open    bool // behind the answers nothing comes; else the end of the shard
 }
 
@@ -68,6 +69,7 @@ func (b *bench) Checkpoint(_ context.Context, p record.Position) error {
 		return b.fail
 	}
 	b.at = append(b.at, p)
+	b.row.takeovers, b.row.tried = 0, 0
 	b.times = append(b.times, time.Now())
 	return nil
 }
@@ -79,6 +81,34 @@ func (b *bench) SaveMarks(_ context.Context, m []byte) error {
 		return b.fail
 	}
 	b.marks = append(b.marks, m)
+	return nil
+}
+
+// suspects is what a lease keeps about records that kill.
+type suspects struct {
+	takeovers, tried int
+	suspect          bool
+	writes           int
+}
+
+func (b *bench) Suspect(_ context.Context, tried int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	b.row.suspect, b.row.tried = true, tried
+	b.row.writes++
+	return nil
+}
+
+func (b *bench) Calm(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	b.row = suspects{writes: b.row.writes + 1}
 	return nil
 }
 
