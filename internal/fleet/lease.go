@@ -85,9 +85,11 @@ type Lease struct {
 	// group. All that an owner writes is conditional on it.
 	Possession uint64
 	// Takeovers counts the owners that died at exactly this checkpoint;
-	// Suspect tells that a record behind it is thought to have killed them.
+	// Suspect tells that a record behind it is thought to have killed them, and
+	// Tried how often the next one was tried without an end.
 	Takeovers int
 	Suspect   bool
+	Tried     int
 }
 
 // Anyone as Heir is an administrator's wish that the owner give the lease up.
