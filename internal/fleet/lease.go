@@ -35,6 +35,9 @@ type Worker struct {
 	State State
 	// Limit is the most leases that it takes; 0: no limit.
 	Limit int
+	// Lease is its lease time: so long it must have been seen silent before it
+	// is declared dead, whatever the lease time of who watches it.
+	Lease time.Duration
 	// Beat rises with each heartbeat.
 	Beat uint64
 	Bell Bell
