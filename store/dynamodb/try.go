@@ -1,0 +1,90 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/libvegas/vegas/internal/backoff"
+)
+
+// A call is made again while its caller has time, but not for longer than
+// patience. Nearly all answers come within a few hundredths of a second; an
+// attempt that has none after a second hangs on a connection that is dead, and a
+// heartbeat that hung on with it would lose the lease.
+const (
+	firstAttempt = time.Second // each later one has twice the time of the one before
+	longAttempt  = 4 * time.Second
+	patience     = 10 * time.Second
+	// fewTries bounds tries that are not answered with a wish to slow down: where
+	// nobody listens, a person had better know soon.
+	fewTries = 5
+)
+
+// pauses are those between attempts: a throttled heartbeat is to get through
+// soon, and not all workers at once.
+var pauses = backoff.Backoff{Min: 25 * time.Millisecond, Max: 500 * time.Millisecond}
+
+// rule says what follows on an attempt that may have been applied.
+type rule bool
+
+const (
+	repeat rule = true  // it is made again: being applied twice is being applied once
+	once   rule = false // it is the last
+)
+
+// try makes attempts at a call until one has an answer that more of them would
+// not change. unsure tells that one that failed may have been applied, or may be
+// yet; an answer to a later one does not tell.
+func (l *line) try(ctx context.Context, again rule, do func(context.Context) error) (unsure bool, err error) {
+	started := time.Now()
+	var last error // what an attempt met before the context ended another
+	over := func() error {
+		if last == nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w; before that: %s", ctx.Err(), brief(last))
+	}
+	for n := 1; ; n++ {
+		allowed := min(firstAttempt<<min(n-1, 8), longAttempt)
+		attempt, cancel := context.WithTimeout(ctx, allowed)
+		err = do(attempt)
+		hung := err != nil && attempt.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil {
+			return unsure, nil
+		}
+		v := classify(err)
+		if v.class == unknown {
+			unsure = true
+		}
+		if hung {
+			err = noAnswer(allowed)
+			if l.pool != nil {
+				l.pool.CloseIdleConnections() // they may be as dead
+			}
+		}
+		if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
+			last = err
+		}
+		wait := pauses.Full(n, rand.Float64())
+		switch {
+		case ctx.Err() != nil:
+			return unsure, over()
+		case v.class == refused,
+			v.class != throttled && n >= fewTries,
+			v.class == unknown && again == once,
+			time.Since(started)+wait > patience:
+			return unsure, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return unsure, over()
+		}
+	}
+}
