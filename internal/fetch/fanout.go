@@ -19,26 +19,33 @@ import (
 // before it counts as dead. The service pushes at least every few seconds.
 const silence = 30 * time.Second
 
+const (
+	// betweenSubscriptions is the time between two successful calls.
+	betweenSubscriptions = limits.SubscriptionInterval + 50*time.Millisecond
+	// betweenTries keeps calls below one a second.
+	betweenTries = time.Second + 50*time.Millisecond
+)
+
 var errSilent = errors.New("the subscription went silent")
 
 // subscribe reads by SubscribeToShard: one subscription after the other, each
 // five minutes at most.
 func (r *reading) subscribe(ctx context.Context) error {
-	var last time.Time // of the last call
+	var next time.Time  // a call before it is refused
+	var inUse time.Time // since when calls are; zero: the last one was not
 	for first := true; ; {
+		if end, err := r.bridge(ctx, next); end || err != nil {
+			return err
+		}
 		if err := r.share.room(ctx); err != nil {
 			return err
 		}
-		// A second call within five seconds is refused.
-		if !last.IsZero() {
-			if err := wait(ctx, time.Until(last.Add(limits.SubscriptionInterval+50*time.Millisecond))); err != nil {
-				return err
-			}
-		}
-		last = time.Now()
+		began := time.Now()
 		sub, err := r.open(ctx)
-		if err == nil {
-			first = false
+		opened := err == nil
+		if opened {
+			first, inUse = false, time.Time{}
+			next = began.Add(betweenSubscriptions)
 			var end bool
 			end, err = r.follow(ctx, sub)
 			if end || err != nil && !errors.Is(err, errSilent) && kinesisapi.Classify(err) == kinesisapi.Fatal {
@@ -51,16 +58,28 @@ func (r *reading) subscribe(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		now := time.Now()
 		d := time.Duration(0)
 		switch class := kinesisapi.Classify(err); {
 		case r.trimmed(err):
+		case kinesisapi.InUse(err) && opened:
+			// Somebody took the subscription over. That it is ours will be known
+			// in a moment, or that the lease is not.
+			d = betweenSubscriptions
 		case kinesisapi.InUse(err):
-			// The consumer still becomes active, or the subscription of an
-			// earlier life of this process still counts.
-			r.Warn.Warn("subscription refused for now: consumer in use", r.attrs(err)...)
+			// The subscription of the shard's former owner is younger than five
+			// seconds, or the consumer still becomes active.
+			if inUse.IsZero() {
+				inUse = now
+			}
+			if now.Sub(inUse) > 2*betweenSubscriptions {
+				r.Warn.Warn("subscriptions are refused: the consumer is in use, polling meanwhile", r.attrs(err)...)
+			}
+			d = betweenTries
 		case class == kinesisapi.Throttled:
 			r.Observer.Count(observe.Throttles, r.where, 1)
 			r.Warn.Warn("subscribing is throttled", r.attrs(nil)...)
+			d = betweenTries
 		case (class == kinesisapi.Fatal || class == kinesisapi.Refused) && !errors.Is(err, errSilent):
 			r.refused = first
 			return err
@@ -70,10 +89,39 @@ func (r *reading) subscribe(ctx context.Context) error {
 			r.Warn.Warn("subscription failed, subscribing again", r.attrs(err)...)
 			d = retries.Full(r.failures, r.random())
 		}
-		if err := wait(ctx, d); err != nil {
-			return err
+		if t := now.Add(d); t.After(next) {
+			next = t
 		}
 	}
+}
+
+// bridge polls until a time, so that nobody waits for a subscription that is
+// refused until then: most of all the new owner of a shard whose former owner
+// has just subscribed to it. It tells whether the shard has ended. Where polling
+// is not allowed it only waits.
+func (r *reading) bridge(ctx context.Context, until time.Time) (end bool, err error) {
+	p := poller{reading: r, pace: pace{idle: r.Busy, busy: r.Busy}}
+	for time.Now().Before(until) {
+		next := until
+		if !r.dumb {
+			end, next, err = p.step(ctx)
+			switch {
+			case end || ctx.Err() != nil:
+				return end, ctx.Err()
+			case err != nil && kinesisapi.Classify(err) != kinesisapi.Fatal && kinesisapi.Classify(err) != kinesisapi.Refused:
+				return false, err // of the one it was delivered to
+			case err != nil:
+				r.Warn.Warn("polling is refused: records wait for up to five seconds when a subscription is taken over", r.attrs(err)...)
+				r.dumb, next = true, until
+			case next.After(until):
+				next = until
+			}
+		}
+		if err := wait(ctx, time.Until(next)); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // open subscribes. The subscription ends with ctx; only the wait for its first
@@ -81,7 +129,7 @@ func (r *reading) subscribe(ctx context.Context) error {
 func (r *reading) open(ctx context.Context) (*subscription, error) {
 	subCtx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(callTime, func() { cancel(context.DeadlineExceeded) })
-	sub, err := r.Client.Subscribe(subCtx, r.ConsumerARN, r.shard, r.at.position())
+	sub, err := r.Client.Subscribe(subCtx, r.ConsumerARN, r.shard, r.subscribeAt().position())
 	r.Observer.Count(observe.Requests, r.where, 1)
 	if !timer.Stop() && err == nil {
 		err = errors.Join(context.DeadlineExceeded, sub.Close())
@@ -92,6 +140,15 @@ func (r *reading) open(ctx context.Context) (*subscription, error) {
 	}
 	r.Observer.Count(observe.Subscriptions, r.where, 1)
 	return &subscription{sub, cancel}, nil
+}
+
+// subscribeAt is where to go on by subscription: the number that the last event
+// named is for that, and moves on where no records come.
+func (r *reading) subscribeAt() place {
+	if r.pushed != "" {
+		return place{after: r.pushed}
+	}
+	return r.at
 }
 
 type subscription struct {
@@ -145,8 +202,8 @@ func (r *reading) follow(ctx context.Context, sub *subscription) (end bool, err 
 				return true, nil
 			}
 			// It moves on with the tip even where there are no records.
-			if next != "" && record.CompareSequence(next, r.at.after) > 0 {
-				r.at.after = next
+			if record.CompareSequence(next, r.at.after) > 0 {
+				r.pushed = next
 			}
 		}
 	}

@@ -134,11 +134,13 @@ type reading struct {
 	shard   string
 	at      place  // where to go on
 	last    string // newest sequence number that was delivered
+	pushed  string // how far subscriptions came behind it: a number without a record
 	deliver func(context.Context, Answer) error
 	share   *Share
 	where   observe.Where
 	random  func() float64
 	refused bool // the first subscription failed for good
+	dumb    bool // polling is refused for good
 
 	failures int // in a row
 }
@@ -153,7 +155,7 @@ func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) er
 		if r.last != "" && record.CompareSequence(seq, r.last) <= 0 {
 			continue
 		}
-		r.last, r.at.after = seq, seq
+		r.last, r.at.after, r.pushed = seq, seq, ""
 		key := aws.ToString(k.PartitionKey)
 		a.Records = append(a.Records, Record{Sequence: seq, Key: key, Data: k.Data, Arrival: aws.ToTime(k.ApproximateArrivalTimestamp)})
 		a.bytes += int64(len(seq) + len(key) + len(k.Data))
@@ -190,8 +192,12 @@ func children(from []types.ChildShard) ([]Child, error) {
 // trimmed tells that a place to go on was refused because the shard does not
 // have it any more, and goes on with the oldest record.
 func (r *reading) trimmed(err error) bool {
-	if !kinesisapi.Invalid(err) || r.at.Sequence == "" && r.at.after == "" {
+	if !kinesisapi.Invalid(err) || r.at.Sequence == "" && r.at.after == "" && r.pushed == "" {
 		return false
+	}
+	if r.pushed != "" {
+		r.pushed = "" // the record before it may do
+		return true
 	}
 	r.Warn.Warn("the place to read on is refused, most likely because retention has passed it: reading on with the oldest record", r.attrs(err)...)
 	r.at = place{}

@@ -305,6 +305,12 @@ func (s *silentServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !strings.HasSuffix(req.Header.Get("X-Amz-Target"), ".SubscribeToShard") {
+		return &http.Response{ // it allows nothing else
+			StatusCode: 400, Status: "400 Bad Request", Proto: "HTTP/2.0", ProtoMajor: 2, Request: req, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(`{"__type":"AccessDeniedException"}`)),
+		}, nil
+	}
 	s.mu.Lock()
 	s.from = append(s.from, string(body))
 	n := len(s.from)

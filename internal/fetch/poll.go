@@ -19,88 +19,71 @@ const callTime = 30 * time.Second
 
 var retries = backoff.Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second}
 
-// poll reads by GetRecords.
+// poll reads by GetRecords to the end of the shard.
 func (r *reading) poll(ctx context.Context) error {
-	p := pace{idle: r.Idle, busy: r.Busy}
-	var iterator string
+	p := poller{reading: r, pace: pace{idle: r.Idle, busy: r.Busy}}
 	for {
-		if err := r.share.room(ctx); err != nil {
+		end, next, err := p.step(ctx)
+		if end || err != nil {
 			return err
 		}
-		if iterator == "" {
-			var err error
-			if iterator, err = r.iterator(ctx); err != nil {
-				return err
-			}
-		}
-		began := time.Now()
-		out, err := r.getRecords(ctx, iterator)
-		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			d, fatal := r.failed(err, &p)
-			if fatal != nil {
-				return fatal
-			}
-			if kinesisapi.Expired(err) {
-				iterator, d = "", 0
-			}
-			if err := wait(ctx, d); err != nil {
-				return err
-			}
-			continue
-		}
-		a := Answer{Behind: time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond}
-		iterator = aws.ToString(out.NextShardIterator)
-		if iterator == "" {
-			a.End = true
-			if a.Children, err = children(out.ChildShards); err != nil {
-				return err
-			}
-		}
-		var bytes int64
-		for i := range out.Records {
-			bytes += int64(len(out.Records[i].Data))
-		}
-		if err := r.hand(ctx, out.Records, a); err != nil {
-			return err
-		}
-		if a.End {
-			return nil
-		}
-		next := p.answered(len(out.Records), bytes, a.Behind, r.random())
-		if err := wait(ctx, time.Until(began.Add(next))); err != nil {
+		if err := wait(ctx, time.Until(next)); err != nil {
 			return err
 		}
 	}
 }
 
-// iterator asks for one at the place to go on, until it gets it.
-func (r *reading) iterator(ctx context.Context) (string, error) {
-	p := pace{idle: r.Idle, busy: r.Busy}
-	for {
-		callCtx, cancel := context.WithTimeout(ctx, callTime)
-		it, err := r.Client.Iterator(callCtx, r.shard, r.at.position())
-		cancel()
-		r.Observer.Count(observe.Requests, r.where, 1)
-		if err == nil {
-			return it, nil
+// poller reads a shard by one GetRecords after the other.
+type poller struct {
+	*reading
+	pace     pace
+	iterator string // empty: there is none for where to go on
+}
+
+// step makes one call, for an iterator or for records, and hands over what that
+// brought. It tells whether the shard has ended, and when the next call is due.
+// An error is for good.
+func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error) {
+	if err := p.share.room(ctx); err != nil {
+		return false, next, err
+	}
+	began := time.Now()
+	if p.iterator == "" {
+		it, err := p.getIterator(ctx)
+		if err != nil && !p.trimmed(err) {
+			return p.failed(ctx, err)
 		}
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		if r.trimmed(err) {
-			continue
-		}
-		d, fatal := r.failed(err, &p)
-		if fatal != nil {
-			return "", fatal
-		}
-		if err := wait(ctx, d); err != nil {
-			return "", err
+		p.iterator = it
+		return false, began, ctx.Err()
+	}
+	out, err := p.getRecords(ctx, p.iterator)
+	if err != nil {
+		return p.failed(ctx, err)
+	}
+	a := Answer{Behind: time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond}
+	p.iterator = aws.ToString(out.NextShardIterator)
+	if p.iterator == "" {
+		a.End = true
+		if a.Children, err = children(out.ChildShards); err != nil {
+			return false, next, err
 		}
 	}
+	var bytes int64
+	for i := range out.Records {
+		bytes += int64(len(out.Records[i].Data))
+	}
+	if err := p.hand(ctx, out.Records, a); err != nil {
+		return false, next, err
+	}
+	return a.End, began.Add(p.pace.answered(len(out.Records), bytes, a.Behind, p.random())), nil
+}
+
+func (r *reading) getIterator(ctx context.Context) (string, error) {
+	callCtx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	it, err := r.Client.Iterator(callCtx, r.shard, r.at.position())
+	r.Observer.Count(observe.Requests, r.where, 1)
+	return it, err
 }
 
 func (r *reading) getRecords(ctx context.Context, iterator string) (*kinesis.GetRecordsOutput, error) {
@@ -113,25 +96,30 @@ func (r *reading) getRecords(ctx context.Context, iterator string) (*kinesis.Get
 	return out, err
 }
 
-// failed tells how long to wait before trying again, or that it is of no use.
-func (r *reading) failed(err error, p *pace) (time.Duration, error) {
+// failed tells when to try again, or that it is of no use.
+func (p *poller) failed(ctx context.Context, err error) (end bool, next time.Time, _ error) {
+	if ctx.Err() != nil {
+		return false, next, ctx.Err()
+	}
+	now := time.Now()
 	switch {
 	case kinesisapi.Expired(err):
 		// Reading again where it stopped costs nothing: sequence numbers do
 		// not expire.
-		r.Observer.Count(observe.IteratorsExpired, r.where, 1)
-		return 0, nil
+		p.Observer.Count(observe.IteratorsExpired, p.where, 1)
+		p.iterator = ""
+		return false, now, nil
 	case kinesisapi.Classify(err) == kinesisapi.Throttled:
-		r.Observer.Count(observe.Throttles, r.where, 1)
-		r.Warn.Warn("reading is throttled: all readers of a shard share 5 calls and 2 MiB a second", r.attrs(nil)...)
-		return p.throttled(r.random()), nil
+		p.Observer.Count(observe.Throttles, p.where, 1)
+		p.Warn.Warn("reading is throttled: all readers of a shard share 5 calls and 2 MiB a second", p.attrs(nil)...)
+		return false, now.Add(p.pace.throttled(p.random())), nil
 	}
-	r.Observer.Count(observe.RequestErrors, r.where, 1)
+	p.Observer.Count(observe.RequestErrors, p.where, 1)
 	switch kinesisapi.Classify(err) {
 	case kinesisapi.Fatal, kinesisapi.Refused:
-		return 0, err
+		return false, next, err
 	}
-	r.failures++
-	r.Warn.Warn("reading failed, trying again", r.attrs(err)...)
-	return retries.Full(r.failures, r.random()), nil
+	p.failures++
+	p.Warn.Warn("reading failed, trying again", p.attrs(err)...)
+	return false, now.Add(retries.Full(p.failures, p.random())), nil
 }
