@@ -15,9 +15,9 @@ type Transactor interface {
 	Begin(ctx context.Context) (Tx, error)
 }
 
-// Tx is a transaction, for one goroutine at a time. It ends with the context
-// that it was begun with, by Commit or by Rollback, and holds something of the
-// database until then.
+// Tx is a transaction, for one goroutine at a time. It holds something of the
+// database until it is ended, by Commit or by Rollback; it cannot be committed
+// once the context is over that it was begun with.
 type Tx interface {
 	// Context is ctx with the transaction in it, where the store's package has a
 	// function that finds it for handlers.
