@@ -109,12 +109,12 @@ func (p *place) resolve(ctx context.Context) (o sdk.Options, err error) {
 		if ctx.Err() != nil {
 			return o, fmt.Errorf("dynamodb store: load AWS credentials: %w", ctx.Err())
 		}
-		return o, fmt.Errorf("dynamodb store: table %q: %s: "+setCredentials+" (see docs/troubleshooting.md#no-credentials)", p.opts.Table, brief(err))
+		return o, fmt.Errorf("dynamodb store: table %q: %s: "+whereKeysAre+" (see docs/troubleshooting.md#no-credentials)", p.opts.Table, brief(err))
 	}
 	return o, nil
 }
 
-const setCredentials = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
+const whereKeysAre = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
 
 // where names the table in errors and logs.
 func (p *place) where() string {

@@ -1,7 +1,6 @@
 package dynamodb
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -94,7 +93,7 @@ func byCode(code, message string) (verdict, bool) {
 		return verdict{refused, "no-credentials", "the secret key does not belong to the access key, or a proxy changes requests"}, true
 	case "UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "MissingAuthenticationToken",
 		"MissingAuthenticationTokenException", "IncompleteSignature", "IncompleteSignatureException":
-		return verdict{refused, "no-credentials", "the service does not accept these credentials: " + setCredentials}, true
+		return verdict{refused, "no-credentials", "the service does not accept these credentials: " + whereKeysAre}, true
 	case "UnknownOperationException", "InvalidAction":
 		return verdict{refused, "not-dynamodb", checkEndpoint}, true
 	case "ValidationException":
@@ -129,7 +128,7 @@ func byTransport(err error) (verdict, bool) {
 		return verdict{refused, "not-dynamodb", "write the endpoint as http://HOST:PORT or https://HOST"}, true
 	}
 	if strings.Contains(err.Error(), "get identity: ") || strings.Contains(err.Error(), "get credentials: ") {
-		return verdict{notYet, "no-credentials", setCredentials}, true
+		return verdict{notYet, "no-credentials", whereKeysAre}, true
 	}
 	return verdict{}, false
 }
@@ -156,9 +155,6 @@ func byStatus(err error) verdict {
 // failed, and the remedy.
 func (p *place) failed(op, action string, err error) error {
 	v := classify(err)
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		v = verdict{}
-	}
 	remedy := v.remedy
 	switch {
 	case v.link == "store-permission":
@@ -221,6 +217,9 @@ func (p *place) allow(action string, err error) string {
 // brief is the SDK's error without its layers: the service's code and words, and
 // the request's id to show to AWS support.
 func brief(err error) string {
+	if e, ok := errors.AsType[*ended](err); ok {
+		return e.Error()
+	}
 	answer, answered := errors.AsType[*awshttp.ResponseError](err)
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		s := api.ErrorCode()

@@ -24,46 +24,47 @@ const (
 
 // settle makes sure that the table is there and is a store's.
 func (s *Store) settle(ctx context.Context, l *line) error {
-	started, made := time.Now(), false
+	started, made, op := time.Now(), false, "open store"
 	for {
+		status := "absent"
 		table, err := s.describe(ctx, l)
 		switch {
+		case err == nil:
+			status = string(table.TableStatus)
+			s.arn.Store(table.TableArn)
+			usable, err := s.check(table)
+			if err != nil {
+				return err
+			}
+			if usable {
+				if made {
+					s.finish(ctx, l, time.Since(started))
+				}
+				return nil
+			}
 		case code(err) == "ResourceNotFoundException" && !s.opts.CreateTable:
 			return &failure{fmt.Sprintf("open store: %s does not exist, and making it is turned off: make it with the keys %s, or check its name, AWS_REGION and the endpoint (see docs/troubleshooting.md#store-table)", s.where(), wantKeys), err}
-		case code(err) == "ResourceNotFoundException":
-			if made { // and is not seen everywhere yet
-				break
-			}
+		case code(err) == "ResourceNotFoundException" && !made: // once made, it may not be seen everywhere yet
 			if made, err = s.create(ctx, l); err != nil {
 				return err
 			}
 			if made {
 				continue
 			}
-		case classify(err).link == "store-permission" && err != nil:
+		case code(err) == "ResourceNotFoundException":
+		case classify(err).link == "store-permission":
 			// Rows can be read and written all the same, if the table is there.
 			s.opts.Logger.Info("the store's table is used unchecked: "+s.allow("dynamodb:DescribeTable", err), slog.String("table", s.opts.Table))
 			return nil
-		case err != nil:
-			return s.failed("open store", "dynamodb:DescribeTable", err)
 		default:
-			s.arn.Store(table.TableArn)
-			if usable, err := s.check(table); usable || err != nil {
-				if err == nil && made {
-					s.finish(ctx, l, time.Since(started))
-				}
-				return err
-			}
+			return s.failed(op, "dynamodb:DescribeTable", err)
 		}
-		status := "absent"
-		if table != nil {
-			status = string(table.TableStatus)
-		}
+		op = "open store, wait for the table, which is " + status
 		if err := pause(ctx, look); err != nil {
-			return fmt.Errorf("open store: %s is %s: %w", s.where(), status, err)
+			return fmt.Errorf("%s: %s: %w", op, s.where(), err)
 		}
 		if time.Since(started) > makeTime {
-			return fmt.Errorf("open store: %s is %s for more than %v (see docs/troubleshooting.md#store-table)", s.where(), status, makeTime)
+			return fmt.Errorf("%s: %s: given up after %v (see docs/troubleshooting.md#store-table)", op, s.where(), makeTime)
 		}
 	}
 }
@@ -175,16 +176,5 @@ func (s *Store) finish(ctx context.Context, l *line, took time.Duration) {
 		s.opts.Logger.Warn("the table has no point-in-time recovery: turn it on by hand, it is not tried again",
 			slog.Any("error", s.failed("turn on backups", "dynamodb:UpdateContinuousBackups", err)))
 		return
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

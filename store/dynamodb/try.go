@@ -3,7 +3,6 @@ package dynamodb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -40,13 +39,7 @@ const (
 // yet; an answer to a later one does not tell.
 func (l *line) try(ctx context.Context, again rule, do func(context.Context) error) (unsure bool, err error) {
 	started := time.Now()
-	var last error // what an attempt met before the context ended another
-	over := func() error {
-		if last == nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("%w; before that: %s", ctx.Err(), brief(last))
-	}
+	var last error // what an attempt met by itself
 	for n := 1; ; n++ {
 		allowed := min(firstAttempt<<min(n-1, 8), longAttempt)
 		attempt, cancel := context.WithTimeout(ctx, allowed)
@@ -70,21 +63,52 @@ func (l *line) try(ctx context.Context, again rule, do func(context.Context) err
 			last = err
 		}
 		wait := pauses.Full(n, rand.Float64())
+		if n == 1 && v.class != throttled {
+			wait = 0 // the next connection mostly is better
+		}
 		switch {
+		case v.class == refused:
+			return unsure, err
 		case ctx.Err() != nil:
-			return unsure, over()
-		case v.class == refused,
+			return unsure, &ended{ctx.Err(), last}
+		case v.class == unknown && again == once,
 			v.class != throttled && n >= fewTries,
-			v.class == unknown && again == once,
 			time.Since(started)+wait > patience:
 			return unsure, err
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return unsure, over()
+		if pause(ctx, wait) != nil {
+			return unsure, &ended{ctx.Err(), last}
 		}
 	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ended is the error of a call whose context was over.
+type ended struct {
+	why  error // the context's
+	last error // of an attempt before; may be nil
+}
+
+func (e *ended) Error() string {
+	if e.last == nil {
+		return e.why.Error()
+	}
+	return e.why.Error() + "; before that: " + brief(e.last)
+}
+
+func (e *ended) Unwrap() []error {
+	if e.last == nil {
+		return []error{e.why}
+	}
+	return []error{e.why, e.last}
 }
