@@ -1,6 +1,9 @@
 package fleet
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Verb is what an Ask asks for.
 type Verb uint8
@@ -77,6 +80,8 @@ type Ask struct {
 	Shard Shard
 	// Children of End.
 	Children []string
+
+	sent time.Duration // when it was asked
 }
 
 // Outcome is what became of an Ask.

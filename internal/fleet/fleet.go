@@ -142,6 +142,3 @@ const (
 	// Lost: a write found the lease lost, or Lose ended it.
 	Lost
 )
-
-// Rule is one rule of the machine that a planted bug can break.
-type Rule string

@@ -1,0 +1,122 @@
+package fleet
+
+import "time"
+
+const (
+	// lookQuick is the time between looks while somebody is about to hand
+	// something over.
+	lookQuick = 100 * time.Millisecond
+	// lookShare is what each live worker adds to it: in a large fleet the looks
+	// of all together stay few.
+	lookShare  = 40 * time.Millisecond
+	lookMost   = time.Second
+	quickAfter = 3 * time.Second // for so long after somebody begins to stop
+)
+
+// sight is what the worker knows by looking at the others.
+type sight struct {
+	under   bool
+	asked   time.Duration // the last one
+	came    time.Duration // the last answer
+	seen    bool          // there was one
+	surely  bool          // the next has to be sure
+	sure    time.Duration // when the last sure one was asked that has an answer
+	confirm time.Duration // the one that confirms our name is asked no earlier
+	silent  time.Duration // when the next worker will have been silent for too long
+	heir    bool          // a lease is announced to us
+}
+
+// period is the time between looks in a fleet of this size.
+func (m *Machine) period() time.Duration {
+	live := 1
+	for _, p := range m.peers {
+		if p.alive() {
+			live++
+		}
+	}
+	return max(m.c.Timing.Look, min(time.Duration(live)*lookShare, lookMost))
+}
+
+// quick tells that something is about to be handed over.
+func (m *Machine) quick(now time.Duration) bool {
+	if m.sight.heir {
+		return true
+	}
+	for _, p := range m.peers {
+		if p.alive() && p.row.State == Stopping && now < p.stoppedAt+quickAfter {
+			return true
+		}
+	}
+	return false
+}
+
+// look looks at the other workers.
+func (m *Machine) look(now time.Duration) {
+	if m.sight.under || m.step == making {
+		return
+	}
+	due := m.sight.asked
+	if due > 0 || m.sight.seen {
+		due += m.period()
+		if m.quick(now) {
+			due = min(due, m.sight.asked+lookQuick)
+		}
+		due = min(due, max(m.sight.silent, m.sight.asked+ringEvery))
+	}
+	if m.broken(RulePaused) && now >= m.sight.silent {
+		m.declare(now, now)
+	}
+	if now < due {
+		m.wake(due)
+		return
+	}
+	verb := Look
+	if m.sight.surely || m.step < running {
+		verb = LookSurely
+	}
+	m.sight.under, m.sight.surely, m.sight.asked = true, false, now
+	m.ask(now, &Ask{Verb: verb})
+}
+
+func (m *Machine) looked(now time.Duration, a *Ask, ans Answer) {
+	m.sight.under = false
+	if ans.Outcome != Done {
+		m.sight.surely = m.sight.surely || a.Verb == LookSurely
+		return
+	}
+	if m.sight.seen && now-m.sight.came > m.c.Timing.Lease/2 {
+		// For a while we saw nobody, and perhaps nobody could be seen: whoever
+		// is silent has been so since now.
+		for _, p := range m.peers {
+			p.since = now
+		}
+	}
+	m.sight.seen, m.sight.came = true, now
+	there := make(map[string]bool, len(ans.Workers))
+	for _, row := range ans.Workers {
+		there[row.ID] = true
+		m.meet(now, row)
+	}
+	for _, p := range m.sortedPeers() {
+		switch {
+		case there[p.row.ID] || p.buried:
+		case a.Verb == LookSurely && a.sent > p.metAt:
+			p.buried, p.deadAt = true, now
+			m.plan.news = true
+		default:
+			m.sight.surely = true // gone, or the look was behind
+		}
+	}
+	if a.Verb == LookSurely {
+		m.sight.sure = a.sent
+		m.plan.news = true
+	}
+	m.declare(now, a.sent)
+	m.bury(now)
+	switch {
+	case m.step == arriving:
+		m.join(now)
+	case m.step == confirming && a.Verb == LookSurely && a.sent >= m.sight.confirm:
+		m.confirm(now)
+	}
+}

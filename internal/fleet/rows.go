@@ -1,0 +1,139 @@
+package fleet
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// sweepShare is what each live worker adds to the time between sweeps.
+	sweepShare = 12 * time.Second
+	// mostReads are under way at once.
+	mostReads = 4
+	// readAgain is the time before a read that had no answer is repeated.
+	readAgain = 100 * time.Millisecond
+)
+
+// rows is what has to be read of the lease rows.
+type rows struct {
+	wanted map[string]bool
+	reads  int           // under way
+	at     time.Duration // the next read, not before
+
+	sweep    bool // wanted
+	sweeping bool
+	swept    bool          // there was one
+	since    time.Duration // when the last one that has an answer was asked
+	asked    time.Duration // the last one
+	n        uint64
+}
+
+func (r *rows) want(id string) { r.wanted[id] = true }
+
+// quiet tells that the rows that we know are those of our last news.
+func (r *rows) quiet() bool { return r.swept && !r.sweep && !r.sweeping && r.reads+len(r.wanted) == 0 }
+
+// read reads the lease rows of which there is news, and once in a while all.
+func (m *Machine) read(now time.Duration) {
+	r := &m.rows
+	if r.sweep && !r.swept {
+		clear(r.wanted)
+	}
+	switch due := r.asked + m.period(); {
+	case r.sweeping:
+	case r.sweep && (!r.swept || now >= due):
+		m.sweep(now)
+	case r.sweep:
+		m.wake(due)
+	default:
+		live := 1
+		for _, p := range m.peers {
+			if p.alive() {
+				live++
+			}
+		}
+		if due := r.asked + max(m.c.Timing.Sweep, time.Duration(live)*sweepShare); now >= due {
+			m.sweep(now)
+		} else {
+			m.wake(due)
+		}
+	}
+	if len(r.wanted) == 0 || r.reads >= mostReads {
+		return
+	}
+	if now < r.at {
+		m.wake(r.at)
+		return
+	}
+	r.reads++
+	m.ask(now, &Ask{Verb: Read, Leases: slices.Sorted(maps.Keys(r.wanted))})
+	clear(r.wanted)
+}
+
+func (m *Machine) sweep(now time.Duration) {
+	m.rows.sweep, m.rows.sweeping, m.rows.asked = false, true, now
+	m.ask(now, &Ask{Verb: Sweep})
+}
+
+func (m *Machine) swept(now time.Duration, a *Ask, ans Answer) {
+	r := &m.rows
+	r.sweeping = false
+	if ans.Outcome != Done {
+		r.sweep = true
+		return
+	}
+	if !r.swept {
+		m.plan.news = true
+	}
+	r.swept, r.since = true, a.sent
+	r.n++
+	for _, row := range ans.Leases {
+		if m.accept(now, row, a.sent) {
+			m.plan.news = true
+		}
+		l := m.leases[row.ID]
+		l.read = r.n
+		m.settled(l, a.sent)
+	}
+	for _, l := range m.sorted() {
+		if l.read != r.n {
+			m.drop(l, a.sent)
+			m.settled(l, a.sent)
+		}
+	}
+}
+
+func (m *Machine) readDone(now time.Duration, a *Ask, ans Answer) {
+	r := &m.rows
+	r.reads--
+	if ans.Outcome != Done {
+		r.at = now + readAgain
+		for _, id := range a.Leases {
+			r.want(id)
+		}
+		return
+	}
+	for _, row := range ans.Leases {
+		if m.accept(now, row, a.sent) {
+			m.plan.news = true
+		}
+		m.settled(m.leases[row.ID], a.sent)
+	}
+	for _, id := range ans.Gone {
+		if l := m.leases[id]; l != nil {
+			m.drop(l, a.sent)
+			m.settled(l, a.sent)
+		}
+	}
+}
+
+// settled ends doubts by a read that began at a time.
+func (m *Machine) settled(l *entry, asked time.Duration) {
+	if !l.doubted || asked < l.doubtAt {
+		return
+	}
+	l.doubted = false
+	m.enqueue(l)
+	m.plan.changed = true
+}
