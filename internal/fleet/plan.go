@@ -48,7 +48,7 @@ func (m *Machine) assign(now time.Duration) {
 	}
 	m.planTakes(now, v)
 	// While rows have yet to be read the others may seem to have less than they do.
-	if m.rows.quiet() {
+	if m.plan.changed = !m.rows.quiet(); !m.plan.changed {
 		m.planMoves(v)
 	}
 }
@@ -88,11 +88,16 @@ func (m *Machine) survey(now time.Duration) *view {
 		owner := m.owner(l)
 		p := m.peers[owner]
 		switch {
-		case owner == m.c.ID:
+		case owner == m.c.ID && (l.ask != nil || l.row.Owner == m.c.ID || !m.dead(now, l)):
 			v.own++
 			v.leases++
 			if m.stopping && !l.done || l.hold == reading && l.row.Heir == "" && l.ask == nil {
 				v.mine = append(v.mine, l.id)
+			}
+			if free, at := m.takeable(now, l); free {
+				v.heir = append(v.heir, l) // promised by one that died since
+			} else {
+				m.plan.at = min(m.plan.at, at)
 			}
 			continue
 		case p != nil && p.alive():
@@ -110,16 +115,11 @@ func (m *Machine) survey(now time.Duration) *view {
 		if l.freeAt == 0 {
 			l.freeAt = max(now, 1)
 		}
-		switch {
-		case l.there && l.row.Heir == m.c.ID:
-			v.heir = append(v.heir, l)
-		case l.freeAt < late:
+		if l.freeAt < late {
 			v.overdue = append(v.overdue, l)
-			fallthrough
-		default:
-			v.free = append(v.free, l.id)
-			m.plan.at = min(m.plan.at, max(l.freeAt+patience*m.period()+1, now+m.period()))
 		}
+		v.free = append(v.free, l.id)
+		m.plan.at = min(m.plan.at, max(l.freeAt+patience*m.period()+1, now+m.period()))
 	}
 	if m.step == running {
 		v.workers = append(v.workers, assign.Worker{ID: m.c.ID, Leases: v.own, Limit: m.c.MaxLeases, Stopping: m.stopping})
