@@ -188,7 +188,7 @@ func (c *Consumer) run(ctx context.Context, op string, f shard.Func) error {
 		Idle: c.o.PollIdle, Busy: c.o.PollBusy, Budget: budget, Grace: c.o.Grace, Timing: lease.DefaultTiming,
 		Policy: &shard.Policy{
 			CheckpointEvery: c.o.CheckpointEvery, OnError: c.o.OnError, MaxAttempts: c.o.MaxAttempts, DeadLetter: c.o.DeadLetter,
-			Parallel: c.o.Parallel, DropForeign: c.o.DropForeign, MaxCrashes: c.o.MaxCrashes,
+			Parallel: c.o.Parallel, DropForeign: c.o.DropForeign, MaxCrashes: c.o.MaxCrashes, OnTrimmed: c.o.OnTrimmed,
 			Log: c.o.Logger, Warn: warn, Observer: c.tally,
 		},
 		Log: c.o.Logger, Warn: warn, Observer: c.tally,

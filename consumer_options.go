@@ -83,6 +83,12 @@ type ConsumerOptions struct {
 	// Shard.Takeovers.
 	MaxCrashes int
 
+	// OnTrimmed says what becomes of a shard whose checkpoint retention has passed,
+	// because nobody read it for longer than the stream keeps records: what
+	// followed the checkpoint may be lost. Default Skip: reading goes on with the
+	// oldest record, counted and logged. Stop: Run ends with ErrTrimmed.
+	OnTrimmed OnError
+
 	// CheckpointEvery is how often a shard's position is written at most while
 	// there is progress. Default 5 s. Without progress nothing is written.
 	CheckpointEvery time.Duration
@@ -157,7 +163,7 @@ func consumerDefaults() ConsumerOptions {
 		host = "unknown"
 	}
 	return ConsumerOptions{
-		PollIdle: time.Second, PollBusy: 250 * time.Millisecond, PrefetchBytes: 64 << 20, Parallel: 1, MaxCrashes: 3,
+		PollIdle: time.Second, PollBusy: 250 * time.Millisecond, PrefetchBytes: 64 << 20, Parallel: 1, MaxCrashes: 3, OnTrimmed: Skip,
 		CheckpointEvery: 5 * time.Second, Grace: 20 * time.Second,
 		Worker: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), strings.ToLower(rand.Text()[:6])),
 		Logger: slog.Default(), Observer: observe.Nop{},
@@ -177,6 +183,8 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 		return nil, fmt.Errorf("o.OnError is %d: want Hold, Skip or Stop", o.OnError)
 	case o.MaxAttempts < 0:
 		return nil, fmt.Errorf("o.MaxAttempts is %d: want 0 (the default) or more", o.MaxAttempts)
+	case o.OnTrimmed != Skip && o.OnTrimmed != Stop:
+		return nil, fmt.Errorf("o.OnTrimmed is %v: want Skip or Stop", o.OnTrimmed)
 	case o.MaxCrashes < 0:
 		return nil, fmt.Errorf("o.MaxCrashes is %d: want 0 (no record is blamed) or more", o.MaxCrashes)
 	case o.CheckpointEvery <= 0:

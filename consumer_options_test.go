@@ -61,6 +61,7 @@ func TestArgumentsOfNewConsumer(t *testing.T) {
 		"no parallel":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Parallel = 0 }), []string{"o.Parallel"}},
 		"bad attempts":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxAttempts = -1 }), []string{"o.MaxAttempts"}},
 		"bad crashes":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxCrashes = -1 }), []string{"o.MaxCrashes"}},
+		"bad trimming":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.OnTrimmed = vegas.Hold }), []string{"o.OnTrimmed is hold"}},
 		"no checkpoints": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.CheckpointEvery = 0 }), []string{"o.CheckpointEvery"}},
 		"a bad policy":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.OnError = 9 }), []string{"o.OnError"}},
 		"negative grace": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Grace = -1 }), []string{"o.Grace"}},

@@ -48,6 +48,8 @@ var (
 	ErrLeaseLost = record.ErrLeaseLost
 	// ErrGraceOver: the time to finish is over.
 	ErrGraceOver = record.ErrGraceOver
+	// ErrTrimmed: retention has passed the record at the checkpoint.
+	ErrTrimmed = record.ErrTrimmed
 	// ErrKillsProcess: workers died while they handled the record.
 	ErrKillsProcess = record.ErrKillsProcess
 )

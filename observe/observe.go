@@ -34,31 +34,32 @@ type Counter string
 
 // Counters.
 const (
-	RecordsSent      Counter = "records_sent"      // acknowledged records
-	BytesSent        Counter = "bytes_sent"        // payload bytes of acknowledged records
-	RecordsFailed    Counter = "records_failed"    // ended as not stored
-	RecordsUnknown   Counter = "records_unknown"   // ended as unknown
-	RecordsResent    Counter = "records_resent"    // records that left more than once, per extra time
-	Requests         Counter = "requests"          // calls to the service
-	RequestErrors    Counter = "request_errors"    // calls that failed as a whole
-	Throttles        Counter = "throttles"         // entries or calls refused for a rate
-	EntriesSent      Counter = "entries_sent"      // Kinesis records put, aggregates count once
-	EntriesMisplaced Counter = "entries_misplaced" // aggregates that another shard took than predicted
-	MapRefreshes     Counter = "map_refreshes"     // listings of shards
-	RecordsReceived  Counter = "records_received"  // records handed to a handler
-	BytesReceived    Counter = "bytes_received"    // payload bytes of these
-	EntriesReceived  Counter = "entries_received"  // Kinesis records read
-	Duplicates       Counter = "duplicates"        // records removed by a mark
-	Misplaced        Counter = "misplaced"         // laned records outside their shard, ignored: their resend follows
-	Foreign          Counter = "foreign_outside"   // records of other producers outside their shard, delivered
-	Malformed        Counter = "malformed"         // aggregates that did not decode, delivered raw
-	IdentityErrors   Counter = "identity_errors"   // aggregates whose identity contradicts them; delivered as if they had none
-	HandlerErrors    Counter = "handler_errors"    // errors and panics of handlers
-	RecordsSkipped   Counter = "records_skipped"   // given up under the failure policy
-	RecordsKilling   Counter = "records_killing"   // records that killed workers and meet the failure policy without being handled
-	Checkpoints      Counter = "checkpoints"       // checkpoints written
-	IteratorsExpired Counter = "iterators_expired" // iterators recovered by sequence number
-	Subscriptions    Counter = "subscriptions"     // SubscribeToShard calls that succeeded
+	RecordsSent        Counter = "records_sent"        // acknowledged records
+	BytesSent          Counter = "bytes_sent"          // payload bytes of acknowledged records
+	RecordsFailed      Counter = "records_failed"      // ended as not stored
+	RecordsUnknown     Counter = "records_unknown"     // ended as unknown
+	RecordsResent      Counter = "records_resent"      // records that left more than once, per extra time
+	Requests           Counter = "requests"            // calls to the service
+	RequestErrors      Counter = "request_errors"      // calls that failed as a whole
+	Throttles          Counter = "throttles"           // entries or calls refused for a rate
+	EntriesSent        Counter = "entries_sent"        // Kinesis records put, aggregates count once
+	EntriesMisplaced   Counter = "entries_misplaced"   // aggregates that another shard took than predicted
+	MapRefreshes       Counter = "map_refreshes"       // listings of shards
+	RecordsReceived    Counter = "records_received"    // records handed to a handler
+	BytesReceived      Counter = "bytes_received"      // payload bytes of these
+	EntriesReceived    Counter = "entries_received"    // Kinesis records read
+	Duplicates         Counter = "duplicates"          // records removed by a mark
+	Misplaced          Counter = "misplaced"           // laned records outside their shard, ignored: their resend follows
+	Foreign            Counter = "foreign_outside"     // records of other producers outside their shard, delivered
+	Malformed          Counter = "malformed"           // aggregates that did not decode, delivered raw
+	IdentityErrors     Counter = "identity_errors"     // aggregates whose identity contradicts them; delivered as if they had none
+	HandlerErrors      Counter = "handler_errors"      // errors and panics of handlers
+	RecordsSkipped     Counter = "records_skipped"     // given up under the failure policy
+	RecordsKilling     Counter = "records_killing"     // records that killed workers and meet the failure policy without being handled
+	CheckpointsTrimmed Counter = "checkpoints_trimmed" // checkpoints that retention has passed: records may be lost
+	Checkpoints        Counter = "checkpoints"         // checkpoints written
+	IteratorsExpired   Counter = "iterators_expired"   // iterators recovered by sequence number
+	Subscriptions      Counter = "subscriptions"       // SubscribeToShard calls that succeeded
 
 	HeartbeatErrors     Counter = "heartbeat_errors"      // heartbeats that were not acknowledged
 	WorkersDeclaredDead Counter = "workers_declared_dead" // by this worker

@@ -74,6 +74,8 @@ var (
 	// ErrGraceOver: the time to finish after the end of Run, or of a handoff,
 	// is over. Cause of a shard's context.
 	ErrGraceOver = errors.New("grace time over")
+	// ErrTrimmed: retention has passed the record at the checkpoint.
+	ErrTrimmed = errors.New("retention has passed the checkpoint")
 	// ErrKillsProcess: workers died while they handled the record, and it is not
 	// handled any more. What the dead-letter function is told.
 	ErrKillsProcess = errors.New("workers died while this record was handled")

@@ -186,7 +186,7 @@ type lease struct {
 	all []record.Position
 }
 
-func (l *lease) Checkpoint(_ context.Context, p record.Position) error {
+func (l *lease) Checkpoint(_ context.Context, p record.Position, _ time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.at = p

@@ -28,6 +28,9 @@ type Answer struct {
 	Behind time.Duration
 	// End tells that the shard was read to its end: no answer follows.
 	End bool
+	// Trimmed tells, once, that the record to start with or to go on behind is no
+	// longer there: retention has passed it, and perhaps some that came after.
+	Trimmed bool
 	// Children are the shards that follow; with End, and only from servers
 	// that name them.
 	Children []Child
@@ -67,6 +70,11 @@ type From struct {
 	Sequence string
 	// Time is that of the oldest record wanted; only without Sequence.
 	Time time.Time
+	// Old tells that retention may have passed the record at Sequence. Reading
+	// then begins with the oldest record, which shows whether that is so. (Asked
+	// for a place that it has trimmed the service gives empty answers, for
+	// minutes, or refuses it.)
+	Old bool
 }
 
 // place is a From, or the place behind a sequence number.
@@ -114,9 +122,12 @@ type Reader struct {
 func (r *Reader) Read(ctx context.Context, shard string, from From, deliver func(context.Context, Answer) error) error {
 	one := &reading{
 		Reader: r, shard: shard, at: place{From: from}, deliver: deliver,
-		share: r.Budget.share(), where: r.Where, random: rand.Float64,
+		share: r.Budget.share(), where: r.Where, random: rand.Float64, floor: from.Sequence,
 	}
 	one.where.Shard = shard
+	if from.Sequence != "" && from.Old {
+		one.at, one.sought = place{}, from.Sequence
+	}
 	defer one.share.end()
 	if r.ConsumerARN != "" {
 		err := one.subscribe(ctx)
@@ -142,20 +153,23 @@ type reading struct {
 	refused bool // the first subscription failed for good
 	dumb    bool // polling is refused for good
 
-	failures int // in a row
+	floor    string // no record before it is delivered; empty: no need to look
+	sought   string // the record that reading from the oldest one is to come by; empty: none
+	failures int    // in a row
 }
 
 // hand delivers an answer less what was delivered before, and moves on.
 func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) error {
+	a.Trimmed = r.missed(records, &a)
 	a.Records = make([]Record, 0, len(records))
 	for i := range records {
 		k := &records[i]
 		seq := aws.ToString(k.SequenceNumber)
-		// An event delivered twice, or an iterator that went back.
-		if r.last != "" && record.CompareSequence(seq, r.last) <= 0 {
+		// An event delivered twice, or a reading that went back.
+		if r.last != "" && record.CompareSequence(seq, r.last) <= 0 || r.floor != "" && record.CompareSequence(seq, r.floor) < 0 {
 			continue
 		}
-		r.last, r.at.after, r.pushed = seq, seq, ""
+		r.last, r.at.after, r.pushed, r.floor = seq, seq, "", ""
 		key := aws.ToString(k.PartitionKey)
 		a.Records = append(a.Records, Record{Sequence: seq, Key: key, Data: k.Data, Arrival: aws.ToTime(k.ApproximateArrivalTimestamp)})
 		a.bytes += int64(len(seq) + len(key) + len(k.Data))
@@ -201,7 +215,28 @@ func (r *reading) trimmed(err error) bool {
 	}
 	r.Warn.Warn("the place to read on is refused, most likely because retention has passed it: reading on with the oldest record", r.attrs(err)...)
 	r.at = place{}
+	if r.sought = r.last; r.sought == "" {
+		r.sought = r.floor
+	}
 	return true
+}
+
+// missed tells that reading began with the oldest record, and the one that it is
+// to come by is gone. The first record tells, or that there is none.
+func (r *reading) missed(records []types.Record, a *Answer) bool {
+	var gone bool
+	switch {
+	case r.sought == "":
+		return false
+	case len(records) > 0:
+		gone = record.CompareSequence(aws.ToString(records[0].SequenceNumber), r.sought) > 0
+	case a.End || a.Behind == 0:
+		gone = true
+	default:
+		return false
+	}
+	r.sought = ""
+	return gone
 }
 
 func (r *reading) attrs(err error) []any {

@@ -132,7 +132,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 		h.run(beatCtx)
 	}()
 	s := &session{
-		Group: g, fn: fn, created: sum.Created,
+		Group: g, fn: fn, created: sum.Created, retention: sum.Retention,
 		leases: "lease#" + id + ":", marks: "mark#" + id + ":",
 		reader: &fetch.Reader{
 			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack,

@@ -353,7 +353,7 @@ func TestAPossessionThatIsOverWritesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := old.Checkpoint(ctx, record.Position{Sequence: "10"}); err != nil {
+	if err := old.Checkpoint(ctx, record.Position{Sequence: "10"}, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	old.marks = newRow("g", "mark#x:1")
@@ -374,7 +374,7 @@ func TestAPossessionThatIsOverWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, err := range map[string]error{
-		"checkpoint": old.Checkpoint(ctx, record.Position{Sequence: "99"}),
+		"checkpoint": old.Checkpoint(ctx, record.Position{Sequence: "99"}, time.Time{}),
 		"marks":      old.SaveMarks(ctx, []byte("old")),
 	} {
 		if !errors.Is(err, record.ErrLeaseLost) {
@@ -384,7 +384,7 @@ func TestAPossessionThatIsOverWritesNothing(t *testing.T) {
 	if _, err := old.end(ctx, "lease#x:", nil, time.Time{}); !errors.Is(err, record.ErrLeaseLost) {
 		t.Errorf("end: %v", err)
 	}
-	if err := fresh.Checkpoint(ctx, record.Position{Sequence: "11"}); err != nil {
+	if err := fresh.Checkpoint(ctx, record.Position{Sequence: "11"}, time.Time{}); err != nil {
 		t.Error(err)
 	}
 	row, _ = s.Get(ctx, "g", "lease#x:1")
@@ -392,7 +392,7 @@ func TestAPossessionThatIsOverWritesNothing(t *testing.T) {
 		t.Errorf("%v", row)
 	}
 	// A checkpoint never goes back, even of its own owner.
-	if err := fresh.Checkpoint(ctx, record.Position{Sequence: "3"}); err != nil {
+	if err := fresh.Checkpoint(ctx, record.Position{Sequence: "3"}, time.Time{}); err != nil {
 		t.Error(err)
 	}
 	if row, _ = s.Get(ctx, "g", "lease#x:1"); row.Fields[fieldSequence] != "11" {
@@ -412,15 +412,15 @@ func TestACheckpointWhoseAnswerWasLostIsTakenForDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.set(false, true)
-	if err := h.Checkpoint(ctx, record.Position{Sequence: "10"}); err != nil {
+	if err := h.Checkpoint(ctx, record.Position{Sequence: "10"}, time.Time{}); err != nil {
 		t.Errorf("applied without an answer: %v", err)
 	}
 	f.set(true, false)
-	if err := h.Checkpoint(ctx, record.Position{Sequence: "11"}); err == nil || errors.Is(err, record.ErrLeaseLost) {
+	if err := h.Checkpoint(ctx, record.Position{Sequence: "11"}, time.Time{}); err == nil || errors.Is(err, record.ErrLeaseLost) {
 		t.Errorf("while the store is away: %v", err)
 	}
 	f.set(false, false)
-	if err := h.Checkpoint(ctx, record.Position{Sequence: "12"}); err != nil {
+	if err := h.Checkpoint(ctx, record.Position{Sequence: "12"}, time.Time{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -64,21 +64,31 @@ func swapSurely(ctx context.Context, s store.Store, row store.Row, mine func(sto
 	return store.Row{}, err
 }
 
-// Checkpoint stores a position.
-func (h *held) Checkpoint(ctx context.Context, p record.Position) error {
+// Checkpoint stores a position, and up to when everything that arrived is done
+// with.
+func (h *held) Checkpoint(ctx context.Context, p record.Position, seen time.Time) error {
 	err := h.write(ctx, &h.row, func(r *store.Row) bool {
-		if at := (record.Position{Sequence: r.Fields[fieldSequence], SubSequence: subSequence(*r)}); p.Compare(at) <= 0 {
+		if at := (record.Position{Sequence: r.Fields[fieldSequence], SubSequence: subSequence(*r)}); p.Compare(at) > 0 {
+			setPosition(r, p)
+			set(r, fieldTakeovers, "")
+			set(r, fieldTried, "")
+		} else if p != at || seen.UnixMilli() <= millis(*r, fieldSeen) {
 			return false // an earlier write of ours arrived after all
 		}
-		setPosition(r, p)
-		set(r, fieldTakeovers, "")
-		set(r, fieldTried, "")
+		if !seen.IsZero() {
+			set(r, fieldSeen, strconv.FormatInt(seen.UnixMilli(), 10))
+		}
 		return true
 	})
 	if err != nil {
 		return fmt.Errorf("checkpoint: stream %q %s at %v: %w", h.stream, h.shard, p, err)
 	}
 	return nil
+}
+
+func millis(r store.Row, field string) int64 {
+	n, _ := strconv.ParseInt(r.Fields[field], 10, 64)
+	return n
 }
 
 func subSequence(r store.Row) int64 {

@@ -40,6 +40,7 @@ const (
 	fieldChildren    = "children"   // lease, once ended
 	fieldFirst       = "first_hash" // lease
 	fieldLast        = "last_hash"
+	fieldSeen        = "seen_ms"   // lease: what arrived before is done with; Unix milliseconds
 	fieldTakeovers   = "takeovers" // lease: owners that died at exactly this position
 	fieldSuspect     = "suspect"   // lease: it is read carefully
 	fieldTried       = "tried"     // lease: times that the next record was tried without an end
@@ -94,6 +95,7 @@ type entry struct {
 	at         record.Position
 	start      time.Time // where to begin while at is a start; zero: the oldest record
 	possession uint64
+	seen       time.Time // zero: unknown
 	takeovers  int
 	suspect    bool
 	tried      int
@@ -137,12 +139,14 @@ func readEntry(r store.Row, prefix string) (*entry, error) {
 			}
 		}
 	}
-	if ms := r.Fields[fieldStartTime]; ms != "" {
-		n, err := strconv.ParseInt(ms, 10, 64)
-		if err != nil {
-			return nil, bad(fieldStartTime, err)
+	for field, t := range map[string]*time.Time{fieldStartTime: &e.start, fieldSeen: &e.seen} {
+		if ms := r.Fields[field]; ms != "" {
+			n, err := strconv.ParseInt(ms, 10, 64)
+			if err != nil {
+				return nil, bad(field, err)
+			}
+			*t = time.UnixMilli(n)
 		}
-		e.start = time.UnixMilli(n)
 	}
 	return e, nil
 }

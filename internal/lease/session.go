@@ -23,12 +23,13 @@ import (
 // one more for each shard.
 type session struct {
 	*Group
-	fn      shard.Func
-	created time.Time
-	leases  string // prefix of the lease rows
-	marks   string
-	reader  *fetch.Reader
-	start   time.Time // of the group
+	fn        shard.Func
+	created   time.Time
+	leases    string // prefix of the lease rows
+	marks     string
+	reader    *fetch.Reader
+	start     time.Time // of the group
+	retention time.Duration
 
 	stop *shard.Brake            // of every shard
 	live context.Context         // of the shards' functions
@@ -200,7 +201,7 @@ func (s *session) startReady() {
 		}
 		l := &shard.Life{
 			Policy: s.Policy, ID: e.id, Stream: s.stream(), Parents: e.parents, Range: e.hashes,
-			At: e.at, Time: s.tree.startOf(e), Takeovers: e.takeovers, Suspect: e.suspect, Tried: e.tried, Where: s.where(), Prefetched: s.Budget.Used,
+			At: e.at, Time: s.tree.startOf(e), Seen: e.seen, Retention: s.retention, Takeovers: e.takeovers, Suspect: e.suspect, Tried: e.tried, Where: s.where(), Prefetched: s.Budget.Used,
 			Source: func(ctx context.Context, from fetch.From, deliver func(context.Context, fetch.Answer) error) error {
 				return s.reader.Read(ctx, e.id, from, deliver)
 			},
@@ -333,8 +334,9 @@ func (s *session) possess(l *shard.Life, e entry, parents []*entry, possession u
 		// Retention has passed over the whole shard, if the stream is still
 		// there and goes on elsewhere.
 		if children, findErr := s.findChildren(e.id, true); findErr == nil && len(children) > 0 {
-			r.Ended, r.Children, out.err = true, children, nil
-			s.Warn.Warn("a shard's records are gone: it was closed longer ago than the stream keeps records", append(attrs, slog.String("checkpoint", e.at.String()))...)
+			if out.err = l.Forgotten(); out.err == nil {
+				r.Ended, r.Children = true, children
+			}
 		}
 	}
 	if r.Ended && out.err == nil {

@@ -205,7 +205,7 @@ func TestCarefulReadingEndsWhenNobodyDies(t *testing.T) {
 			time.Sleep(time.Second)
 			return nil
 		}))
-		if n := len(b.at); err != nil || !r.Ended || b.row.suspect || n < 60 || n > 80 {
+		if n := len(b.at); err != nil || !r.Ended || b.row.suspect || n < 60 || n > 110 {
 			t.Errorf("%+v, %v, %+v, %d checkpoints", r, err, b.row, n)
 		}
 	})

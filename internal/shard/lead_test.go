@@ -40,7 +40,7 @@ func (s *strict) lot() (applied bool, err error) {
 	return true, nil
 }
 
-func (s *strict) Checkpoint(_ context.Context, p record.Position) error {
+func (s *strict) Checkpoint(_ context.Context, p record.Position, _ time.Time) error {
 	applied, err := s.lot()
 	if applied && p.Compare(s.at) > 0 {
 		s.at = p

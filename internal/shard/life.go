@@ -23,8 +23,9 @@ import (
 // Lease is what is written about a shard. Its methods fail with ErrLeaseLost
 // once the possession is over.
 type Lease interface {
-	// Checkpoint stores a position.
-	Checkpoint(ctx context.Context, p record.Position) error
+	// Checkpoint stores a position, and up to when what arrived is done with;
+	// zero: as it is. The same position may come again, with a later time.
+	Checkpoint(ctx context.Context, p record.Position, seen time.Time) error
 	// SaveMarks stores marks.
 	SaveMarks(ctx context.Context, marks []byte) error
 	// Suspect stores that a record behind the checkpoint may kill whoever
@@ -69,7 +70,8 @@ type Policy struct {
 	DeadLetter      func(context.Context, *record.Record, error) error
 	Parallel        int
 	DropForeign     bool
-	MaxCrashes      int // 0: no record is blamed
+	MaxCrashes      int     // 0: no record is blamed
+	OnTrimmed       OnError // Stop, or else go on
 
 	Log      *slog.Logger
 	Warn     *quiet.Logger
@@ -109,6 +111,10 @@ type Life struct {
 	// group starts.
 	At   record.Position
 	Time time.Time
+	// Seen is the time that was stored with At; zero: unknown. Retention is how
+	// long the stream keeps records; 0: unknown.
+	Seen      time.Time
+	Retention time.Duration
 	// Takeovers is how many owners died at exactly this checkpoint. Suspect and
 	// Tried are what Lease.Suspect stored: somebody was careful here before, and
 	// so often the record behind the checkpoint was tried without an end.
@@ -129,12 +135,14 @@ type Life struct {
 	turn  chan struct{}           // who writes; holds one token
 	lose  context.CancelCauseFunc // ends the context of the function
 
-	suspicion suspicion
-	unhandled atomic.Int64 // records handed out that are not done with
+	suspicion  suspicion
+	refreshing sync.WaitGroup
+	unhandled  atomic.Int64 // records handed out that are not done with
 
 	mu      sync.Mutex // guards what follows, and is never held across a wait
 	marks   *mark.Tracker
 	at      record.Position // last checkpoint
+	seen    watermark
 	saved   time.Time       // when the marks were
 	savedAt record.Position // and for which checkpoint
 	known   bool            // they were, at least once
@@ -183,6 +191,7 @@ func (l *Life) prepare() {
 	l.where.Shard = l.ID
 	l.turn = make(chan struct{}, 1)
 	l.at, l.saved = l.At, time.Now()
+	l.seen.stored, l.seen.asked, l.seen.position = l.Seen, l.Seen, l.At
 	l.marks = mark.New(l.Range, 0)
 	restored := l.Marks != nil && l.marks.Restore(l.Marks, l.At)
 	if !restored {
@@ -210,7 +219,7 @@ func (l *Life) startAt(p record.Position) fetch.From {
 	if p.IsStart() {
 		return fetch.From{Time: l.Time}
 	}
-	return fetch.From{Sequence: p.Sequence}
+	return fetch.From{Sequence: p.Sequence, Old: l.passed()}
 }
 
 // Run reads the shard and runs fn on it, again and again if it fails, until the
@@ -219,6 +228,7 @@ func (l *Life) startAt(p record.Position) fetch.From {
 // lease lost.
 func (l *Life) Run(ctx context.Context, stop *Brake, fn Func) (Result, error) {
 	ctx, l.lose = context.WithCancelCause(ctx)
+	defer l.refreshing.Wait()
 	defer l.lose(nil)
 	l.prepare()
 	settled := true // nothing has been handled yet
@@ -276,6 +286,7 @@ func (l *Life) again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.marks.Rewind()
+	l.seen.answers, l.seen.position = nil, l.at
 	if l.at.Compare(l.At) > 0 {
 		l.from = l.startAt(l.at)
 	} // else from where it began, which may lie before the checkpoint: the marks still lag
@@ -402,24 +413,38 @@ func (l *Life) writeAlone(ctx context.Context, p record.Position, last bool) err
 	left := l.left
 	l.mu.Unlock()
 	if left {
-		return fmt.Errorf("checkpoint: stream %q %s at %v: %w: the consumer has stopped without waiting any longer", l.Stream, l.ID, p, record.ErrGraceOver)
+		return l.leftBehind(p)
 	}
 	if !p.IsStart() && p.Compare(l.checkpoint()) > 0 {
 		if err := l.firstMarks(ctx); err != nil {
 			return err
 		}
-		if err := l.Lease.Checkpoint(ctx, p); err != nil {
+		l.mu.Lock()
+		seen := l.seen.at(p)
+		l.mu.Unlock()
+		if err := l.Lease.Checkpoint(ctx, p, seen); err != nil {
 			return err
 		}
-		l.mu.Lock()
-		l.at = p
-		l.state.Checkpoint = p
-		l.marks.Checkpointed(p)
-		l.mu.Unlock()
-		l.Observer.Count(observe.Checkpoints, l.where, 1)
-		l.Observer.Event(observe.Event{Kind: observe.Checkpoint, Time: time.Now(), Where: l.where, Sequence: p.Sequence, SubSequence: p.SubSequence})
+		l.moved(p, seen)
 	}
 	return l.saveMarks(ctx, last)
+}
+
+// leftBehind is the error of a write for a function that nobody waits for.
+func (l *Life) leftBehind(p record.Position) error {
+	return fmt.Errorf("checkpoint: stream %q %s at %v: %w: the consumer has stopped without waiting any longer", l.Stream, l.ID, p, record.ErrGraceOver)
+}
+
+// moved takes in that a checkpoint is stored.
+func (l *Life) moved(p record.Position, seen time.Time) {
+	l.mu.Lock()
+	l.at = p
+	l.seen.stored, l.seen.asked = seen, time.Now()
+	l.state.Checkpoint = p
+	l.marks.Checkpointed(p)
+	l.mu.Unlock()
+	l.Observer.Count(observe.Checkpoints, l.where, 1)
+	l.Observer.Event(observe.Event{Kind: observe.Checkpoint, Time: time.Now(), Where: l.where, Sequence: p.Sequence, SubSequence: p.SubSequence})
 }
 
 // firstMarks saves marks before the first checkpoint that may need any, as of
@@ -470,12 +495,13 @@ func (l *Life) saveMarks(ctx context.Context, last bool) error {
 	return nil
 }
 
-// seen notes what an answer brought.
-func (l *Life) seen(a *fetch.Answer, records int, end record.Position) {
+// took notes what an answer brought.
+func (l *Life) took(a *fetch.Answer, records int, end record.Position) {
 	l.Observer.Gauge(observe.Unhandled, l.where, l.unhandled.Add(int64(records)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state.Read, l.state.Behind = true, a.Behind
+	l.seen.came(a, end, time.Now())
 	l.state.Records += int64(records)
 	if end.Compare(l.At) >= 0 {
 		l.lags = false

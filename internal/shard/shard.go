@@ -209,8 +209,15 @@ func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 				}
 				return nil, nil, s.broken
 			}
+			if a.Trimmed {
+				if s.broken = s.life.trimmed(); s.broken != nil {
+					a.Release()
+					return nil, nil, s.broken
+				}
+			}
 			b := s.take(&a)
 			if b == nil {
+				s.life.refresh(s.ctx)
 				a.Release()
 				continue
 			}
@@ -249,7 +256,7 @@ func (s *Shard) over() bool {
 // take opens an answer. nil: it brought nothing new.
 func (s *Shard) take(a *fetch.Answer) *record.Batch {
 	records, end := s.open.unpack(a.Records)
-	s.life.seen(a, len(records), end)
+	s.life.took(a, len(records), end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.End {

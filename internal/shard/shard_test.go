@@ -33,6 +33,7 @@ type bench struct {
 	froms   []fetch.From
 	at      []record.Position
 	times   []time.Time
+	seen    []time.Time // stored with positions, and later ones of the same
 	marks   [][]byte
 	fail    error // of the next writes
 	counted map[observe.Counter]int64
@@ -62,11 +63,15 @@ func setUp(change ...func(*Policy)) *bench {
 	return b
 }
 
-func (b *bench) Checkpoint(_ context.Context, p record.Position) error {
+func (b *bench) Checkpoint(_ context.Context, p record.Position, seen time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail != nil {
 		return b.fail
+	}
+	b.seen = append(b.seen, seen)
+	if len(b.at) > 0 && b.at[len(b.at)-1] == p || p == b.At {
+		return nil // only its time is new
 	}
 	b.at = append(b.at, p)
 	b.row.takeovers, b.row.tried = 0, 0
