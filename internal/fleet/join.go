@@ -9,7 +9,8 @@ func (m *Machine) join(now time.Duration) {
 		if !m.namesake(p) {
 			continue
 		}
-		if p.row.Beat != p.first && p.row.State != Stopping {
+		// One heartbeat may still come of a process that was killed.
+		if p.beats > 1 && p.row.State != Stopping {
 			m.step, m.why = over, ErrNameTaken
 		}
 		return // until it is over, or declared dead

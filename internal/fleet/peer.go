@@ -9,7 +9,7 @@ import (
 // peer is another worker, as its row was seen.
 type peer struct {
 	row       Worker
-	first     uint64        // its beat when it was first seen
+	beats     int           // that were seen to change
 	metAt     time.Duration // when it was first seen
 	since     time.Duration // when this beat was first seen
 	heard     uint64        // its bell's changes that we know, or are about to read
@@ -47,7 +47,7 @@ func (m *Machine) meet(now time.Duration, row Worker) {
 	}
 	p := m.peers[row.ID]
 	if p == nil {
-		p = &peer{row: row, first: row.Beat, metAt: now, since: now}
+		p = &peer{row: row, metAt: now, since: now}
 		m.peers[row.ID] = p
 		m.plan.news = true
 		m.changedState(now, p)
@@ -64,6 +64,7 @@ func (m *Machine) meet(now time.Duration, row Worker) {
 func (m *Machine) update(now time.Duration, p *peer, row Worker) {
 	if row.Beat != p.row.Beat {
 		p.since = now
+		p.beats++
 	}
 	was, heard := p.row.State, p.heard
 	p.row = row
