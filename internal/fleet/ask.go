@@ -82,6 +82,7 @@ type Ask struct {
 	Children []string
 
 	sent time.Duration // when it was asked
+	of   *Machine      // that waits for its answer
 }
 
 // Outcome is what became of an Ask.

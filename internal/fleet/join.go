@@ -45,13 +45,14 @@ func (m *Machine) joined(now time.Duration, a *Ask, ans Answer) {
 // confirm looks whether the name is still free, now that our row is there for
 // others to see. Of two that joined at once, each sees the other: the larger ID
 // leaves, the smaller waits until that is done, or until the other has not seen
-// it and runs.
+// it and runs. Only one that beats counts: a row may also have been made late, for
+// a process that was killed, or for this one when it had another ID.
 func (m *Machine) confirm(now time.Duration) {
 	wait := false
 	for _, p := range m.sortedPeers() {
 		switch {
 		case !m.namesake(p) || m.broken(RuleName):
-		case p.row.State != Joining || p.row.ID < m.c.ID:
+		case p.beats > 1 && (p.row.State != Joining || p.row.ID < m.c.ID):
 			m.depart(now, ErrNameTaken)
 			return
 		default:

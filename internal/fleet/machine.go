@@ -124,15 +124,17 @@ func (m *Machine) wake(at time.Duration) { m.next = min(m.next, at) }
 // ask asks.
 func (m *Machine) ask(now time.Duration, a *Ask) {
 	m.n++
-	a.N, a.sent = m.n, now
+	a.N, a.sent, a.of = m.n, now, m
 	m.asks = append(m.asks, a)
 }
 
-// Answer tells the answer to an Ask.
+// Answer tells the answer to an Ask. One to the Ask of another Machine, or the
+// second one to an Ask, is ignored.
 func (m *Machine) Answer(now time.Duration, a *Ask, ans Answer) {
-	if m.step == over {
+	if a.of != m || m.step == over {
 		return
 	}
+	a.of = nil
 	switch a.Verb {
 	case Join:
 		m.joined(now, a, ans)
