@@ -72,6 +72,9 @@ func (m *Machine) take(now time.Duration, l *entry) {
 
 // taken takes the answer to a Take or Create that made a possession of ours.
 func (m *Machine) taken(l *entry, a *Ask, ans Answer) {
+	if m.step != running {
+		return
+	}
 	for _, row := range ans.Leases {
 		if row.ID != l.id {
 			continue
