@@ -32,6 +32,20 @@ type place struct {
 type line struct {
 	client *sdk.Client
 	pool   *http.Client // its own connections; nil: the caller's
+	closed atomic.Bool
+}
+
+// close closes connections that nobody uses; a call that is under way does the
+// same when it ends.
+func (l *line) close() {
+	l.closed.Store(true)
+	l.drop()
+}
+
+func (l *line) drop() {
+	if l.pool != nil {
+		l.pool.CloseIdleConnections()
+	}
 }
 
 // tableName is a table's name, or its ARN.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -66,70 +67,143 @@ func TestRegions(t *testing.T) {
 	}
 }
 
-// Over real connections: the two have none in common, a dead one is not waited
-// for twice, and closing closes them.
-func TestConnections(t *testing.T) {
-	var opened, closed, hang atomic.Int32
-	allClosed := make(chan struct{}, 16)
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		if r.Header.Get("X-Amz-Target") == "DynamoDB_20120810.DescribeTable" {
+// remote is a server that counts its connections.
+type remote struct {
+	*httptest.Server
+	opened atomic.Int32
+	closed chan struct{} // a value for each that was closed
+	hang   atomic.Int32  // how many of the next lists get no answer
+	meet   chan struct{} // not nil: lists wait for each other, two by two
+}
+
+func newRemote(t *testing.T) *remote {
+	r := &remote{closed: make(chan struct{}, 16)}
+	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		switch {
+		case req.Header.Get("X-Amz-Target") == "DynamoDB_20120810.DescribeTable":
 			io.WriteString(w, description("ACTIVE"))
 			return
-		}
-		if hang.Add(-1) >= 0 {
-			<-r.Context().Done()
+		case r.hang.Add(-1) >= 0:
+			<-req.Context().Done()
 			return
+		case r.meet != nil:
+			select {
+			case r.meet <- struct{}{}:
+			case <-r.meet:
+			}
 		}
 		io.WriteString(w, "{}")
 	}))
-	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+	r.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
-			opened.Add(1)
+			r.opened.Add(1)
 		case http.StateClosed:
-			closed.Add(1)
-			allClosed <- struct{}{}
+			r.closed <- struct{}{}
 		}
 	}
-	srv.Start()
-	defer srv.Close()
+	r.Start()
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *remote) store(t *testing.T) *Store {
 	s, _ := stubbed(t, map[string][]answer{}, func(o *Options) {
 		o.AWS.HTTPClient = nil
-		o.AWS.BaseEndpoint = &srv.URL
+		o.AWS.BaseEndpoint = &r.URL
 	})
-	list := func(of store.Store) {
-		t.Helper()
-		if _, err := of.List(t.Context(), "g", ""); err != nil {
-			t.Error(err)
-		}
+	return s
+}
+
+func list(t *testing.T, s store.Store) {
+	t.Helper()
+	if _, err := s.List(t.Context(), "g", ""); err != nil {
+		t.Error(err)
 	}
-	list(s)
-	list(s)
-	if n := opened.Load(); n != 1 {
+}
+
+func TestSeparateStoresHaveNoConnectionInCommon(t *testing.T) {
+	r := newRemote(t)
+	s := r.store(t)
+	list(t, s)
+	list(t, s)
+	if n := r.opened.Load(); n != 1 {
 		t.Errorf("%d connections for calls one after the other", n)
 	}
 	other := s.Separate()
-	list(other)
-	if n := opened.Load(); n != 2 {
+	list(t, other)
+	if n := r.opened.Load(); n != 2 {
 		t.Errorf("%d connections of two", n)
-	}
-	hang.Store(1)
-	list(other)
-	if n := opened.Load(); n != 3 {
-		t.Errorf("%d connections after one that hung", n)
 	}
 	if err := other.Close(); err != nil {
 		t.Error(err)
 	}
+	<-r.closed
+	list(t, s)
+	if n := r.opened.Load(); n != 2 {
+		t.Error("closing the one closed the other's connection")
+	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	for range 3 {
-		<-allClosed
+	<-r.closed
+}
+
+// Where one connection is dead, those that lie idle mostly are too.
+func TestAfterAnAttemptThatHungConnectionsAreNew(t *testing.T) {
+	r := newRemote(t)
+	s := r.store(t)
+	r.meet = make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { list(t, s) })
 	}
-	if o, c := opened.Load(), closed.Load(); o != 3 || c != 3 {
-		t.Errorf("%d connections opened, %d closed", o, c)
+	wg.Wait()
+	if n := r.opened.Load(); n != 2 {
+		t.Fatalf("%d connections of two calls at once", n)
+	}
+	r.meet = nil
+	r.hang.Store(1)
+	list(t, s)
+	if n := r.opened.Load(); n != 3 {
+		t.Errorf("%d connections, want a third one after an attempt that hung", n)
+	}
+}
+
+func TestACallThatOutlivesCloseLeavesNoConnection(t *testing.T) {
+	r := newRemote(t)
+	s := r.store(t)
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.meet = make(chan struct{})
+	done := make(chan struct{})
+	go func() { defer close(done); list(t, s) }()
+	<-r.meet // it is under way
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	<-done
+	for range r.opened.Load() {
+		<-r.closed
+	}
+}
+
+// The SDK's default configuration, and the addresses of its environment.
+func TestTheEnvironmentIsEnough(t *testing.T) {
+	r := newRemote(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKID")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_REGION", "eu-west-1")
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", r.URL)
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+	s := New()
+	list(t, s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

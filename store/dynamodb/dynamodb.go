@@ -120,8 +120,8 @@ func (s *Store) Open(ctx context.Context) error {
 // Close closes the connections. Rows stay. An Options.Client is left alone.
 func (s *Store) Close() error {
 	s.closed.Store(true)
-	if l := s.line.Load(); l != nil && l.pool != nil {
-		l.pool.CloseIdleConnections()
+	if l := s.line.Load(); l != nil {
+		l.close()
 	}
 	return nil
 }
@@ -154,6 +154,10 @@ func (s *Store) use(ctx context.Context) (*line, error) {
 			return nil, err
 		}
 		s.line.Store(l)
+		if s.closed.Load() { // meanwhile
+			l.close()
+			return nil, errClosed
+		}
 	}
 	if !s.ready.Load() {
 		if err := s.settle(ctx, l); err != nil {

@@ -38,6 +38,11 @@ const (
 // not change. unsure tells that one that failed may have been applied, or may be
 // yet; an answer to a later one does not tell.
 func (l *line) try(ctx context.Context, again rule, do func(context.Context) error) (unsure bool, err error) {
+	defer func() {
+		if l.closed.Load() {
+			l.drop()
+		}
+	}()
 	started := time.Now()
 	var last error // what an attempt met by itself
 	for n := 1; ; n++ {
@@ -55,9 +60,7 @@ func (l *line) try(ctx context.Context, again rule, do func(context.Context) err
 		}
 		if hung {
 			err = noAnswer(allowed)
-			if l.pool != nil {
-				l.pool.CloseIdleConnections() // they may be as dead
-			}
+			l.drop() // the other connections may be as dead
 		}
 		if ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 			last = err
