@@ -116,6 +116,9 @@ func (c *Consumer) Run(ctx context.Context, h Handler) error {
 	for _, layer := range slices.Backward(c.o.use) {
 		h = layer(h)
 	}
+	if c.o.Transactional {
+		return c.run(ctx, "run", shard.Transacted(h))
+	}
 	return c.run(ctx, "run", shard.Records(h))
 }
 
@@ -128,6 +131,9 @@ func (c *Consumer) RunBatches(ctx context.Context, h func(ctx context.Context, b
 		return errors.New("run batches: the handler is nil")
 	case len(c.o.use) > 0:
 		return errors.New("run batches: o.Use wraps handlers of single records: use Run, or call what it wraps yourself")
+	}
+	if c.o.Transactional {
+		return c.run(ctx, "run batches", shard.TransactedBatches(h))
 	}
 	return c.run(ctx, "run batches", shard.BatchesFunc(func(ctx context.Context, b *Batch) error {
 		if len(b.Records) == 0 {
@@ -165,6 +171,8 @@ func (c *Consumer) RunShards(ctx context.Context, f func(ctx context.Context, s 
 		return errors.New("run shards: the function is nil")
 	case len(c.o.use) > 0:
 		return errors.New("run shards: o.Use wraps handlers of single records: use Run, or call what it wraps yourself")
+	case c.o.Transactional:
+		return errors.New("run shards: o.Transactional is for handlers of records and batches, around which a transaction can be put: use Run or RunBatches (see docs/troubleshooting.md#transactional)")
 	case c.o.OnError == Skip || c.o.DeadLetter != nil:
 		return errors.New("run shards: o.OnError = Skip and o.DeadLetter concern single records, and an error of a shard's function names none: handle them in the function")
 	}

@@ -35,6 +35,16 @@ type ConsumerOptions struct {
 	// of one machine may share) or memory: (until the Consumer is gone). Without
 	// either NewConsumer fails. The caller closes a Store it gives.
 	Store store.Store
+	// Transactional runs every handler in a transaction of the Store, which has to
+	// be one in an SQL database (packages store/sqlite, store/postgres). The
+	// handler finds it by that package's Tx(ctx); what it writes there, the
+	// position behind the record and the marks are stored together or not at all,
+	// so that each record takes effect once, whatever crashes. DeadLetter has one
+	// too. Handlers of several records may share one, for a quarter of a second or
+	// so; a batch of RunBatches has its own. o.Parallel has to be 1, RunShards is
+	// refused, and o.CheckpointEvery matters only where nothing is handled.
+	// Default false.
+	Transactional bool
 	// Start is where a group starts that the store does not know yet. Default
 	// TrimHorizon: nothing is skipped. Afterwards it has no effect.
 	Start Start
@@ -203,10 +213,22 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 	if o.Observer == nil {
 		o.Observer = observe.Nop{}
 	}
-	if o.Store != nil {
-		return o.Store, nil
+	rows := o.Store
+	if rows == nil {
+		var err error
+		if rows, err = storeFrom(os.Getenv("VEGAS_STORE")); err != nil {
+			return nil, err
+		}
 	}
-	return storeFrom(os.Getenv("VEGAS_STORE"))
+	if o.Transactional {
+		if o.Parallel > 1 {
+			return nil, fmt.Errorf("o.Transactional with o.Parallel = %d: handlers that run side by side cannot share a transaction, and a position has none of its own until all before it are done: leave o.Parallel at 1, a stream with more shards handles more at a time (see docs/troubleshooting.md#transactional)", o.Parallel)
+		}
+		if _, ok := rows.(store.Transactor); !ok {
+			return nil, fmt.Errorf("o.Transactional with a store of type %T, which has no transactions: set o.Store to one in the database that handlers write to, by package store/sqlite or store/postgres (see docs/troubleshooting.md#transactional)", rows)
+		}
+	}
+	return rows, nil
 }
 
 // storeFrom makes the store that VEGAS_STORE names.

@@ -169,12 +169,20 @@ func (s *Shard) failed(ctx context.Context, rs []*record.Record, attempt int, ca
 }
 
 func (s *Shard) bury(ctx context.Context, rs []*record.Record, cause error) error {
-	for _, r := range rs {
-		if err := guard(func() error { return s.life.DeadLetter(ctx, r, cause) }); err != nil {
-			return err
+	all := func(ctx context.Context) (end record.Position, err error) {
+		for _, r := range rs {
+			if err := guard(func() error { return s.life.DeadLetter(ctx, r, cause) }); err != nil {
+				return end, err
+			}
+			end = r.Position
 		}
+		return end, nil
 	}
-	return nil
+	if s.transacts {
+		return s.transact(ctx, all)
+	}
+	_, err := all(ctx)
+	return err
 }
 
 // keyHash names a record's key to people without telling it.

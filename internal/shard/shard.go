@@ -66,6 +66,7 @@ type Shard struct {
 	restOf    *fetch.Answer   // that it came from
 	kept      bool            // checkpoints are written for the function
 	settled   bool            // the last of them covers all that is done with
+	transacts bool            // they are committed together with what handlers wrote
 }
 
 // ID is the shard's ID, such as "shardId-000000000003".
