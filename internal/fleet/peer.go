@@ -25,7 +25,11 @@ type peer struct {
 func (p *peer) alive() bool { return p.row.State != Dead && !p.buried }
 
 // silent is when it will have been silent for its lease time.
-func (p *peer) silent(t Timing) time.Duration { return p.since + cmp.Or(p.row.Lease, t.Lease) }
+func (p *peer) silent(t Timing) time.Duration { return p.silentSince(p.since, t) }
+
+func (p *peer) silentSince(at time.Duration, t Timing) time.Duration {
+	return at + cmp.Or(p.row.Lease, t.Lease)
+}
 
 func (m *Machine) sortedPeers() []*peer {
 	out := make([]*peer, 0, len(m.peers))
@@ -110,25 +114,32 @@ func (m *Machine) runs(id string) bool {
 	return p != nil && p.alive() && (p.row.State == Running || m.broken(RuleHeir))
 }
 
-// dead tells that the owner of a lease is dead, or that its row is gone. That
-// only a read tells which is not behind and which began after we learnt of the
-// possession: before that the owner may not have joined.
+// dead tells that the owner of a lease is dead, or that its row has been gone for
+// the lease time: whoever deleted it may not have asked whether it lived. That a
+// row is gone only a read proves which is not behind and which began after we
+// learnt of the possession: before that the owner may not have joined.
 func (m *Machine) dead(now time.Duration, l *entry) bool {
-	p := m.peers[l.row.Owner]
+	owner := l.row.Owner
+	p := m.peers[owner]
 	switch {
-	case l.row.Owner == m.c.ID:
+	case owner == m.c.ID:
 		return false
-	case p != nil && !p.alive():
-		return true
-	case p != nil:
+	case p != nil && p.alive():
 		return m.broken(RuleOpinion) && now >= p.silent(m.c.Timing)
-	case m.broken(RuleGone):
+	case p != nil && p.row.State == Dead, m.broken(RuleGone):
 		return true
-	case m.sight.sure > l.since:
-		return true // were it there, that read would have made it a peer
+	case p == nil && m.sight.sure <= l.since:
+		m.sight.surely = true
+		return false
+	case p == nil:
+		p = &peer{row: Worker{ID: owner}, buried: true, deadAt: now}
+		m.peers[owner] = p
 	}
-	m.sight.surely = true
-	return false
+	if at := p.silentSince(p.deadAt, m.c.Timing); now < at {
+		m.plan.at = min(m.plan.at, at)
+		return false
+	}
+	return true
 }
 
 // declare declares those dead whose heartbeat did not change for their lease
