@@ -129,9 +129,7 @@ func (m *Machine) accept(now time.Duration, row Lease, asOf time.Duration) bool 
 	}
 	if !was || row.Possession != old.Possession {
 		l.since = now
-		if row.Owner == m.c.ID && old.Owner != m.c.ID {
-			l.giver = old.Owner
-		}
+		l.giver = old.Owner
 	} else if old.At.Compare(row.At) > 0 {
 		l.row.At, l.row.Start = old.At, old.Start
 	}

@@ -100,6 +100,8 @@ func (m *Machine) looked(now time.Duration, a *Ask, ans Answer) {
 	for _, p := range m.sortedPeers() {
 		switch {
 		case there[p.row.ID] || p.buried:
+		case !p.alive():
+			p.buried = now >= p.deadAt+m.c.Timing.Lease
 		case a.Verb == LookSurely && a.sent > p.metAt:
 			p.buried, p.deadAt = true, now
 			m.plan.news = true

@@ -92,6 +92,9 @@ func (m *Machine) wrote(now time.Duration, a *Ask, ans Answer) {
 	if l.ask == a {
 		l.ask = nil
 	}
+	if m.step != running {
+		return
+	}
 	switch ans.Outcome {
 	case Done:
 		m.applied(now, l, a, ans)

@@ -53,7 +53,7 @@ func (m *Machine) take(now time.Duration, l *entry) {
 	}
 	a := &Ask{Verb: Take, To: me}
 	switch owner := l.row.Owner; {
-	case owner == "" && l.gave == l.row.Possession, owner == me && l.possession == l.row.Possession:
+	case owner == "" && l.gave == l.row.Possession, owner == me && (l.possession == l.row.Possession || l.giver == me):
 		l.how, l.from = Again, me
 	case owner == "":
 		l.how, l.from = Free, ""
