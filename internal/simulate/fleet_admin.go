@@ -1,0 +1,99 @@
+package simulate
+
+import (
+	"github.com/libvegas/vegas/internal/fleet"
+	"github.com/libvegas/vegas/record"
+)
+
+// reset is the verb of a write that no worker makes.
+const reset = fleet.List
+
+// administer is somebody who writes by hand while workers live: wants a lease to
+// be given up, moves its position back, or deletes the group.
+func (f *fleetRun) administer() {
+	t := f.all[f.rnd.IntN(len(f.all))]
+	l := f.store.lease(t.id)
+	if l.rev == 0 || l.Ended() {
+		return
+	}
+	switch x := f.rnd.Float64(); {
+	case x < .45:
+		if l.Owner != "" && l.Heir == "" {
+			next := l.Lease
+			next.Heir = fleet.Anyone
+			f.store.putLease(next, l.rev, "admin", reset)
+		}
+	case x < .9:
+		f.moveBack(t, l)
+	default:
+		f.deleteGroup()
+	}
+}
+
+// moveBack moves a lease's position to its start or to some record before.
+func (f *fleetRun) moveBack(t *fleetShard, l *leaseRow) {
+	f.sums.Reset++
+	next := l.Lease
+	next.Heir = ""
+	next.Possession++ // so that the owner begins anew
+	next.At, next.Start = record.Position{}, f.groupStart(nil)
+	if n := t.find(1 + uint64(f.rnd.Int64N(int64(f.seq)+1))); n > 0 && t.log[n-1].at >= f.began && !l.At.IsStart() && f.chance(.7) {
+		if back := (record.Position{Sequence: t.log[n-1].name}); back.Compare(l.At) < 0 {
+			next.At = back
+		}
+	}
+	f.owe(t, next.At)
+	for _, w := range f.procs {
+		delete(w.gaveBack, t.id)
+	}
+	f.store.putLease(next, l.rev, "admin", reset)
+}
+
+// owe wants the records behind a position to be handled once more.
+func (f *fleetRun) owe(t *fleetShard, after record.Position) {
+	for i, c := range t.log {
+		if after.Compare(record.Position{Sequence: c.name}) >= 0 {
+			continue
+		}
+		t.low = min(t.low, i)
+		if c.by != nil || c.m.owed {
+			c.m.owed, c.m.loose, c.covered = true, true, false
+		}
+	}
+}
+
+// deleteGroup deletes all rows, of a group old enough that clocks have passed
+// its possession numbers.
+func (f *fleetRun) deleteGroup() {
+	for _, t := range f.all {
+		if t.highest >= f.millis(-f.p.skew) {
+			return
+		}
+	}
+	if f.traced {
+		f.trace("store: somebody deletes the group")
+	}
+	f.deleted = f.now
+	f.sums.Reset++
+	for _, w := range f.store.workers {
+		if w.rev > 0 {
+			w.rev = 0
+			w.past = append(w.past, pastWorker{since: f.now})
+		}
+	}
+	for _, w := range f.procs {
+		clear(w.gaveBack)
+	}
+	for _, t := range f.all {
+		// What was done with is read again, or is not: its children may go on.
+		l := f.store.lease(t.id)
+		if t.forgotten == 0 && (l.rev == 0 || !l.Ended()) {
+			f.owe(t, record.Position{})
+		} else {
+			for _, c := range t.log {
+				c.m.loose = true
+			}
+		}
+		l.rev, f.store.mark(t.id).rev = 0, 0
+	}
+}
