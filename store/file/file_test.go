@@ -1,13 +1,9 @@
 package file
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,6 +23,11 @@ func TestFileStoreConforms(t *testing.T) {
 func TestHandlesShareADirectory(t *testing.T) {
 	dir := t.TempDir()
 	storetest.Shared(t, func(*testing.T) store.Store { return New(dir) })
+}
+
+func TestFileStoreNeedsNoClock(t *testing.T) {
+	dir := t.TempDir()
+	storetest.AnyClock(t, func(*testing.T) store.Store { return New(dir) })
 }
 
 // Consumers that start at the same moment all make the directory.
@@ -68,7 +69,14 @@ func TestFileStoreWorksInABubble(t *testing.T) {
 }
 
 func TestWhatIsNotOursIsRefusedWithARemedy(t *testing.T) {
-	rowOf := func(dir string) string { return filepath.Join(dir, "r-g", "r-lease=231.row") }
+	logOf := func(dir string) string { return filepath.Join(dir, "r-g", "log") }
+	line := func(t *testing.T, h header) string {
+		text, err := seal(nil, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
 	for name, c := range map[string]struct {
 		spoil func(t *testing.T, dir string)
 		want  []string
@@ -83,20 +91,28 @@ func TestWhatIsNotOursIsRefusedWithARemedy(t *testing.T) {
 			write(t, filepath.Join(dir, marker), "hello")
 		}, []string{marker, "not a file of a vegas store", "name another directory"}},
 		"a store of a newer version": {func(t *testing.T, dir string) {
-			write(t, filepath.Join(dir, marker), `{"format":"vegas store","version":2}`)
+			write(t, filepath.Join(dir, marker), `{"format":"vegas store","version":3}`)
 		}, []string{marker, "newer vegas", "update this program"}},
-		"a row from elsewhere": {func(t *testing.T, dir string) {
+		"a log from elsewhere": {func(t *testing.T, dir string) {
 			made(t, dir)
-			write(t, rowOf(dir), "\x00\x01")
-		}, []string{rowOf(""), "not a file of a vegas store", "move it away"}},
-		"a row of a newer version": {func(t *testing.T, dir string) {
+			write(t, logOf(dir), "\x00\x01")
+		}, []string{logOf(""), "not a file of a vegas store", "move the file away"}},
+		"an empty log": {func(t *testing.T, dir string) {
 			made(t, dir)
-			write(t, rowOf(dir), `{"format":"vegas row","version":7,"shape":"unknown"}`)
-		}, []string{rowOf(""), "newer vegas", "update this program"}},
-		"a row cut short": {func(t *testing.T, dir string) {
+			write(t, logOf(dir), "")
+		}, []string{logOf(""), "not a file of a vegas store", "move the file away"}},
+		"a log of a newer version": {func(t *testing.T, dir string) {
 			made(t, dir)
-			write(t, rowOf(dir), `{"format":"vegas row","ver`)
-		}, []string{rowOf(""), "move it away"}},
+			write(t, logOf(dir), line(t, header{head: head{logFormat, 7}, Group: "g"}))
+		}, []string{logOf(""), "newer vegas", "update this program"}},
+		"a log of another group": {func(t *testing.T, dir string) {
+			made(t, dir)
+			write(t, logOf(dir), line(t, header{head: head{logFormat, version}, Group: "h"}))
+		}, []string{logOf(""), `"h"`, "move the file away"}},
+		"a log without its rows": {func(t *testing.T, dir string) {
+			made(t, dir)
+			write(t, logOf(dir), line(t, header{head: head{logFormat, version}, Group: "g"}))
+		}, []string{logOf(""), "damaged in line 2", "the file ends before", "move the file away"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -110,7 +126,7 @@ func TestWhatIsNotOursIsRefusedWithARemedy(t *testing.T) {
 					t.Errorf("%s took it", what)
 					continue
 				}
-				for _, want := range c.want {
+				for _, want := range append(c.want, "docs/troubleshooting.md#store-file") {
 					if !strings.Contains(err.Error(), want) {
 						t.Errorf("%s: %v: want %q in it", what, err, want)
 					}
@@ -135,7 +151,7 @@ func TestAFileCannotBeADirectory(t *testing.T) {
 func TestLeftoversOfACrashAreHarmless(t *testing.T) {
 	dir := t.TempDir()
 	old := made(t, dir)
-	write(t, filepath.Join(dir, "r-g", "next"), `{"format":"vegas row","versi`)
+	write(t, filepath.Join(dir, "r-g", "next"), `0a1b2c3d {"format":"vegas gro`)
 	s := New(dir)
 	got, err := s.Get(t.Context(), "g", "lease#1")
 	if err != nil || got.Revision != old.Revision {
@@ -149,89 +165,6 @@ func TestLeftoversOfACrashAreHarmless(t *testing.T) {
 	}
 }
 
-func TestAHeldLockEndsWithTheContext(t *testing.T) {
-	dir := t.TempDir()
-	row := made(t, dir)
-	lock, err := os.OpenFile(filepath.Join(dir, "r-g", "lock"), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	if ok, err := tryLock(lock); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := New(dir).Swap(ctx, row); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	if got, err := New(dir).Get(t.Context(), "g", "lease#1"); err != nil || got.Revision != row.Revision {
-		t.Errorf("reading needs no lock: %v, %v", got, err)
-	}
-}
-
-// A process is killed while it counts; what it had been told is there, and what
-// it was doing is there whole or not at all.
-func TestKillLeavesOldOrNew(t *testing.T) {
-	if dir := os.Getenv("VEGAS_TEST_COUNT_IN"); dir != "" {
-		countForever(dir)
-	}
-	dir := t.TempDir()
-	for range 5 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKillLeavesOldOrNew$")
-		cmd.Env = append(os.Environ(), "VEGAS_TEST_COUNT_IN="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		told := -1
-		lines := bufio.NewScanner(out)
-		for n := 0; lines.Scan(); n++ {
-			if told, err = strconv.Atoi(lines.Text()); err != nil {
-				t.Fatalf("the counting process says %s", lines.Text())
-			}
-			if n == 20 {
-				if err := cmd.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		_ = cmd.Wait() // killed
-		got, err := New(dir).Get(t.Context(), "g", "counter")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, err := strconv.Atoi(got.Fields["n"]); err != nil || n != told && n != told+1 || len(got.Body) != n%1000*10 {
-			t.Errorf("told %d, found %d with %d bytes, %v", told, n, len(got.Body), err)
-		}
-	}
-}
-
-func countForever(dir string) {
-	s := New(dir)
-	ctx := context.Background()
-	for {
-		row, err := s.Get(ctx, "g", "counter")
-		if errors.Is(err, store.ErrNotFound) {
-			row, err = store.Row{Group: "g", ID: "counter"}, nil
-		}
-		n, _ := strconv.Atoi(row.Fields["n"])
-		n++
-		row.Fields, row.Body = map[string]string{"n": strconv.Itoa(n)}, make([]byte, n%1000*10)
-		if err == nil {
-			_, err = s.Swap(ctx, row)
-		}
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println(n)
-	}
-}
-
 func TestEscapedNamesAreApart(t *testing.T) {
 	seen := map[string]string{}
 	for _, name := range []string{"a", "A", "=41", "a.", "a=", strings.Repeat("a", 300), strings.Repeat("a", 301), "long", "l-a", "r-a", ""} {
@@ -239,46 +172,10 @@ func TestEscapedNamesAreApart(t *testing.T) {
 		if old, ok := seen[e]; ok {
 			t.Errorf("%q and %q are both %s", old, name, e)
 		}
-		if len(e)+len(rowSuffix) > 255 {
+		if len(e) > 255 {
 			t.Errorf("%.20q…: a name of %d bytes", name, len(e))
 		}
 		seen[e] = name
-	}
-}
-
-func BenchmarkSwap(b *testing.B) {
-	for _, rows := range []int{1, 1000} {
-		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {
-			s := New(b.TempDir())
-			var row store.Row
-			for i := range rows {
-				var err error
-				row, err = s.Swap(b.Context(), store.Row{Group: "g", ID: "lease#" + strconv.Itoa(i), Fields: map[string]string{"sequence": strings.Repeat("4", 56)}})
-				if err != nil {
-					b.Fatal(err)
-				}
-			}
-			for b.Loop() {
-				var err error
-				if row, err = s.Swap(b.Context(), row); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkList1000(b *testing.B) {
-	s := New(b.TempDir())
-	for i := range 1000 {
-		if _, err := s.Swap(b.Context(), store.Row{Group: "g", ID: "lease#" + strconv.Itoa(i), Fields: map[string]string{"sequence": strings.Repeat("4", 56)}}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	for b.Loop() {
-		if rows, err := s.List(b.Context(), "g", "lease#"); err != nil || len(rows) != 1000 {
-			b.Fatal(len(rows), err)
-		}
 	}
 }
 

@@ -26,7 +26,7 @@ func tryLock(f *os.File) (bool, error) {
 
 func rename(from, to string) error { return os.Rename(from, to) }
 
-func readFile(path string) ([]byte, error) { return os.ReadFile(path) }
+func openFile(path string, flag int) (*os.File, error) { return os.OpenFile(path, flag, 0o600) }
 
 // syncDir puts the names in a directory on disk.
 func syncDir(dir string) error {

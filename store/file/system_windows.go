@@ -35,18 +35,18 @@ func tryLock(f *os.File) (bool, error) {
 	return false, err
 }
 
-// rename and readFile try again for a moment: Windows refuses to replace a file
+// rename and openFile try again for a moment: Windows refuses to replace a file
 // while somebody reads it, and to read one while it is being replaced.
 func rename(from, to string) error {
 	return patiently(func() error { return os.Rename(from, to) })
 }
 
-func readFile(path string) (data []byte, err error) {
+func openFile(path string, flag int) (f *os.File, err error) {
 	err = patiently(func() error {
-		data, err = os.ReadFile(path)
+		f, err = os.OpenFile(path, flag, 0o600)
 		return err
 	})
-	return data, err
+	return f, err
 }
 
 func patiently(try func() error) error {
