@@ -129,7 +129,10 @@ func (r *reading) bridge(ctx context.Context, until time.Time) (end bool, err er
 func (r *reading) open(ctx context.Context) (*subscription, error) {
 	subCtx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(callTime, func() { cancel(context.DeadlineExceeded) })
-	sub, err := r.Client.Subscribe(subCtx, r.ConsumerARN, r.shard, r.subscribeAt().position())
+	at := r.subscribeAt().position()
+	sub, err := apart(subCtx, r.Reader, func() (*kinesisapi.Subscription, error) {
+		return r.Client.Subscribe(subCtx, r.ConsumerARN, r.shard, at)
+	})
 	r.Observer.Count(observe.Requests, r.where, 1)
 	if !timer.Stop() && err == nil {
 		err = errors.Join(context.DeadlineExceeded, sub.Close())

@@ -113,6 +113,8 @@ type Reader struct {
 	Observer observe.Observer
 	// Where names stream, group and worker in what is observed.
 	Where observe.Where
+
+	calls gate
 }
 
 // Read reads a shard and hands every answer to deliver, one after the other.

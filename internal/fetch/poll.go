@@ -81,7 +81,8 @@ func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error)
 func (r *reading) getIterator(ctx context.Context) (string, error) {
 	callCtx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	it, err := r.Client.Iterator(callCtx, r.shard, r.at.position())
+	at := r.at.position()
+	it, err := apart(callCtx, r.Reader, func() (string, error) { return r.Client.Iterator(callCtx, r.shard, at) })
 	r.Observer.Count(observe.Requests, r.where, 1)
 	return it, err
 }
@@ -90,7 +91,10 @@ func (r *reading) getRecords(ctx context.Context, iterator string) (*kinesis.Get
 	callCtx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	began := time.Now()
-	out, err := r.Client.GetRecords(callCtx, r.shard, iterator, r.share.records(limits.GetRecordsBytes))
+	limit := r.share.records(limits.GetRecordsBytes)
+	out, err := apart(callCtx, r.Reader, func() (*kinesis.GetRecordsOutput, error) {
+		return r.Client.GetRecords(callCtx, r.shard, iterator, limit)
+	})
 	r.Observer.Count(observe.Requests, r.where, 1)
 	r.Observer.Observe(observe.RequestLatency, r.where, int64(time.Since(began)))
 	return out, err

@@ -120,6 +120,9 @@ func shared(key any, configured aws.HTTPClient) (aws.HTTPClient, *pool) {
 		t := builder.GetTransport()
 		t.MaxIdleConns = 0 // as many as the limit per host allows
 		t.MaxIdleConnsPerHost = idleConnections
+		if t.HTTP2 == nil {
+			t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: streamBytes}
+		}
 		p = &pool{key: key, client: &http.Client{
 			Transport: t,
 			Timeout:   builder.GetTimeout(),
@@ -138,6 +141,11 @@ type defaultConfig struct{}
 // idleConnections is how many connections to an endpoint are kept for reuse: a
 // process with that many shards under load opens no new ones.
 const idleConnections = 256
+
+// streamBytes is what the service may push on a subscription ahead of its reader:
+// a thousand of them whose handlers are slow would hold 4 GiB at the default. It
+// is half a second of a shard's rate.
+const streamBytes = 1 << 20
 
 func (p *pool) release() {
 	pools.Lock()

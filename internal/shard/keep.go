@@ -13,54 +13,54 @@ import (
 
 // keeper writes automatic checkpoints: of what handlers finished, at most every
 // CheckpointEvery while there is progress, none without, and always a last one.
+// It has a goroutine only while it writes.
 type keeper struct {
-	s    *Shard
-	news chan struct{} // holds a token when there is progress
-	done chan struct{} // closed to end the writer
-	gone chan struct{} // closed when it has ended
-	once sync.Once
+	s   *Shard
+	ctx context.Context //nolint:containedctx // of the function whose checkpoints these are
 
 	mu     sync.Mutex
 	window progress.Window
+	next   time.Time   // no write before
+	timer  *time.Timer // of the next write; nil before the first one
+	due    bool        // a write is to come, or runs
+	closed bool
+	writes sync.WaitGroup // those that are due
 }
 
 // keep starts a keeper; close ends it.
 func (s *Shard) keep(ctx context.Context) *keeper {
-	k := &keeper{s: s, news: make(chan struct{}, 1), done: make(chan struct{}), gone: make(chan struct{})}
+	k := &keeper{s: s, ctx: ctx, next: time.Now().Add(s.life.CheckpointEvery)}
 	k.window.Reset(s.life.checkpoint())
-	go k.write(ctx)
 	return k
 }
 
-func (k *keeper) write(ctx context.Context) {
-	defer close(k.gone)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	next := time.Now().Add(k.s.life.CheckpointEvery)
-	for {
-		select {
-		case <-k.news:
-		case <-k.done:
-			return
-		}
-		timer.Reset(time.Until(next))
-		select {
-		case <-timer.C:
-		case <-k.done:
-			return
-		}
-		next = time.Now().Add(k.s.life.CheckpointEvery)
-		if err := k.s.life.write(ctx, k.at(), false); err != nil && ctx.Err() == nil {
-			k.s.life.Warn.Warn("a checkpoint could not be written, trying again later", append(k.s.life.attrs(), slog.Any("error", err))...)
-			k.tell()
-		}
+// moved makes a write due, if none is; the caller holds mu.
+func (k *keeper) moved() {
+	if k.due || k.closed {
+		return
+	}
+	k.due = true
+	k.writes.Add(1)
+	if wait := time.Until(k.next); k.timer == nil {
+		k.timer = time.AfterFunc(wait, k.write)
+	} else {
+		k.timer.Reset(wait)
 	}
 }
 
-func (k *keeper) tell() {
-	select {
-	case k.news <- struct{}{}:
-	default:
+func (k *keeper) write() {
+	defer k.writes.Done()
+	began := time.Now()
+	at := k.at()
+	err := k.s.life.write(k.ctx, at, false)
+	if err != nil && k.ctx.Err() == nil {
+		k.s.life.Warn.Warn("a checkpoint could not be written, trying again later", append(k.s.life.attrs(), slog.Any("error", err))...)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.due, k.next = false, began.Add(k.s.life.CheckpointEvery)
+	if k.ctx.Err() == nil && (err != nil || k.window.Low() != at) {
+		k.moved()
 	}
 }
 
@@ -74,15 +74,20 @@ func (k *keeper) at() record.Position {
 // passed tells that everything up to p is done with; for handling in order.
 func (k *keeper) passed(p record.Position) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.window.Pass(p)
-	k.mu.Unlock()
-	k.tell()
+	k.moved()
 }
 
-// close ends the writer. It may be called again.
+// close ends the writing. It may be called again.
 func (k *keeper) close() {
-	k.once.Do(func() { close(k.done) })
-	<-k.gone
+	k.mu.Lock()
+	k.closed = true
+	if k.timer != nil && k.timer.Stop() {
+		k.writes.Done()
+	}
+	k.mu.Unlock()
+	k.writes.Wait()
 }
 
 // last writes what was finished, at the end of a function that returns err:

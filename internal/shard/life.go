@@ -312,15 +312,7 @@ func (l *Life) once(ctx context.Context, stop *Brake, fn Func) (*Shard, error) {
 		s.read(readCtx, l.from)
 	}()
 	// stop ends the reading; the function has its grace time.
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		select {
-		case <-stop.Done():
-			cancel()
-		case <-readCtx.Done():
-		}
-	}()
+	defer stop.then(cancel)()
 	l.enter(true)
 	err := guard(func() error { return fn(ctx, s) })
 	l.enter(false)
@@ -329,7 +321,6 @@ func (l *Life) once(ctx context.Context, stop *Brake, fn Func) (*Shard, error) {
 		a.Release()
 	}
 	<-done
-	<-stopped
 	s.hold(nil)
 	s.hold(s.restOf)
 	s.hold(nil)

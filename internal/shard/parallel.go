@@ -100,9 +100,11 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 					} else {
 						k.mu.Lock()
 						rose := k.window.Done(j.ticket)
+						if rose {
+							k.moved()
+						}
 						k.mu.Unlock()
 						if rose {
-							k.tell()
 							select {
 							case moved <- struct{}{}:
 							default:
@@ -180,8 +182,8 @@ func (s *Shard) spread(ctx context.Context, k *keeper, lanes []chan job, fail <-
 		}
 		k.mu.Lock()
 		k.window.Pass(b.End)
+		k.moved()
 		k.mu.Unlock()
-		k.tell()
 		p.done(1)
 	}
 }
