@@ -88,10 +88,8 @@ func (m *Machine) settle(now time.Duration, l *entry) {
 		m.give(now, l, heir)
 	case m.stopping:
 		m.give(now, l, l.move)
-	case heir == Anyone, l.back == l.row.Possession, m.c.MaxLeases > 0 && m.held >= m.c.MaxLeases:
-		if !m.broken(RuleRested) {
-			l.rest = now + m.c.Timing.Rest
-		}
+	case heir == Anyone, l.back != 0 && (l.back == l.row.Possession || l.giver == m.c.ID && now < l.rest), m.c.MaxLeases > 0 && m.held >= m.c.MaxLeases:
+		m.rest(now, l)
 		m.give(now, l, "")
 	case !m.valid(now): // its proof will bring us back
 	case now < l.pause:
@@ -106,6 +104,13 @@ func (m *Machine) settle(now time.Duration, l *entry) {
 // give ends our possession.
 func (m *Machine) give(now time.Duration, l *entry, to string) {
 	m.write(now, l, &Ask{Verb: Give, To: to})
+}
+
+// rest leaves a lease to others for a while.
+func (m *Machine) rest(now time.Duration, l *entry) {
+	if !m.broken(RuleRested) {
+		l.rest = now + m.c.Timing.Rest
+	}
 }
 
 // giveUp tells that a stopping worker has tried for long enough to give a lease

@@ -169,6 +169,7 @@ func (m *Machine) Closed(now time.Duration, lease string, possession uint64, how
 	switch how {
 	case GivenBack:
 		l.back = possession
+		m.rest(now, l)
 	case ReadToEnd:
 		l.done, l.doneAt, l.children = true, now, children
 	}
