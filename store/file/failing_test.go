@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 )
 
 var errBroken = errors.New("the disk is broken")
@@ -14,13 +15,13 @@ type failing struct {
 	disk
 	until int // steps that succeed
 	once  bool
-	steps int
+	steps atomic.Int64
 	torn  func(n int) int // how much of a write of n bytes is done when it fails
 }
 
 func (f *failing) step() error {
-	f.steps++
-	if f.steps <= f.until || f.once && f.steps > f.until+1 {
+	n := int(f.steps.Add(1))
+	if n <= f.until || f.once && n > f.until+1 {
 		return nil
 	}
 	return errBroken

@@ -47,10 +47,10 @@ func TestWritersShareAWrite(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		before := d.steps
+		before := d.steps.Load()
 		release()
 		wg.Wait()
-		if steps := d.steps - before; steps > 6 {
+		if steps := d.steps.Load() - before; steps > 6 {
 			t.Errorf("64 writes took %d steps of the disk, one takes as many", steps)
 		}
 		for i, err := range results {
@@ -151,7 +151,7 @@ func TestADiskThatWasFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.until = d.steps + after
+		d.until = int(d.steps.Load()) + after
 		for range 2 {
 			next, err := s.Swap(t.Context(), row)
 			if err == nil {

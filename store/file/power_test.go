@@ -173,7 +173,7 @@ var groupDir = filepath.Join(storeDir, escape("g"))
 // and then the power fails. Whatever was acknowledged is there afterwards, what
 // was not is there as a whole or not at all, and nothing else ever is.
 func TestAcknowledgedSurvivesPowerFailures(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(150) {
 		lives := &history{t: t, random: rand.New(rand.NewPCG(seed, 7)), possible: []rows{{}}, told: map[uint64]bool{}}
 		lives.disk = newForgetful(lives.random)
 		for range 40 {
@@ -238,7 +238,7 @@ func content(r store.Row) string { return fmt.Sprint(r.Revision, " ", r.Fields["
 func (h *history) program() {
 	d := &failing{disk: h.disk, until: h.random.IntN([]int{6, 6, 6, 40}[h.random.IntN(4)]), once: h.random.IntN(2) == 0, torn: func(n int) int { return h.random.IntN(n + 1) }}
 	s := h.open(d)
-	for n := h.random.IntN(12); n > 0 || s.groups["g"].doubt; n-- { // whoever has to repair something lives to do it
+	for n := h.random.IntN(6); n > 0 || s.groups["g"].doubt; n-- { // whoever has to repair something lives to do it
 		before := h.look(s)
 		id := "lease#" + strconv.Itoa(h.random.IntN(4))
 		row, err := s.Get(h.t.Context(), "g", id)
@@ -258,7 +258,7 @@ func (h *history) program() {
 			if h.random.IntN(4) == 0 {
 				row.Body = make([]byte, h.random.IntN(300))
 			}
-			written := row
+			var written store.Row
 			if written, err = s.Swap(h.t.Context(), row); err == nil {
 				if h.told[written.Revision] {
 					h.t.Errorf("revision %d was given again", written.Revision)
