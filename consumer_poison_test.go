@@ -33,15 +33,19 @@ func (b *bench) blame(group string, workers int) {
 	}
 }
 
-func TestARecordThatKilledWorkersIsNotHandled(t *testing.T) {
-	setUp := func(b *bench) {
-		b.put(3)
-		if n := b.consume(b.consumer("g"), 5*time.Second); n != 3 {
-			b.Fatalf("%d records", n)
-		}
-		b.put(5)
-		b.blame("g", 3)
+// suspected puts five records into the stream behind three that are handled, the
+// first of which has killed three workers.
+func suspected(b *bench) {
+	b.Helper()
+	b.put(3)
+	if n := b.consume(b.consumer("g"), 5*time.Second); n != 3 {
+		b.Fatalf("%d records", n)
 	}
+	b.put(5)
+	b.blame("g", 3)
+}
+
+func TestARecordThatKilledWorkersIsNotHandled(t *testing.T) {
 	unsuspected := func(b *bench) {
 		b.Helper()
 		if f := b.leases("g")[0].Fields; f["takeovers"] != "" || f["tried"] != "" || f["suspect"] == "" {
@@ -49,14 +53,14 @@ func TestARecordThatKilledWorkersIsNotHandled(t *testing.T) {
 		}
 	}
 	consumerBench(t, "skip", 1, func(b *bench) {
-		setUp(b)
+		suspected(b)
 		if n := b.consume(b.consumer("g", func(o *vegas.ConsumerOptions) { o.OnError = vegas.Skip }), 5*time.Second); n != 4 {
 			b.Errorf("%d records, want all but one", n)
 		}
 		unsuspected(b)
 	})
 	consumerBench(t, "dead letter", 1, func(b *bench) {
-		setUp(b)
+		suspected(b)
 		var dead []string
 		c := b.consumer("g", func(o *vegas.ConsumerOptions) {
 			o.DeadLetter = func(_ context.Context, r *vegas.Record, err error) error {
@@ -73,7 +77,7 @@ func TestARecordThatKilledWorkersIsNotHandled(t *testing.T) {
 		unsuspected(b)
 	})
 	consumerBench(t, "hold, and handle it after all", 1, func(b *bench) {
-		setUp(b)
+		suspected(b)
 		if n := b.consume(b.consumer("g"), 5*time.Minute); n != 0 {
 			b.Errorf("%d records", n)
 		}
@@ -86,14 +90,14 @@ func TestARecordThatKilledWorkersIsNotHandled(t *testing.T) {
 		unsuspected(b)
 	})
 	consumerBench(t, "stop", 1, func(b *bench) {
-		setUp(b)
+		suspected(b)
 		err := b.consumer("g", func(o *vegas.ConsumerOptions) { o.OnError = vegas.Stop }).Run(b.Context(), func(context.Context, *vegas.Record) error { return nil })
 		if !errors.Is(err, vegas.ErrKillsProcess) || !strings.Contains(err.Error(), "#kills-process") {
 			b.Error(err)
 		}
 	})
 	consumerBench(t, "a shard's function decides by itself", 1, func(b *bench) {
-		setUp(b)
+		suspected(b)
 		ctx, cancel := context.WithTimeout(b.Context(), 5*time.Second)
 		defer cancel()
 		got := 0

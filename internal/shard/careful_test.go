@@ -31,6 +31,8 @@ func (b *bench) after(died bool, change ...func(*Policy)) *bench {
 
 // die runs a life whose owner dies when the handler meets a record; nothing is
 // written from then on. It tells whether that happened.
+//
+//tidy:bubble its callers run in one
 func (b *bench) die(t *testing.T, at record.Position, run func(record.Handler) Func, l *list) (died bool, r Result, err error) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
