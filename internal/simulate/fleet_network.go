@@ -220,6 +220,7 @@ func (c *call) workerRow() {
 		return
 	}
 	var get func()
+	once := false // a row is never made a second time, whatever became of the first
 	swap := func(next fleet.Worker, rev uint64) {
 		applied, made := false, uint64(0)
 		c.w.request(c.timeout(), func() { applied, made = put(next, rev), s.rev }, func(answered bool) {
@@ -230,6 +231,7 @@ func (c *call) workerRow() {
 				}
 				c.answer(fleet.Answer{Workers: []fleet.Worker{next}})
 			default:
+				once = !answered && a.Verb == fleet.Join
 				c.again(get)
 			}
 		})
@@ -242,11 +244,14 @@ func (c *call) workerRow() {
 				return
 			}
 			next, ans, write := decide(r.Worker, r.rev > 0)
-			if write {
+			switch {
+			case write && once:
+				c.answer(fleet.Answer{Outcome: fleet.Unknown})
+			case write:
 				swap(next, r.rev)
-				return
+			default:
+				c.answer(ans)
 			}
-			c.answer(ans)
 		})
 	}
 	switch {

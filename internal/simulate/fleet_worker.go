@@ -222,7 +222,7 @@ func (w *proc) closed(r *life, how fleet.Closing, children []fleet.Shard) {
 	if w.held[r.t.id] == r {
 		delete(w.held, r.t.id)
 	}
-	if how == fleet.GivenBack {
+	if how == fleet.GivenBack && w.f.store.lease(r.t.id).Possession == r.possession {
 		w.gaveBack[r.t.id] = w.clock()
 	}
 	w.m.Closed(w.clock(), r.t.id, r.possession, how, children)
