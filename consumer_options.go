@@ -93,9 +93,9 @@ type ConsumerOptions struct {
 	// Shard.Takeovers.
 	MaxCrashes int
 
-	// OnTrimmed says what becomes of a shard whose checkpoint retention has passed,
-	// because nobody read it for longer than the stream keeps records: what
-	// followed the checkpoint may be lost. Default Skip: reading goes on with the
+	// OnTrimmed says what becomes of a shard that nobody read for longer than the
+	// stream keeps records, since no consumer ran or a handler held it up: records
+	// behind the last one that was read may be lost. Default Skip: reading goes on with the
 	// oldest record, counted and logged. Stop: Run ends with ErrTrimmed.
 	OnTrimmed OnError
 

@@ -88,4 +88,23 @@ func TestACheckpointThatRetentionHasPassed(t *testing.T) {
 			b.Errorf("the checkpoint is four days old, and nothing was missed: %v, %v", got, err)
 		}
 	})
+	consumerBench(t, "a handler that takes longer", 1, func(b *bench) {
+		b.put(1)
+		go func() {
+			for range 8 {
+				time.Sleep(4 * time.Hour)
+				b.put(1)
+			}
+		}()
+		got := 0
+		err := b.consumer("g", stop).Run(b.Context(), func(context.Context, *vegas.Record) error {
+			if got++; got == 1 {
+				time.Sleep(33 * time.Hour)
+			}
+			return nil
+		})
+		if !errors.Is(err, vegas.ErrTrimmed) || got > 2 {
+			b.Errorf("%d records, %v", got, err)
+		}
+	})
 }

@@ -45,7 +45,7 @@ func (r *reading) subscribe(ctx context.Context) error {
 		opened := err == nil
 		if opened {
 			first, inUse = false, time.Time{}
-			next = began.Add(betweenSubscriptions)
+			r.asked, next = began, began.Add(betweenSubscriptions)
 			var end bool
 			end, err = r.follow(ctx, sub)
 			if end || err != nil && !errors.Is(err, errSilent) && kinesisapi.Classify(err) == kinesisapi.Fatal {

@@ -28,8 +28,8 @@ type Answer struct {
 	Behind time.Duration
 	// End tells that the shard was read to its end: no answer follows.
 	End bool
-	// Trimmed tells, once, that the record to start with or to go on behind is no
-	// longer there: retention has passed it, and perhaps some that came after.
+	// Trimmed tells that the record to start with or to go on behind is no longer
+	// there: retention has passed it, and perhaps some that came after.
 	Trimmed bool
 	// Children are the shards that follow; with End, and only from servers
 	// that name them.
@@ -106,6 +106,8 @@ type Reader struct {
 	Idle, Busy time.Duration
 	// ConsumerARN is the registered fan-out consumer; empty: poll.
 	ConsumerARN string
+	// Retention is how long the stream keeps records; 0: unknown.
+	Retention time.Duration
 	// FallBack polls a shard whose first subscription is refused for good.
 	FallBack bool
 
@@ -155,14 +157,16 @@ type reading struct {
 	refused bool // the first subscription failed for good
 	dumb    bool // polling is refused for good
 
-	floor    string // no record before it is delivered; empty: no need to look
-	sought   string // the record that reading from the oldest one is to come by; empty: none
-	failures int    // in a row
+	floor    string    // no record before it is delivered; empty: no need to look
+	sought   string    // the record that reading from the oldest one is to come by; empty: none
+	asked    time.Time // when the call began whose answer this is
+	upTo     time.Time // what arrived before was read; zero: unknown
+	failures int       // in a row
 }
 
 // hand delivers an answer less what was delivered before, and moves on.
 func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) error {
-	a.Trimmed = r.missed(records, &a)
+	a.Trimmed = r.missed(records, &a) || r.late(records, &a)
 	a.Records = make([]Record, 0, len(records))
 	for i := range records {
 		k := &records[i]
@@ -187,6 +191,23 @@ func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) er
 	}
 	return nil
 }
+
+// late tells that reading paused for longer than the stream keeps records, most
+// likely because handlers did: what arrived behind the last answer may be gone.
+func (r *reading) late(records []types.Record, a *Answer) bool {
+	n := len(records)
+	if n == 0 && a.Behind > 0 {
+		return false // it still looks
+	}
+	late := r.Retention > 0 && !r.upTo.IsZero() && r.asked.Sub(r.upTo) > r.Retention+skew
+	if r.upTo = r.asked; a.Behind > 0 {
+		r.upTo = aws.ToTime(records[n-1].ApproximateArrivalTimestamp)
+	}
+	return late
+}
+
+// skew is what clocks may differ by.
+const skew = time.Minute
 
 // children are those that an answer names; none if it does not tell their hash
 // ranges, so that a listing is asked.

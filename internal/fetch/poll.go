@@ -56,6 +56,7 @@ func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error)
 		p.iterator = it
 		return false, began, ctx.Err()
 	}
+	p.asked = began
 	out, err := p.getRecords(ctx, p.iterator)
 	if err != nil {
 		return p.failed(ctx, err)

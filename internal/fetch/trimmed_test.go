@@ -88,3 +88,46 @@ func TestAPlaceThatRetentionHasPassedIsTold(t *testing.T) {
 		}
 	}
 }
+
+// Whoever takes an answer may take longer for it than the stream keeps records.
+func TestAPauseThatRetentionHasPassedIsTold(t *testing.T) {
+	for _, fanOut := range []bool{false, true} {
+		for _, c := range []struct {
+			pause time.Duration
+			want  bool
+		}{{20 * time.Hour, false}, {30 * time.Hour, true}} {
+			t.Run(fmt.Sprintf("fan-out %v, %v", fanOut, c.pause), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					srv := server(t)
+					r, _ := sameConsumer(t, srv)
+					r.Retention, r.Budget = 24*time.Hour, NewBudget(1)
+					if !fanOut {
+						r.ConsumerARN = ""
+					}
+					put(t, srv, 1)
+					go func() {
+						time.Sleep(time.Hour)
+						put(t, srv, 1)
+						time.Sleep(c.pause - 2*time.Hour)
+						put(t, srv, 1)
+					}()
+					ctx, cancel := context.WithTimeout(t.Context(), c.pause+time.Minute)
+					defer cancel()
+					var told []bool
+					_ = r.Read(ctx, first, From{}, func(ctx context.Context, a Answer) error {
+						defer a.Release()
+						if len(a.Records) > 0 {
+							if told = append(told, a.Trimmed); len(told) == 1 {
+								time.Sleep(c.pause)
+							}
+						}
+						return nil
+					})
+					if trimmed := len(told) > 1 && told[1]; trimmed != c.want || told[0] {
+						t.Errorf("told %v", told)
+					}
+				})
+			})
+		}
+	}
+}

@@ -135,7 +135,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 		Group: g, fn: fn, created: sum.Created, retention: sum.Retention,
 		leases: "lease#" + id + ":", marks: "mark#" + id + ":",
 		reader: &fetch.Reader{
-			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack,
+			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack, Retention: sum.Retention,
 			Warn: g.Warn, Observer: g.Observer, Where: g.where(),
 		},
 		stop: shard.NewBrake(), results: make(chan result), over: make(chan struct{}),
