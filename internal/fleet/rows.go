@@ -8,7 +8,7 @@ import (
 
 const (
 	// sweepShare is what each live worker adds to the time between sweeps.
-	sweepShare = 12 * time.Second
+	sweepShare = 20 * time.Second
 	// mostReads are under way at once.
 	mostReads = 4
 	// readAgain is the time before a read that had no answer is repeated.
