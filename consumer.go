@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libvegas/vegas/admin"
 	"github.com/libvegas/vegas/internal/fetch"
+	"github.com/libvegas/vegas/internal/fleet"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/lease"
 	"github.com/libvegas/vegas/internal/quiet"
@@ -18,10 +20,10 @@ import (
 	"github.com/libvegas/vegas/store"
 )
 
-// Consumer reads one stream on behalf of a group. The group's store remembers
-// how far it came: whoever consumes it next, after a stop or a crash, goes on
-// from the last checkpoint. In this version a group has one consumer at a time;
-// a second one is refused while the first one lives.
+// Consumer reads one stream on behalf of a group, as one worker of it: as many
+// as run with one store share the shards evenly, and take over from each other
+// when one stops, crashes or joins. The store remembers how far they came:
+// whoever reads a shard next goes on from its last checkpoint.
 //
 // Every record is delivered at least once, and those of one partition key in
 // the order in which they were sent, through splits and merges: a shard is read
@@ -89,6 +91,12 @@ func NewConsumer(stream, group string, opts ...func(*ConsumerOptions)) (*Consume
 		return nil, fmt.Errorf("new consumer: stream %q, group %q: %w", name.Stream, g.Name, err)
 	}
 	return &Consumer{name: name, group: g, o: o, store: rows, tally: newTally(o.Observer)}, nil
+}
+
+// Admin is for looking at the group and changing it, also of a Consumer that never
+// runs.
+func (c *Consumer) Admin() *admin.Group {
+	return admin.New(c.name, kinesisapi.Options{AWS: c.o.AWS, Kinesis: c.o.Kinesis}, c.store, c.group.Name, c.o.Logger)
 }
 
 // Run calls h for every record, until ctx is over. Then reading stops, running
@@ -191,9 +199,10 @@ func (c *Consumer) run(ctx context.Context, op string, f shard.Func) error {
 	budget := fetch.NewBudget(c.o.PrefetchBytes)
 	g := &lease.Group{
 		Client: client, Store: c.store, Name: c.group.Name, Worker: c.o.Worker,
-		Start:  lease.Start{Latest: c.o.Start.latest, Time: c.o.Start.time},
+		Start:  c.o.Start,
 		FanOut: c.o.FanOut, FanOutName: c.o.FanOutName, ConsumerARN: c.group.ConsumerARN, FallBack: c.o.FallBackToPolling,
-		Idle: c.o.PollIdle, Busy: c.o.PollBusy, Budget: budget, Grace: c.o.Grace, Timing: lease.DefaultTiming,
+		Idle: c.o.PollIdle, Busy: c.o.PollBusy, Budget: budget, Grace: c.o.Grace,
+		Timing: fleet.TimingOf(c.o.LeaseTime), MaxShards: c.o.MaxShards,
 		Policy: &shard.Policy{
 			CheckpointEvery: c.o.CheckpointEvery, OnError: c.o.OnError, MaxAttempts: c.o.MaxAttempts, DeadLetter: c.o.DeadLetter,
 			Parallel: c.o.Parallel, DropForeign: c.o.DropForeign, MaxCrashes: c.o.MaxCrashes, OnTrimmed: c.o.OnTrimmed,

@@ -28,6 +28,9 @@ func (c *Consumer) Check(ctx context.Context) error {
 }
 
 func (c *Consumer) checkStore(ctx context.Context) error {
+	if err := store.Open(ctx, c.store); err != nil {
+		return err
+	}
 	// A row that an interrupted Check left behind, if any.
 	row, err := c.store.Get(ctx, c.group.Name, "check#"+c.o.Worker)
 	if errors.Is(err, store.ErrNotFound) {

@@ -13,9 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
+	"github.com/libvegas/vegas/internal/lease"
 	"github.com/libvegas/vegas/internal/shard"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/store"
+	"github.com/libvegas/vegas/store/dynamodb"
 	"github.com/libvegas/vegas/store/file"
 	"github.com/libvegas/vegas/store/memory"
 )
@@ -30,10 +32,12 @@ type ConsumerOptions struct {
 	// Kinesis is a client whose settings are used instead of AWS. Default: nil.
 	Kinesis *kinesis.Client
 
-	// Store remembers the group's positions. Default: what the environment
-	// variable VEGAS_STORE names, file:DIR (a directory that several processes
-	// of one machine may share) or memory: (until the Consumer is gone). Without
-	// either NewConsumer fails. The caller closes a Store it gives.
+	// Store remembers the group's leases and positions. Default: what the
+	// environment variable VEGAS_STORE names: dynamodb or dynamodb:TABLE, file:DIR
+	// (a directory that several processes of one machine may share) or memory:
+	// (until the Consumer is gone); without it the DynamoDB table "vegas" of the
+	// account and region of AWS, made where it is missing. How to choose:
+	// docs/stores.md. The caller closes a Store it gives.
 	Store store.Store
 	// Transactional runs every handler in a transaction of the Store, which has to
 	// be one in an SQL database (packages store/sqlite, store/postgres). The
@@ -107,13 +111,23 @@ type ConsumerOptions struct {
 	// 20 s.
 	Grace time.Duration
 
+	// Worker names this worker of the group to people, in rows and logs. Default:
+	// host name, process id and a random part. Of two workers that live under one
+	// name the younger is refused.
+	Worker string
+	// LeaseTime is how long a worker that crashed, or whose store is away, keeps
+	// its shards: then others take them over. A stop waits for nobody. Default
+	// 5 s. Shorter means that a frozen process or a slow store costs leases
+	// earlier, and more heartbeats: one every fifth of it. At least 1 s.
+	LeaseTime time.Duration
+	// MaxShards is the most that this worker reads. Default 0: no limit. Shards
+	// above the limits of all workers together are not read, and said so.
+	MaxShards int
+
 	// DropForeign drops sub-records of aggregates that lie in a shard whose hash
 	// range they do not belong to, unless vegas' producers sent them, as the
 	// Java KCL does. Default false: they are delivered.
 	DropForeign bool
-	// Worker names this consumer to people, in rows and logs. Default: host name,
-	// process id and a random part.
-	Worker string
 
 	// Logger gets the Consumer's log. Default slog.Default(). Repeated warnings
 	// are one line a minute; keys and payloads are never logged, but errors of
@@ -130,11 +144,8 @@ type ConsumerOptions struct {
 // first one given is the outermost.
 func (o *ConsumerOptions) Use(layer func(next Handler) Handler) { o.use = append(o.use, layer) }
 
-// Start is where a new group starts; see TrimHorizon, Latest and AtTime.
-type Start struct {
-	latest bool
-	time   time.Time
-}
+// Start is where a new group starts; made by TrimHorizon, Latest and AtTime.
+type Start = lease.Start
 
 // TrimHorizon starts with the oldest record that the stream has.
 func TrimHorizon() Start { return Start{} }
@@ -143,12 +154,12 @@ func TrimHorizon() Start { return Start{} }
 // taken from the service's clock and written down once, so that nothing is
 // skipped when the first start is interrupted; it is cut to the second, so that
 // records of the same second may come along.
-func Latest() Start { return Start{latest: true} }
+func Latest() Start { return Start{Latest: true} }
 
 // AtTime starts with the first record that arrived at t or later, by the
 // service's clock. A time that has not come yet there is that of Latest, so that
 // AtTime(time.Now()) works on a machine whose clock is ahead.
-func AtTime(t time.Time) Start { return Start{time: t} }
+func AtTime(t time.Time) Start { return Start{Time: t} }
 
 // OnError is what becomes of a record whose handler keeps failing.
 type OnError = shard.OnError
@@ -174,7 +185,7 @@ func consumerDefaults() ConsumerOptions {
 	}
 	return ConsumerOptions{
 		PollIdle: time.Second, PollBusy: 250 * time.Millisecond, PrefetchBytes: 64 << 20, Parallel: 1, MaxCrashes: 3, OnTrimmed: Skip,
-		CheckpointEvery: 5 * time.Second, Grace: 20 * time.Second,
+		CheckpointEvery: 5 * time.Second, Grace: 20 * time.Second, LeaseTime: 5 * time.Second,
 		Worker: fmt.Sprintf("%s-%d-%s", host, os.Getpid(), strings.ToLower(rand.Text()[:6])),
 		Logger: slog.Default(), Observer: observe.Nop{},
 	}
@@ -201,6 +212,10 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 		return nil, fmt.Errorf("o.CheckpointEvery is %v: want more than 0", o.CheckpointEvery)
 	case o.Grace < 0:
 		return nil, fmt.Errorf("o.Grace is %v: want 0 or more", o.Grace)
+	case o.LeaseTime < time.Second || o.LeaseTime > time.Hour:
+		return nil, fmt.Errorf("o.LeaseTime is %v: want 1 s to 1 h", o.LeaseTime)
+	case o.MaxShards < 0:
+		return nil, fmt.Errorf("o.MaxShards is %d: want 0 (no limit) or more", o.MaxShards)
 	case o.Worker == "":
 		return nil, errors.New("o.Worker is empty")
 	}
@@ -216,7 +231,7 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 	rows := o.Store
 	if rows == nil {
 		var err error
-		if rows, err = storeFrom(os.Getenv("VEGAS_STORE")); err != nil {
+		if rows, err = o.storeFrom(os.Getenv("VEGAS_STORE")); err != nil {
 			return nil, err
 		}
 	}
@@ -232,15 +247,20 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 }
 
 // storeFrom makes the store that VEGAS_STORE names.
-func storeFrom(spec string) (store.Store, error) {
-	kind, rest, _ := strings.Cut(spec, ":")
+func (o *ConsumerOptions) storeFrom(spec string) (store.Store, error) {
+	kind, rest, more := strings.Cut(spec, ":")
 	switch {
-	case spec == "":
-		return nil, errors.New("no store for the group's positions: set o.Store, or the environment variable VEGAS_STORE to file:DIR (a directory) or memory: (positions last as long as the process); store/memory has the memory store (see docs/troubleshooting.md#no-store)")
+	case spec == "", kind == "dynamodb" && (rest != "" || !more):
+		return dynamodb.New(func(d *dynamodb.Options) {
+			d.AWS, d.Logger = o.AWS, o.Logger
+			if rest != "" {
+				d.Table = rest
+			}
+		}), nil
 	case kind == "file" && rest != "":
 		return file.New(rest), nil
 	case kind == "memory" && rest == "":
 		return memory.New(), nil
 	}
-	return nil, fmt.Errorf("VEGAS_STORE is %.80q: want file:DIR or memory: (see docs/troubleshooting.md#no-store)", spec)
+	return nil, fmt.Errorf("VEGAS_STORE is %.80q: want dynamodb, dynamodb:TABLE, file:DIR or memory: (see docs/troubleshooting.md#no-store)", spec)
 }

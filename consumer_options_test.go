@@ -50,7 +50,6 @@ func TestArgumentsOfNewConsumer(t *testing.T) {
 		opts          func(*vegas.ConsumerOptions)
 		want          []string
 	}{
-		"no store":       {"orders", "g", func(*vegas.ConsumerOptions) {}, []string{"o.Store", "VEGAS_STORE", "file:DIR", "memory", "#no-store"}},
 		"no stream":      {"", "g", nil, []string{"stream"}},
 		"a bad stream":   {"or ders", "g", nil, []string{"or ders"}},
 		"a scheme":       {"kafka://host/topic", "g", nil, []string{"kafka"}},
@@ -85,7 +84,7 @@ func TestArgumentsOfNewConsumer(t *testing.T) {
 			}
 		})
 	}
-	for spec, good := range map[string]bool{"file:" + t.TempDir(): true, "memory:": true, "file:": false, "memory:x": false, "dynamodb": false} {
+	for spec, good := range map[string]bool{"file:" + t.TempDir(): true, "memory:": true, "file:": false, "memory:x": false, "dynamodb": true, "dynamodb:t": true, "dynamodb:": false, "": true, "redis:x": false} {
 		t.Setenv("VEGAS_STORE", spec)
 		if _, err := vegas.NewConsumer("orders", "g"); (err == nil) != good {
 			t.Errorf("VEGAS_STORE=%s: %v", spec, err)

@@ -79,6 +79,8 @@ type Lease struct {
 	// (zero: with its oldest record).
 	At    record.Position
 	Start time.Time
+	// Seen: what arrived before is done with. Zero: not known.
+	Seen time.Time
 	// Children are named once the shard has ended.
 	Children []string
 	// Owner is the ID of the worker that reads the shard; Heir of the one it

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/libvegas/vegas"
-	"github.com/libvegas/vegas/internal/lease"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/store"
 	"github.com/libvegas/vegas/store/file"
@@ -154,8 +153,7 @@ func (l *life) complain() {
 
 // unwanted: a consumer has ended by itself, and nothing can have made it.
 func (l *life) unwanted() {
-	// A heartbeat of the one before may be applied late.
-	if _, inhabited := errors.AsType[*lease.Inhabited](l.err); !inhabited && l.forever.Err() == nil {
+	if l.forever.Err() == nil {
 		l.audit.fail("%s ended by itself: %v", l.name, l.err)
 	}
 }
@@ -190,9 +188,6 @@ func (g *group) last(n int) {
 		default:
 		}
 		wait(g.forever, 5*time.Second)
-		if g.rnd.IntN(4) == 0 {
-			g.rival(n)
-		}
 		g.trace.add("%s: is told to stop, %d records missing", l.name, missing())
 		l.stop()
 		break
@@ -204,20 +199,6 @@ func (g *group) last(n int) {
 		cancel()
 	}
 	g.runs.Wait()
-}
-
-// rival is a second consumer of a group whose consumer lives: it is refused.
-func (g *group) rival(n int) {
-	l := g.start(n+1000, 0)
-	select {
-	case <-l.done:
-		if _, inhabited := errors.AsType[*lease.Inhabited](l.err); !inhabited {
-			g.audit.fail("%s, while another consumer lives, ends with %v", l.name, l.err)
-		}
-	case <-time.After(time.Minute):
-		g.audit.fail("%s goes on while another consumer lives", l.name)
-		l.stop()
-	}
 }
 
 // start starts a consumer.

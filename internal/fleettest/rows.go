@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libvegas/vegas/internal/lease"
 	"github.com/libvegas/vegas/internal/mark"
 	"github.com/libvegas/vegas/record"
 	"github.com/libvegas/vegas/store"
@@ -25,13 +24,12 @@ type rows struct {
 	trace *trace
 	group string
 
-	mu    sync.Mutex // held while a write is applied and judged
-	rows  map[string]store.Row
-	beats map[string]time.Time // when a consumer row was last written
+	mu   sync.Mutex // held while a write is applied and judged
+	rows map[string]store.Row
 }
 
 func newRows(fail func(string, ...any), began func(time.Time), tr *trace, group string) *rows {
-	return &rows{fail: fail, began: began, trace: tr, group: group, rows: map[string]store.Row{}, beats: map[string]time.Time{}}
+	return &rows{fail: fail, began: began, trace: tr, group: group, rows: map[string]store.Row{}}
 }
 
 // apply does a write and judges it.
@@ -51,9 +49,9 @@ func (w *rows) judge(now store.Row) {
 	before, existed := w.rows[now.ID]
 	kind, name, _ := strings.Cut(now.ID, "#")
 	switch kind {
-	case "stream":
-		if existed {
-			w.fail("%s: %s is written a second time: %v after %v", w.group, now.ID, now.Fields, before.Fields)
+	case "group":
+		if existed && (now.Fields["start"] != before.Fields["start"] || now.Fields["start_ms"] != before.Fields["start_ms"]) {
+			w.fail("%s: the start of %s changes: %v after %v", w.group, now.ID, now.Fields, before.Fields)
 		}
 		if ms := number(now, "start_ms"); ms > 0 {
 			w.began(time.UnixMilli(int64(ms)))
@@ -81,14 +79,10 @@ func (w *rows) judge(now store.Row) {
 		if at := position(w.rows["lease#"+name]); saved.Leads(at) {
 			w.fail("%s: %s as of %v lead the checkpoint %v", w.group, now.ID, saved.At, at)
 		}
-	case "consumer":
-		beat := time.Now()
-		if last, ok := w.beats[now.ID]; ok && before.Fields["state"] == "running" && before.Fields["incarnation"] != now.Fields["incarnation"] {
-			if since := beat.Sub(last); since < lease.DefaultTiming.Lease {
-				w.fail("%s: %s takes the group %v after the last heartbeat of %s", w.group, now.Fields["worker"], since, before.Fields["worker"])
-			}
+	case "worker":
+		if existed && before.Fields["state"] == "dead" && now.Fields["state"] != "dead" {
+			w.fail("%s: %s rises from the dead", w.group, now.ID)
 		}
-		w.beats[now.ID] = beat
 	}
 }
 

@@ -1,21 +1,22 @@
-// Package lease runs a consumer group: it keeps the group's rows in the store,
-// decides which shards may be read, parents first, and runs them. For now a
-// group has one consumer, which holds every lease.
+// Package lease runs a worker of a consumer group: it carries out what package
+// fleet decides, over the group's rows in the store, and runs the shards that
+// are leased.
 package lease
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/libvegas/vegas/internal/fetch"
+	"github.com/libvegas/vegas/internal/fleet"
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/quiet"
 	"github.com/libvegas/vegas/internal/shard"
@@ -53,15 +54,23 @@ type Group struct {
 	Budget     *fetch.Budget
 	Policy     *shard.Policy
 	Grace      time.Duration
-	Timing     Timing
+	Timing     fleet.Timing
+	MaxShards  int // the most that are read; 0: no limit
 
 	Log      *slog.Logger
 	Warn     *quiet.Logger
 	Observer observe.Observer
 
-	mu    sync.Mutex
-	lives map[string]*shard.Life
-	idle  int // shards that wait for their parents
+	mu      sync.Mutex
+	lives   map[string]*life
+	waiting int // shards that nobody may read yet, or nobody does
+}
+
+// NameTaken is the error of a worker whose name another one has that lives.
+type NameTaken struct{ Group, Stream, Worker string }
+
+func (e *NameTaken) Error() string {
+	return fmt.Sprintf("consume: stream %q: group %q: a worker named %q is running: give each worker of a group a name of its own, or leave o.Worker out (see docs/troubleshooting.md#worker-name-taken)", e.Stream, e.Group, e.Worker)
 }
 
 // Stream is the stream's name.
@@ -71,7 +80,8 @@ func (g *Group) where() observe.Where {
 	return observe.Where{Stream: g.stream(), Group: g.Name, Worker: g.Worker}
 }
 
-// Lives are the shards that are read now, and how many wait for their parents.
+// Lives are the shards that are read now, and how many wait for their parents or
+// for an owner.
 func (g *Group) Lives() ([]shard.Snapshot, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,11 +89,12 @@ func (g *Group) Lives() ([]shard.Snapshot, int) {
 	for _, l := range g.lives {
 		out = append(out, l.Snapshot())
 	}
-	return out, g.idle
+	return out, g.waiting
 }
 
 // Run consumes until ctx is over, and then returns nil once the handlers have
-// returned and the last checkpoints are written. Any other end is an error.
+// returned, the last checkpoints are written and the leases are handed over. Any
+// other end is an error.
 //
 // What goes wrong before anything was read is an error. Later on it is tried
 // again, unless it is of no use.
@@ -105,8 +116,8 @@ func (g *Group) attrs() []any {
 	return []any{slog.String("stream", g.stream()), slog.String("group", g.Name), slog.String("worker", g.Worker)}
 }
 
-// session consumes from the moment the group is ours until it is not. again: it
-// can be tried once more.
+// session is a worker's row from its making to its end. again: another one can
+// be tried.
 func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (again bool, err error) {
 	sum, err := g.describe(ctx)
 	if err != nil {
@@ -118,55 +129,29 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 			return false, quietly(ctx, errStart{err})
 		}
 	}
-	id := streamID(sum)
-	live, lost := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer lost(nil)
-	h := &heart{store: g.Store, worker: g.Worker, incarnation: rand.Text(), timing: g.Timing, warn: g.Warn, attrs: g.attrs(), lost: lost}
-	if err := h.acquire(ctx, g.Name, g.stream(), "consumer#"+id); err != nil {
+	if err := g.open(ctx); err != nil {
+		return false, quietly(ctx, errStart{fmt.Errorf("consume: stream %q: group %q: %w", g.stream(), g.Name, err)})
+	}
+	s := g.newSession(ctx, fn, sum, arn)
+	if err := s.pinned(ctx, sum); err != nil {
 		return false, quietly(ctx, errStart{err})
 	}
-	beatCtx, endBeat := context.WithCancel(context.WithoutCancel(ctx))
-	beating := make(chan struct{})
-	go func() {
-		defer close(beating)
-		h.run(beatCtx)
-	}()
-	s := &session{
-		Group: g, fn: fn, created: sum.Created, retention: sum.Retention,
-		leases: "lease#" + id + ":", marks: "mark#" + id + ":",
-		reader: &fetch.Reader{
-			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack, Retention: sum.Retention,
-			Warn: g.Warn, Observer: g.Observer, Where: g.where(),
-		},
-		stop: shard.NewBrake(), results: make(chan result), over: make(chan struct{}),
-		live: live, end: lost,
-		tree: tree{}, running: map[string]bool{}, after: map[string]time.Time{}, gone: map[string]bool{},
+	*started = true
+	err = s.run(ctx)
+	switch {
+	case errors.Is(err, record.ErrGraceOver):
+		return false, err // something of this session still runs on a shard of the next
+	case errors.Is(err, fleet.ErrDead):
+		return true, fmt.Errorf("consume: stream %q: group %q: %w", g.stream(), g.Name, err)
 	}
-	again, err = s.run(ctx, sum, id, started)
-	// Not while something of this session still runs on a shard of the next.
-	again = again && !errors.Is(err, record.ErrGraceOver)
-	endBeat()
-	<-beating
-	if cause := context.Cause(live); live.Err() != nil && errors.Is(cause, record.ErrLeaseLost) {
-		if errors.Is(cause, errSuperseded) || ctx.Err() != nil || errors.Is(err, record.ErrGraceOver) {
-			return false, errors.Join(err, fmt.Errorf("consume: stream %q: group %q: %w", g.stream(), g.Name, cause))
-		}
-		return true, cause
-	}
-	releaseCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
-	defer cancel()
-	if err := h.release(releaseCtx); err != nil {
-		g.Warn.Warn("the group could not be released: the next consumer waits until its lease time is over", append(g.attrs(), slog.Any("error", err))...)
-	}
-	return again, err
+	return s.remade, err
 }
 
 // hopeful tells that the start of a later session may succeed after a while: the
 // store is away, the service does not answer.
 func (g *Group) hopeful(err error) bool {
 	var start errStart
-	var other *Inhabited
-	if !errors.As(err, &start) || errors.As(err, &other) {
+	if !errors.As(err, &start) {
 		return false
 	}
 	if class := kinesisapi.Classify(err); errors.As(err, new(*kinesisapi.Error)) && (class == kinesisapi.Fatal || class == kinesisapi.Refused) {
@@ -222,6 +207,15 @@ func (g *Group) describe(ctx context.Context) (kinesisapi.Summary, error) {
 	}
 }
 
+// openTime is what a store may need to get ready, such as to make its table.
+const openTime = 2 * time.Minute
+
+func (g *Group) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	return store.Open(ctx, g.Store)
+}
+
 // register is the ARN of the fan-out consumer to read as; empty: poll.
 func (g *Group) register(ctx context.Context, sum kinesisapi.Summary) (string, error) {
 	if g.ConsumerARN != "" {
@@ -235,44 +229,81 @@ func (g *Group) register(ctx context.Context, sum kinesisapi.Summary) (string, e
 	return arn, err
 }
 
-// pinned is where the group starts: as it was written down when the group was
+// pinned finds where the group starts: as it was written down when the group was
 // first used, whatever is asked for now.
-func (g *Group) pinned(ctx context.Context, sum kinesisapi.Summary, id string) (time.Time, error) {
-	row := newRow(g.Name, "stream#"+id)
-	set(&row, fieldStart, startHorizon)
-	// The service's time, cut to the second: rather a few records of that
-	// second than to miss one because a clock is wrong.
-	now := sum.Now
-	if now.IsZero() {
-		now = time.Now()
-	}
-	at := g.Start.Time
-	if g.Start.Latest || at.After(now) { // the service refuses a time to come
-		at = now
-	}
-	if !at.IsZero() {
-		set(&row, fieldStart, startTime)
-		set(&row, fieldStartTime, strconv.FormatInt(at.UnixMilli(), 10))
-	}
-	got, err := swapSurely(ctx, g.Store, row, func(store.Row) bool { return true })
+func (s *session) pinned(ctx context.Context, sum kinesisapi.Summary) error {
+	row, err := s.pin(ctx, sum)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("start of the group: %w", err)
+		return fmt.Errorf("consume: stream %q: start of group %q: %w", s.stream(), s.Name, err)
 	}
-	if err := checkVersion(got); err != nil {
-		return time.Time{}, err
-	}
-	switch start := got.Fields[fieldStart]; start {
+	f := fields{row: row}
+	s.table.floor = f.number(fieldFloor)
+	switch start := row.Fields[fieldStart]; start {
 	case startHorizon:
-		return time.Time{}, nil
 	case startTime:
-		ms, err := strconv.ParseInt(got.Fields[fieldStartTime], 10, 64)
-		if err != nil {
-			return time.Time{}, fmt.Errorf("store row %q/%q: %w", got.Group, got.ID, err)
-		}
-		return time.UnixMilli(ms), nil
+		s.table.start = f.time(fieldStartTime)
 	default:
-		return time.Time{}, fmt.Errorf("store row %q/%q: start is %.40q, want %s or %s", got.Group, got.ID, start, startHorizon, startTime)
+		return fmt.Errorf("store row %q/%q: start is %.40q, want %s or %s", row.Group, row.ID, start, startHorizon, startTime)
 	}
+	return f.err
+}
+
+// pin is the group's row, made where it is missing.
+func (s *session) pin(ctx context.Context, sum kinesisapi.Summary) (store.Row, error) {
+	for {
+		row, err := get(ctx, s.Store, s.Name, s.table.groupID(), storeTime)
+		if errors.Is(err, store.ErrNotFound) {
+			row, err = newRow(s.Name, s.table.groupID()), nil
+		}
+		if err != nil {
+			return row, err
+		}
+		if err := checkVersion(row); err != nil {
+			return row, err
+		}
+		if row.Fields[fieldReset] != "" {
+			return row, errClosed
+		}
+		if row.Fields[fieldStart] != "" {
+			return row, nil
+		}
+		setStart(&row, s.Start, sum)
+		// Of an outcome that is unknown the row tells, now or at the next start.
+		if _, err := swap(ctx, s.Store, row, storeTime); err != nil && !errors.Is(err, store.ErrConflict) {
+			if got, getErr := get(ctx, s.Store, s.Name, s.table.groupID(), storeTime); getErr == nil && got.Fields[fieldStart] != "" {
+				return got, nil
+			}
+			return row, err
+		}
+	}
+}
+
+// errClosed: an administrator is at work.
+var errClosed = errors.New("the group is being reset or deleted: wait for that to end, or if it was interrupted do it again (see docs/troubleshooting.md#group-closed)")
+
+// listing asks for the stream's shards.
+func (g *Group) listing(ctx context.Context) ([]fleet.Shard, error) {
+	raw, err := inTime(ctx, func(ctx context.Context) ([]types.Shard, error) { return g.Client.ListShards(ctx, nil) })
+	if err != nil {
+		return nil, err
+	}
+	out := make([]fleet.Shard, 0, len(raw))
+	for _, one := range raw {
+		// Without a range nothing can be told to be misplaced.
+		l := fleet.Shard{ID: aws.ToString(one.ShardId), Range: keyspace.Full}
+		for _, p := range []*string{one.ParentShardId, one.AdjacentParentShardId} {
+			if aws.ToString(p) != "" {
+				l.Parents = append(l.Parents, *p)
+			}
+		}
+		if r := one.HashKeyRange; r != nil {
+			if l.Range, err = keyspace.ParseRange(aws.ToString(r.StartingHashKey), aws.ToString(r.EndingHashKey)); err != nil {
+				return nil, fmt.Errorf("list shards: stream %q: %w", g.stream(), err)
+			}
+		}
+		out = append(out, l)
+	}
+	return out, nil
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

@@ -1,41 +1,26 @@
 package lease
 
 import (
-	"context"
 	"errors"
 	"testing"
 
+	"github.com/libvegas/vegas/internal/fleet"
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/mark"
 	"github.com/libvegas/vegas/record"
-	"github.com/libvegas/vegas/store"
 	"github.com/libvegas/vegas/store/memory"
 )
-
-// failing loses the next writes.
-type failing struct {
-	store.Store
-	writes int
-}
-
-var errAway = errors.New("the store does not answer")
-
-func (f *failing) Swap(ctx context.Context, r store.Row) (store.Row, error) {
-	if f.writes > 0 {
-		f.writes--
-		return store.Row{}, errAway
-	}
-	return f.Store.Swap(ctx, r)
-}
 
 // Marks that were never saved have no row yet: that it is not found says
 // nothing of the lease.
 func TestARowThatWasNotMadeYetIsNoLostLease(t *testing.T) {
-	f := &failing{memory.New(), 1}
-	h := &held{store: f, group: "g", stream: "orders", shard: "shardId-000000000000", possession: 7, marks: newRow("g", "mark#x")}
+	f := &flaky{Store: memory.New()}
+	h := &held{table: tableOn(f, "a"), stream: "orders", shard: "shardId-000000000000", possession: 7, marks: newRow("g", "mark#x")}
+	f.set(true, false, false)
 	if err := h.SaveMarks(t.Context(), []byte("marks")); !errors.Is(err, errAway) || errors.Is(err, record.ErrLeaseLost) {
 		t.Error(err)
 	}
+	f.set(false, false, false)
 	if err := h.SaveMarks(t.Context(), []byte("marks")); err != nil {
 		t.Error(err)
 	}
@@ -51,10 +36,11 @@ func TestARowThatWasNotMadeYetIsNoLostLease(t *testing.T) {
 // where somebody moved its checkpoint back before them.
 func TestWhoseMarksCount(t *testing.T) {
 	s := memory.New()
-	for id, seq := range map[string]string{"child": "20", "parent": "10"} {
+	tab := tableOn(s, "a")
+	for shard, seq := range map[string]string{"child": "20", "parent": "10"} {
 		tr := mark.New(keyspace.Full, 0)
 		tr.Checkpointed(record.Position{Sequence: seq})
-		row := newRow("g", "mark#x:"+id)
+		row := newRow("g", tab.markID(shard))
 		row.Body = tr.Encode()
 		if _, err := s.Swap(t.Context(), row); err != nil {
 			t.Fatal(err)
@@ -70,8 +56,9 @@ func TestWhoseMarksCount(t *testing.T) {
 		{"child", record.Position{}, record.Position{Sequence: "9"}, "20", ""}, // the parent was moved back too
 		{"other", record.Position{}, record.ShardEnd, "", "10"},
 	} {
-		h := &held{store: s, group: "g", stream: "orders", shard: c.shard}
-		own, of, err := h.loadMarks(t.Context(), "mark#x:", c.at, []*entry{{id: "parent", at: c.parent}}, nil)
+		h := &held{table: tab, stream: "orders", shard: c.shard}
+		parent := fleet.Lease{Shard: fleet.Shard{ID: "parent"}, At: c.parent}
+		own, of, err := h.loadMarks(t.Context(), c.at, []fleet.Lease{parent}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/libvegas/vegas/internal/fleet"
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/record"
@@ -13,10 +14,11 @@ import (
 )
 
 // What a group remembers. STREAM is account:name:creation, so that a stream
-// that was made anew under an old name has rows of its own.
+// that was made anew under an old name has rows of its own, and one group may
+// read several streams.
 //
-//	stream#STREAM          where the group starts: written once
-//	consumer#STREAM        who consumes: heartbeat and fence
+//	group#STREAM           where the group starts, and the floor of possession numbers
+//	worker#STREAM:ID       a worker: heartbeat, death fence and doorbell
 //	lease#STREAM:SHARD     position and possession of a shard
 //	mark#STREAM:SHARD      marks of a shard, in the body
 //
@@ -26,32 +28,43 @@ const rowVersion = "1"
 
 // Fields of rows.
 const (
-	fieldVersion     = "version"
-	fieldStart       = "start"       // stream: TRIM_HORIZON or AT_TIMESTAMP
-	fieldStartTime   = "start_ms"    // stream, lease: Unix milliseconds
-	fieldWorker      = "worker"      // consumer, lease
-	fieldIncarnation = "incarnation" // consumer: one run of a worker
-	fieldBeat        = "beat"        // consumer: rises
-	fieldState       = "state"       // consumer
-	fieldSequence    = "sequence"    // lease
-	fieldSub         = "sub_sequence"
-	fieldPossession  = "possession" // lease, mark
-	fieldParents     = "parents"    // lease: IDs with spaces between
-	fieldChildren    = "children"   // lease, once ended
-	fieldFirst       = "first_hash" // lease
-	fieldLast        = "last_hash"
-	fieldSeen        = "seen_ms"   // lease: what arrived before is done with; Unix milliseconds
-	fieldTakeovers   = "takeovers" // lease: owners that died at exactly this position
-	fieldSuspect     = "suspect"   // lease: it is read carefully
-	fieldTried       = "tried"     // lease: times that the next record was tried without an end
+	fieldVersion = "version"
+
+	fieldStart     = "start"    // group: TRIM_HORIZON or AT_TIMESTAMP
+	fieldStartTime = "start_ms" // group, lease: Unix milliseconds
+	fieldFloor     = "floor"    // group: no possession number up to this one is given to a new lease
+	fieldReset     = "reset"    // group: a reset or deletion has begun and not ended
+
+	fieldName  = "name"     // worker: for people
+	fieldState = "state"    // worker: see fleet.State
+	fieldBeat  = "beat"     // worker: rises
+	fieldLimit = "limit"    // worker: the most leases it takes
+	fieldLease = "lease_ms" // worker: how long it must have been seen silent to be dead
+	fieldSent  = "sent_ms"  // worker: when the last heartbeat left, by its own clock, for people
+	fieldRings = "rings"    // worker: how many changes of leases it made
+	fieldBell  = "bell"     // worker: whose the latest were
+
+	fieldSequence   = "sequence" // lease
+	fieldSub        = "sub_sequence"
+	fieldMoved      = "moved_ms"   // lease: when the position moved, by the clock of its owner
+	fieldSeen       = "seen_ms"    // lease: what arrived before is done with; Unix milliseconds
+	fieldPossession = "possession" // lease, mark
+	fieldOwner      = "owner"      // lease: ID of a worker
+	fieldWorker     = "worker"     // lease: the owner's name, for people
+	fieldHeir       = "heir"       // lease: ID of a worker
+	fieldParents    = "parents"    // lease: IDs with spaces between
+	fieldChildren   = "children"   // lease, once ended
+	fieldFirst      = "first_hash" // lease
+	fieldLast       = "last_hash"
+	fieldTakeovers  = "takeovers" // lease: owners that died at this position
+	fieldSuspect    = "suspect"   // lease: a record behind it is thought to have killed them
+	fieldTried      = "tried"     // lease: times that the next record was tried without an end
 )
 
 const (
 	startHorizon = "TRIM_HORIZON"
 	startTime    = "AT_TIMESTAMP"
-
-	stateRunning = "running"
-	stateStopped = "stopped"
+	yes          = "1"
 )
 
 // streamID names a stream for good.
@@ -66,7 +79,7 @@ func streamID(s kinesisapi.Summary) string {
 // checkVersion refuses rows that a later release wrote.
 func checkVersion(r store.Row) error {
 	if v := r.Fields[fieldVersion]; v != rowVersion {
-		return fmt.Errorf("store row %q/%q: version %q, this program knows %s: a newer vegas has used the group, update this program", r.Group, r.ID, v, rowVersion)
+		return fmt.Errorf("store row %q/%q: version %q, this program knows %s: a newer vegas has used the group, update this program (see docs/troubleshooting.md#newer-rows)", r.Group, r.ID, v, rowVersion)
 	}
 	return nil
 }
@@ -87,104 +100,180 @@ func set(r *store.Row, field, value string) {
 	r.Fields[field] = value
 }
 
-// entry is a lease row, read.
-type entry struct {
-	id         string // of the shard
-	parents    []string
-	hashes     keyspace.Range
-	at         record.Position
-	start      time.Time // where to begin while at is a start; zero: the oldest record
-	possession uint64
-	seen       time.Time // zero: unknown
-	takeovers  int
-	suspect    bool
-	tried      int
-	row        store.Row
-}
-
-func (e *entry) ended() bool { return e.at.IsShardEnd() }
-
-// readEntry reads a lease row.
-func readEntry(r store.Row, prefix string) (*entry, error) {
-	if err := checkVersion(r); err != nil {
-		return nil, err
-	}
-	bad := func(field string, err error) error {
-		return fmt.Errorf("store row %q/%q: field %s is %.60q: %w: delete the row to read the shard from its start", r.Group, r.ID, field, r.Fields[field], err)
-	}
-	e := &entry{id: strings.TrimPrefix(r.ID, prefix), parents: strings.Fields(r.Fields[fieldParents]), row: r}
-	var err error
-	if e.possession, err = strconv.ParseUint(r.Fields[fieldPossession], 10, 64); err != nil {
-		return nil, bad(fieldPossession, err)
-	}
-	if e.hashes, err = keyspace.ParseRange(r.Fields[fieldFirst], r.Fields[fieldLast]); err != nil {
-		return nil, bad(fieldFirst, err)
-	}
-	e.at.Sequence = r.Fields[fieldSequence]
-	if !e.at.IsStart() && !e.at.IsShardEnd() {
-		if err := record.CheckSequence(e.at.Sequence); err != nil {
-			return nil, bad(fieldSequence, err)
-		}
-	}
-	if sub := r.Fields[fieldSub]; sub != "" {
-		if e.at.SubSequence, err = strconv.ParseInt(sub, 10, 64); err != nil {
-			return nil, bad(fieldSub, err)
-		}
-	}
-	e.suspect = r.Fields[fieldSuspect] != ""
-	for field, n := range map[string]*int{fieldTakeovers: &e.takeovers, fieldTried: &e.tried} {
-		if text := r.Fields[field]; text != "" {
-			if *n, err = strconv.Atoi(text); err != nil {
-				return nil, bad(field, err)
-			}
-		}
-	}
-	for field, t := range map[string]*time.Time{fieldStartTime: &e.start, fieldSeen: &e.seen} {
-		if ms := r.Fields[field]; ms != "" {
-			n, err := strconv.ParseInt(ms, 10, 64)
-			if err != nil {
-				return nil, bad(field, err)
-			}
-			*t = time.UnixMilli(n)
-		}
-	}
-	return e, nil
-}
-
-// setCount sets a number; none where it is 0.
-func setCount(r *store.Row, field string, n int) {
-	text := ""
+func setNumber[N int | int64 | uint64](r *store.Row, field string, n N) {
+	value := ""
 	if n != 0 {
-		text = strconv.Itoa(n)
+		value = fmt.Sprint(n)
 	}
-	set(r, field, text)
+	set(r, field, value)
+}
+
+// fields reads the fields of a row; err is the first that does not parse.
+type fields struct {
+	row store.Row
+	err error
+}
+
+func (f *fields) bad(field string, err error) {
+	if f.err == nil && err != nil {
+		f.err = fmt.Errorf("store row %q/%q: field %s is %.60q: %w: delete the row to read the shard from its start (see docs/troubleshooting.md#bad-row)",
+			f.row.Group, f.row.ID, field, f.row.Fields[field], err)
+	}
+}
+
+// number is 0 for a field that is not there.
+func (f *fields) number(field string) uint64 {
+	value := f.row.Fields[field]
+	if value == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(value, 10, 64)
+	f.bad(field, err)
+	return n
+}
+
+func (f *fields) time(field string) time.Time {
+	if ms := f.number(field); ms != 0 {
+		return time.UnixMilli(int64(ms))
+	}
+	return time.Time{}
+}
+
+func (f *fields) position() record.Position {
+	p := record.Position{Sequence: f.row.Fields[fieldSequence], SubSequence: int64(f.number(fieldSub))}
+	if !p.IsStart() && !p.IsShardEnd() {
+		f.bad(fieldSequence, record.CheckSequence(p.Sequence))
+	}
+	return p
+}
+
+// readLease reads the row of a lease.
+func readLease(r store.Row, shard string) (fleet.Lease, error) {
+	if err := checkVersion(r); err != nil {
+		return fleet.Lease{}, err
+	}
+	f := fields{row: r}
+	l := fleet.Lease{
+		Shard:      fleet.Shard{ID: shard, Parents: strings.Fields(r.Fields[fieldParents])},
+		At:         f.position(),
+		Start:      f.time(fieldStartTime),
+		Seen:       f.time(fieldSeen),
+		Children:   strings.Fields(r.Fields[fieldChildren]),
+		Owner:      r.Fields[fieldOwner],
+		Heir:       r.Fields[fieldHeir],
+		Possession: f.number(fieldPossession),
+		Takeovers:  int(f.number(fieldTakeovers)),
+		Suspect:    r.Fields[fieldSuspect] != "",
+		Tried:      int(f.number(fieldTried)),
+	}
+	var err error
+	l.Range, err = keyspace.ParseRange(r.Fields[fieldFirst], r.Fields[fieldLast])
+	f.bad(fieldFirst, err)
+	return l, f.err
+}
+
+// writeLease puts into a lease's row what an Ask may change. The position is
+// left alone unless the shard ended: it belongs to checkpoints.
+func writeLease(r *store.Row, l fleet.Lease, ownerName string) {
+	set(r, fieldOwner, l.Owner)
+	set(r, fieldWorker, ownerName)
+	set(r, fieldHeir, l.Heir)
+	set(r, fieldPossession, strconv.FormatUint(l.Possession, 10))
+	setNumber(r, fieldTakeovers, l.Takeovers)
+	if l.Ended() {
+		setPosition(r, l.At)
+		set(r, fieldChildren, strings.Join(l.Children, " "))
+	}
 }
 
 // setPosition writes a position into a lease row. The position of a record
 // replaces where the shard was to start; a shard that ended without any keeps it.
+// Nobody has died at a position that is new.
 func setPosition(r *store.Row, p record.Position) {
 	if !p.IsStart() && !p.IsShardEnd() {
 		set(r, fieldStartTime, "")
 	}
 	set(r, fieldSequence, p.Sequence)
-	sub := ""
-	if p.SubSequence != 0 {
-		sub = strconv.FormatInt(p.SubSequence, 10)
-	}
-	set(r, fieldSub, sub)
+	setNumber(r, fieldSub, p.SubSequence)
+	set(r, fieldTakeovers, "")
+	set(r, fieldTried, "")
 }
 
 // leaseRow is a new lease row. A child starts with its oldest record, a shard
 // that nobody has led up to where the group starts.
-func leaseRow(group, prefix string, s Shard, start time.Time, possession uint64) store.Row {
-	r := newRow(group, prefix+s.ID)
+func leaseRow(group, id string, s fleet.Shard, start time.Time, possession uint64) store.Row {
+	r := newRow(group, id)
 	setPosition(&r, record.Position{Sequence: record.SequenceTrimHorizon})
 	if !start.IsZero() {
-		set(&r, fieldStartTime, strconv.FormatInt(start.UnixMilli(), 10))
+		setNumber(&r, fieldStartTime, start.UnixMilli())
 	}
-	set(&r, fieldPossession, strconv.FormatUint(possession, 10))
+	setNumber(&r, fieldPossession, possession)
 	set(&r, fieldParents, strings.Join(s.Parents, " "))
 	set(&r, fieldFirst, s.Range.First.String())
 	set(&r, fieldLast, s.Range.Last.String())
 	return r
+}
+
+var states = map[string]fleet.State{}
+
+func init() {
+	for _, s := range []fleet.State{fleet.Joining, fleet.Running, fleet.Stopping, fleet.Dead} {
+		states[s.String()] = s
+	}
+}
+
+// readWorker reads the row of a worker.
+func readWorker(r store.Row, id string) (fleet.Worker, error) {
+	if err := checkVersion(r); err != nil {
+		return fleet.Worker{}, err
+	}
+	f := fields{row: r}
+	w := fleet.Worker{ID: id, Name: r.Fields[fieldName], Beat: f.number(fieldBeat), Limit: int(f.number(fieldLimit)),
+		Lease: time.Duration(f.number(fieldLease)) * time.Millisecond, Bell: fleet.Bell{Count: f.number(fieldRings)}}
+	for _, short := range strings.Fields(r.Fields[fieldBell]) {
+		w.Bell.Leases = append(w.Bell.Leases, longShard(short))
+	}
+	state, ok := states[r.Fields[fieldState]]
+	if !ok {
+		return w, fmt.Errorf("store row %q/%q: state is %.40q", r.Group, r.ID, r.Fields[fieldState])
+	}
+	w.State = state
+	return w, f.err
+}
+
+func writeWorker(r *store.Row, w fleet.Worker) {
+	set(r, fieldName, w.Name)
+	set(r, fieldState, w.State.String())
+	set(r, fieldBeat, strconv.FormatUint(w.Beat, 10))
+	setNumber(r, fieldLimit, w.Limit)
+	setNumber(r, fieldLease, w.Lease.Milliseconds())
+	setNumber(r, fieldSent, time.Now().UnixMilli())
+	setNumber(r, fieldRings, w.Bell.Count)
+	short := make([]string, len(w.Bell.Leases))
+	for i, id := range w.Bell.Leases {
+		short[i] = shortShard(id)
+	}
+	set(r, fieldBell, strings.Join(short, " "))
+}
+
+// shardPrefix starts the IDs of all shards that the service makes, followed by
+// twelve digits or more.
+const shardPrefix = "shardId-"
+
+// shortShard keeps worker rows small: the number of a shard's ID, where it has
+// the usual form.
+func shortShard(id string) string {
+	if digits, ok := strings.CutPrefix(id, shardPrefix); ok {
+		if n, err := strconv.ParseUint(digits, 10, 64); err == nil && longShard(strconv.FormatUint(n, 10)) == id {
+			return strconv.FormatUint(n, 10)
+		}
+	}
+	return id
+}
+
+func longShard(short string) string {
+	if n, err := strconv.ParseUint(short, 10, 64); err == nil {
+		return fmt.Sprintf("%s%012d", shardPrefix, n)
+	}
+	return short
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/libvegas/vegas/internal/shard"
@@ -18,7 +17,7 @@ var _ shard.Transactor = (*held)(nil)
 // behind its record. How long it waits is the store's business: what it waits for
 // may be the turn of others.
 func (h *held) Begin(ctx context.Context) (shard.Transaction, error) {
-	t, ok := h.store.(store.Transactor)
+	t, ok := h.table.store.(store.Transactor)
 	if !ok {
 		return nil, errors.New("the store has no transactions")
 	}
@@ -66,24 +65,31 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 	if marks != nil {
 		next := h.marks.Clone()
 		next.Body = marks
-		set(&next, fieldPossession, strconv.FormatUint(h.possession, 10))
+		setNumber(&next, fieldPossession, h.possession)
 		var err error
 		if saved, err = t.Swap(ctx, next); err != nil {
 			return fmt.Errorf("marks: %w", err)
 		}
 	}
+	c := h.table.cell(h.shard)
+	if !h.table.lock(ctx, c) {
+		return context.Cause(ctx)
+	}
+	defer c.unlock()
 	for range 4 {
-		next := h.row.Clone()
+		next := h.table.known(c).Clone()
+		if !h.ours(&next) {
+			return record.ErrLeaseLost
+		}
 		setPosition(&next, to)
-		set(&next, fieldTakeovers, "")
-		set(&next, fieldTried, "")
+		setNumber(&next, fieldMoved, time.Now().UnixMilli())
 		if !seen.IsZero() {
-			set(&next, fieldSeen, strconv.FormatInt(seen.UnixMilli(), 10))
+			setNumber(&next, fieldSeen, seen.UnixMilli())
 		}
 		row, err := t.Swap(ctx, next)
 		if errors.Is(err, store.ErrConflict) {
 			// Perhaps nothing that concerns this write: a field of another kind.
-			if err := h.reread(ctx, from); err != nil {
+			if err := h.rereadAlone(ctx, c, from); err != nil {
 				return err
 			}
 			continue
@@ -92,7 +98,7 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 			err = t.Tx.Commit(ctx)
 		}
 		if err == nil {
-			h.row = row
+			h.table.note(c, row)
 			if marks != nil {
 				h.marks = saved
 			}
@@ -105,35 +111,39 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 // reread reads what is stored of a lease that was at a position. It is an error
 // if that is not ours any more, or somewhere else.
 func (h *held) reread(ctx context.Context, from record.Position) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	row, err := h.store.Get(ctx, h.row.Group, h.row.ID)
+	c := h.table.cell(h.shard)
+	if !h.table.lock(ctx, c) {
+		return context.Cause(ctx)
+	}
+	defer c.unlock()
+	return h.rereadAlone(ctx, c, from)
+}
+
+// rereadAlone is reread by who holds the turn.
+func (h *held) rereadAlone(ctx context.Context, c *cell, from record.Position) error {
+	row, err := get(ctx, h.table.store, h.table.group, h.table.leaseID(h.shard), storeTime)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("its row is gone: %w", record.ErrLeaseLost)
 	case err != nil:
 		return err
-	}
-	if possession, _ := strconv.ParseUint(row.Fields[fieldPossession], 10, 64); possession > h.possession {
+	case !h.ours(&row):
 		return record.ErrLeaseLost
 	}
-	marks, err := h.store.Get(ctx, h.marks.Group, h.marks.ID)
+	marks, err := get(ctx, h.table.store, h.marks.Group, h.marks.ID, storeTime)
 	switch {
 	case err == nil:
 		h.marks = marks
 	case !errors.Is(err, store.ErrNotFound):
 		return err
 	}
-	h.row = row
-	at := record.Position{Sequence: row.Fields[fieldSequence], SubSequence: subSequence(row)}
-	switch c := at.Compare(from); {
-	case c > 0:
-		moved := &shard.Moved{At: at}
-		if ms := millis(row, fieldSeen); ms > 0 {
-			moved.Seen = time.UnixMilli(ms)
-		}
-		return moved
-	case c < 0:
+	h.table.note(c, row)
+	f := fields{row: row}
+	at := f.position()
+	switch cmp := at.Compare(from); {
+	case cmp > 0:
+		return &shard.Moved{At: at, Seen: f.time(fieldSeen)}
+	case cmp < 0:
 		return fmt.Errorf("somebody moved its position back: %w", record.ErrLeaseLost)
 	}
 	return nil

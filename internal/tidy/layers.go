@@ -69,9 +69,14 @@ var house = []floor{
 		imports:  []string{"leaf", "port"},
 	},
 	{
+		name:     "administration",
+		packages: []string{"admin"},
+		imports:  []string{"leaf", "port", "outside", "runner"},
+	},
+	{
 		name:     "root",
 		packages: []string{"."},
-		imports:  []string{"leaf", "port", "decision", "outside", "runner", "built-in store"},
+		imports:  []string{"leaf", "port", "decision", "outside", "runner", "built-in store", "administration"},
 	},
 	{
 		name:     "test kit",
@@ -89,7 +94,7 @@ var house = []floor{
 		packages: []string{"internal/simulate", "internal/fleettest"},
 		imports: []string{
 			"leaf", "port", "decision", "outside", "runner", "built-in store", "adapter",
-			"root", "test kit", "server", "proof",
+			"administration", "root", "test kit", "server", "proof",
 		},
 	},
 	{
@@ -100,7 +105,7 @@ var house = []floor{
 		},
 		imports: []string{
 			"leaf", "port", "decision", "outside", "runner", "built-in store", "adapter",
-			"root", "test kit", "server", "top",
+			"administration", "root", "test kit", "server", "top",
 		},
 	},
 	{
