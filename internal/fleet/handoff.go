@@ -35,7 +35,7 @@ func (m *Machine) consider(now time.Duration, l *entry) {
 		m.keep(now, l)
 	case l.hold == draining && m.broken(RuleBeforeGive) && l.ask == nil && l.row.Heir != "":
 		m.give(now, l, l.row.Heir)
-	case l.hold != nothing: // until it is Closed
+	case l.hold != nothing && (l.hold != losing || !m.broken(RuleDeaf)): // until it is Closed
 	case m.stopping && l.mine(m.c.ID) && m.giveUp(now, l):
 	case l.ask != nil || l.doubted:
 	case l.mine(m.c.ID):
