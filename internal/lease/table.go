@@ -109,8 +109,9 @@ func (t *table) known(c *cell) store.Row {
 	return c.row
 }
 
-// note remembers a row, unless a later one is known. Revisions of one row need
-// not be in order, so only who holds the turn, or has read it just now, calls it.
+// note remembers a row. Revisions of one row need not be in order, so that
+// nobody can tell whether a later one is known: who holds the turn calls it, and
+// a transaction, which does not; what is known may be old, and a write finds out.
 func (t *table) note(c *cell, row store.Row) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

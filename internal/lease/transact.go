@@ -71,13 +71,17 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 			return fmt.Errorf("marks: %w", err)
 		}
 	}
+	// Without the turn of the lease's cell: where a database has one writer at a
+	// time, whoever holds it waits for this transaction to end.
 	c := h.table.cell(h.shard)
-	if !h.table.lock(ctx, c) {
-		return context.Cause(ctx)
-	}
-	defer c.unlock()
 	for range 4 {
 		next := h.table.known(c).Clone()
+		if next.Revision == 0 { // forgotten
+			if err := h.reread(ctx, from); err != nil {
+				return err
+			}
+			continue
+		}
 		if !h.ours(&next) {
 			return record.ErrLeaseLost
 		}
@@ -89,7 +93,7 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 		row, err := t.Swap(ctx, next)
 		if errors.Is(err, store.ErrConflict) {
 			// Perhaps nothing that concerns this write: a field of another kind.
-			if err := h.rereadAlone(ctx, c, from); err != nil {
+			if err := h.reread(ctx, from); err != nil {
 				return err
 			}
 			continue
@@ -111,16 +115,6 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 // reread reads what is stored of a lease that was at a position. It is an error
 // if that is not ours any more, or somewhere else.
 func (h *held) reread(ctx context.Context, from record.Position) error {
-	c := h.table.cell(h.shard)
-	if !h.table.lock(ctx, c) {
-		return context.Cause(ctx)
-	}
-	defer c.unlock()
-	return h.rereadAlone(ctx, c, from)
-}
-
-// rereadAlone is reread by who holds the turn.
-func (h *held) rereadAlone(ctx context.Context, c *cell, from record.Position) error {
 	row, err := get(ctx, h.table.store, h.table.group, h.table.leaseID(h.shard), storeTime)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -137,7 +131,7 @@ func (h *held) rereadAlone(ctx context.Context, c *cell, from record.Position) e
 	case !errors.Is(err, store.ErrNotFound):
 		return err
 	}
-	h.table.note(c, row)
+	h.table.note(h.table.cell(h.shard), row)
 	f := fields{row: row}
 	at := f.position()
 	switch cmp := at.Compare(from); {

@@ -39,12 +39,13 @@ import (
 type Options struct {
 	// IdleTimeout is how long a transaction may stand still between two of its
 	// statements before the server ends it: what keeps the locks of a host that
-	// vanished from holding up whoever takes its shards over. Default 10 s, the
-	// default lease time; with another lease time set it likewise. A handler
-	// that does something else for longer inside its transaction fails.
+	// vanished from holding up whoever takes its shards over. Default 5 s, the
+	// default lease time; with another o.LeaseTime set it likewise. A handler that
+	// does something else for longer fails: let it be longer where handlers have
+	// to wait for others, and such locks with it.
 	IdleTimeout time.Duration
 	// LockTimeout is how long a statement of a transaction waits for a lock
-	// before it fails, and its record is tried again. Default 5 s, half the
+	// before it fails, and its record is tried again. Default 2.5 s, half the
 	// default lease time.
 	LockTimeout time.Duration
 	// Logger is told when the table is made. Default slog.Default().
@@ -97,7 +98,7 @@ func Open(pool *pgxpool.Pool, opts ...func(*Options)) *Store {
 }
 
 func open(opts []func(*Options)) *Store {
-	o := Options{IdleTimeout: 10 * time.Second, LockTimeout: 5 * time.Second}
+	o := Options{IdleTimeout: 5 * time.Second, LockTimeout: 2500 * time.Millisecond}
 	for _, f := range opts {
 		f(&o)
 	}
