@@ -31,8 +31,7 @@ func (m *Machine) joined(now time.Duration, a *Ask, ans Answer) {
 	case ans.Outcome == Done || m.broken(RuleAgain):
 		m.step = confirming
 		m.prove(now, a)
-		m.sight.surely = true
-		m.sight.confirm = now
+		m.sight.soon = true
 		if m.stopping {
 			m.depart(now, nil)
 		}
@@ -60,7 +59,6 @@ func (m *Machine) confirm(now time.Duration) {
 		}
 	}
 	if wait {
-		m.sight.surely = true
 		return
 	}
 	m.step = entering

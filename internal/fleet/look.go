@@ -15,15 +15,15 @@ const (
 
 // sight is what the worker knows by looking at the others.
 type sight struct {
-	under   bool
-	asked   time.Duration // the last one
-	came    time.Duration // the last answer
-	seen    bool          // there was one
-	surely  bool          // the next has to be sure
-	sure    time.Duration // when the last sure one was asked that has an answer
-	confirm time.Duration // the one that confirms our name is asked no earlier
-	silent  time.Duration // when the next worker will have been silent for too long
-	heir    bool          // a lease is announced to us
+	under  bool
+	asked  time.Duration // the last one
+	came   time.Duration // the last answer
+	seen   bool          // there was one
+	soon   bool          // the next is due
+	surely bool          // the next has to be sure
+	sure   time.Duration // when the last sure one was asked that has an answer
+	silent time.Duration // when the next worker will have been silent for too long
+	heir   bool          // a lease is announced to us
 }
 
 // period is the time between looks in a fleet of this size.
@@ -55,18 +55,15 @@ func (m *Machine) look(now time.Duration) {
 	if m.sight.under || m.step == making {
 		return
 	}
-	due := m.sight.asked
-	if due > 0 || m.sight.seen {
-		due += m.period()
-		if m.quick(now) {
-			due = min(due, m.sight.asked+lookQuick)
-		}
-		due = min(due, max(m.sight.silent, m.sight.asked+ringEvery))
+	due := m.sight.asked + m.period()
+	if m.quick(now) {
+		due = min(due, m.sight.asked+lookQuick)
 	}
+	due = min(due, max(m.sight.silent, m.sight.asked+ringEvery))
 	if m.broken(RulePaused) && now >= m.sight.silent {
 		m.declare(now, now)
 	}
-	if now < due {
+	if now < due && !m.sight.soon {
 		m.wake(due)
 		return
 	}
@@ -74,7 +71,7 @@ func (m *Machine) look(now time.Duration) {
 	if m.sight.surely || m.step < running {
 		verb = LookSurely
 	}
-	m.sight.under, m.sight.surely, m.sight.asked = true, false, now
+	m.sight.under, m.sight.soon, m.sight.surely, m.sight.asked = true, false, false, now
 	m.ask(now, &Ask{Verb: verb})
 }
 
@@ -84,11 +81,11 @@ func (m *Machine) looked(now time.Duration, a *Ask, ans Answer) {
 		m.sight.surely = m.sight.surely || a.Verb == LookSurely
 		return
 	}
-	if m.sight.seen && now-m.sight.came > m.c.Timing.Lease/2 {
-		// For a while we saw nobody, and perhaps nobody could be seen: whoever
-		// is silent has been so since now.
+	if blind := now - m.sight.came - m.period() - m.c.Timing.Lease/4; m.sight.seen && blind > 0 {
+		// For so long we saw nobody, and perhaps nobody could be seen: that does
+		// not count as silence.
 		for _, p := range m.peers {
-			p.since = now
+			p.since += blind
 		}
 	}
 	m.sight.seen, m.sight.came = true, now
@@ -118,7 +115,7 @@ func (m *Machine) looked(now time.Duration, a *Ask, ans Answer) {
 	switch {
 	case m.step == arriving:
 		m.join(now)
-	case m.step == confirming && a.Verb == LookSurely && a.sent >= m.sight.confirm:
+	case m.step == confirming && a.Verb == LookSurely:
 		m.confirm(now)
 	}
 }

@@ -83,7 +83,7 @@ func New(c Config) *Machine {
 		leases: map[string]*entry{},
 		rows:   rows{wanted: map[string]bool{}},
 		plan:   plan{at: never},
-		sight:  sight{surely: true, silent: never},
+		sight:  sight{soon: true, silent: never},
 		listing: listing{
 			gone: map[string]bool{},
 		},

@@ -55,7 +55,7 @@ func (m *Machine) meet(now time.Duration, row Worker) {
 		m.peers[row.ID] = p
 		m.plan.news = true
 		m.changedState(now, p)
-		m.hear(p, 0)
+		m.hear(now, p, 0)
 		return
 	}
 	if p.buried || !p.alive() || row.Beat < p.row.Beat || row.Beat == p.row.Beat && row.State != Dead {
@@ -76,7 +76,7 @@ func (m *Machine) update(now time.Duration, p *peer, row Worker) {
 		m.plan.news = true
 		m.changedState(now, p)
 	}
-	m.hear(p, heard)
+	m.hear(now, p, heard)
 }
 
 func (m *Machine) changedState(now time.Duration, p *peer) {
@@ -90,7 +90,7 @@ func (m *Machine) changedState(now time.Duration, p *peer) {
 }
 
 // hear reads the leases that a worker has changed, by its bell.
-func (m *Machine) hear(p *peer, heard uint64) {
+func (m *Machine) hear(now time.Duration, p *peer, heard uint64) {
 	bell := p.row.Bell
 	if bell.Count <= heard {
 		return
@@ -98,7 +98,11 @@ func (m *Machine) hear(p *peer, heard uint64) {
 	p.heard = bell.Count
 	if news := bell.Count - heard; news <= uint64(len(bell.Leases)) {
 		for _, id := range bell.Leases[uint64(len(bell.Leases))-news:] {
-			m.rows.want(id)
+			if l := m.leases[id]; l != nil {
+				m.doubt(now, l)
+			} else {
+				m.rows.want(id)
+			}
 		}
 		return
 	}

@@ -26,19 +26,26 @@ type plan struct {
 
 // assign makes a new plan if there is a reason.
 func (m *Machine) assign(now time.Duration) {
-	p := &m.plan
 	if !m.rows.swept {
 		return
 	}
-	due := p.at
+	if m.plan.news || now >= m.plan.due() {
+		m.plan = plan{made: now, at: never}
+		m.draw(now)
+	}
+	m.wake(m.plan.due())
+}
+
+// due is when the plan is to be made anew, unless there is news.
+func (p *plan) due() time.Duration {
 	if p.changed && len(p.takes) == 0 {
-		due = min(due, p.made+planEvery)
+		return min(p.at, p.made+planEvery)
 	}
-	if !p.news && now < due {
-		m.wake(due)
-		return
-	}
-	m.plan = plan{made: now, at: never}
+	return p.at
+}
+
+// draw makes the plan.
+func (m *Machine) draw(now time.Duration) {
 	v := m.survey(now)
 	if m.stopping {
 		for _, move := range assign.Give(m.c.ID, v.mine, v.workers, v.leases) {
@@ -125,7 +132,7 @@ func (m *Machine) survey(now time.Duration) *view {
 		v.workers = append(v.workers, assign.Worker{ID: m.c.ID, Leases: v.own, Limit: m.c.MaxLeases, Stopping: m.stopping})
 	}
 	for _, p := range peers {
-		if p.alive() && (p.row.State == Running || p.row.State == Stopping) {
+		if p.alive() { // one that joins has its share, and takes it in a moment
 			v.workers = append(v.workers, assign.Worker{ID: p.row.ID, Leases: p.leases, Limit: p.row.Limit, Stopping: p.row.State == Stopping})
 		}
 	}
