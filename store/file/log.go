@@ -130,8 +130,8 @@ func (v *view) read(path string, text []byte) error {
 		if err := json.Unmarshal(data, &rows); err != nil {
 			return v.damage(path, err.Error())
 		}
-		for i := range rows {
-			v.apply(&rows[i])
+		for _, r := range rows { // r: no row keeps its neighbours in memory
+			v.apply(&r)
 		}
 		v.lines++
 		v.end += int64(len(text) - len(rest))
@@ -231,8 +231,8 @@ func (v *view) decide(batch []*change) (accepted []*change, rows []saved) {
 // with is a new log that begins with the view's rows and changes.
 func (v *view) with(group string, changes []saved) ([]byte, error) {
 	next := view{last: v.last, rows: slices.Clone(v.rows)}
-	for i := range changes {
-		next.apply(&changes[i])
+	for _, r := range changes {
+		next.apply(&r)
 	}
 	text, err := seal(nil, header{head{logFormat, version}, group, rand.Text(), next.last})
 	for _, r := range next.rows {

@@ -2,6 +2,8 @@ package file
 
 import (
 	"bytes"
+	"fmt"
+	"hash/crc32"
 	"maps"
 	"os"
 	"path/filepath"
@@ -135,6 +137,51 @@ func TestALogWithAnyByteFlipped(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever lies where a log belongs, it is refused or read, and what was read is
+// what the log that is begun from it says.
+func FuzzLog(f *testing.F) {
+	header, err := seal(nil, header{head{logFormat, version}, "g", "LOG", 3})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, rows := range []string{
+		``, `[]`, `[]|[{"id":"a","revision":4,"fields":{"n":"1"},"body":"AAE="}]`, `[{"id":"b","revision":2}]|[]|[{"id":"b","revision":2,"gone":true}]`,
+		`[]|[{"id":"a","revision":4},{"id":"a","revision":5}]`, `[]|null`, `[null]|[]`, `[]|{}`, `[]|[{"id":1}]`,
+	} {
+		f.Add(rows, 0)
+		f.Add(rows, 5)
+	}
+	f.Fuzz(func(t *testing.T, rows string, cut int) {
+		text := bytes.Clone(header)
+		for line := range strings.SplitSeq(rows, "|") {
+			text = fmt.Appendf(text, "%0*x %s\n", sumBytes, crc32.Checksum([]byte(line), castagnoli), line)
+		}
+		text = text[:len(text)-min(max(cut, 0), len(text))]
+		var v, again view
+		if v.begin("log", "g", text) != nil || v.read("log", text[v.end:]) != nil {
+			return
+		}
+		text, err := v.with("g", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.begin("log", "g", text); err != nil {
+			t.Fatal(err)
+		}
+		if err := again.read("log", text[again.end:]); err != nil {
+			t.Fatal(err)
+		}
+		if again.last != v.last || len(again.rows) != len(v.rows) {
+			t.Errorf("%d rows up to revision %d became %d up to %d", len(v.rows), v.last, len(again.rows), again.last)
+		}
+		for i, r := range again.rows {
+			if was := v.rows[i]; r.ID != was.ID || r.Revision != was.Revision || !maps.Equal(r.Fields, was.Fields) || !bytes.Equal(r.Body, was.Body) {
+				t.Errorf("%+v became %+v", was, r)
+			}
+		}
+	})
 }
 
 // As the message about a damaged line advises.
