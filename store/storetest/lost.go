@@ -47,7 +47,7 @@ func (l *Lossy) Settle() {
 }
 
 func (l *Lossy) pass(ctx context.Context, write func(context.Context) (store.Row, error)) (store.Row, error) {
-	l.arrive(func() bool { return l.random.IntN(2) == 0 })
+	l.arrive(func() bool { return l.random.IntN(4) == 0 })
 	l.mu.Lock()
 	fate := l.random.IntN(6)
 	if fate == 0 {
