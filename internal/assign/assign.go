@@ -17,7 +17,7 @@ import (
 	"slices"
 )
 
-// Worker of a fleet, running or stopping.
+// Worker of a fleet: one that joins, runs or stops.
 type Worker struct {
 	ID string
 	// Leases are what it owns, with what is being handed to it, and without what
