@@ -99,21 +99,22 @@ func TestWhereANewGroupStarts(t *testing.T) {
 	})
 }
 
-func TestASecondConsumerOfAGroupIsRefused(t *testing.T) {
+func TestASecondWorkerUnderATakenNameIsRefused(t *testing.T) {
 	consumerBench(t, "", 1, func(b *bench) {
 		b.put(1)
-		one := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Worker = "one" })
+		named := func(o *vegas.ConsumerOptions) { o.Worker = "one" }
+		one := b.consumer("g", named)
 		stop := startRun(b.T, one, func(context.Context, *vegas.Record) error { return nil })
 		time.Sleep(time.Second)
 		if err := one.Run(b.Context(), func(context.Context, *vegas.Record) error { return nil }); err == nil || !strings.Contains(err.Error(), "runs already") {
 			b.Errorf("twice at once: %v", err)
 		}
-		err := b.consumer("g").Run(b.Context(), func(context.Context, *vegas.Record) error { return nil })
-		if err == nil || !strings.Contains(err.Error(), `worker "one"`) || !strings.Contains(err.Error(), "#group-in-use") {
+		err := b.consumer("g", named).Run(b.Context(), func(context.Context, *vegas.Record) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), `worker named "one"`) || !strings.Contains(err.Error(), "#worker-name-taken") {
 			b.Errorf("got %v", err)
 		}
-		// Another group is welcome.
-		if n := b.consume(b.consumer("h"), 10*time.Second); n != 1 {
+		// In another group it is welcome.
+		if n := b.consume(b.consumer("h", named), 10*time.Second); n != 1 {
 			b.Errorf("%d records", n)
 		}
 		if err := stop(); err != nil {
