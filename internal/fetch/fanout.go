@@ -103,7 +103,7 @@ func (r *reading) bridge(ctx context.Context, until time.Time) (end bool, err er
 	p := poller{reading: r, pace: pace{idle: r.Busy, busy: r.Busy}}
 	for time.Now().Before(until) {
 		next := until
-		if !r.dumb {
+		if !r.noPolls {
 			end, next, err = p.step(ctx)
 			switch {
 			case end || ctx.Err() != nil:
@@ -112,7 +112,7 @@ func (r *reading) bridge(ctx context.Context, until time.Time) (end bool, err er
 				return false, err // of the one it was delivered to
 			case err != nil:
 				r.Warn.Warn("polling is refused: records wait for up to five seconds when a subscription is taken over", r.attrs(err)...)
-				r.dumb, next = true, until
+				r.noPolls, next = true, until
 			case next.After(until):
 				next = until
 			}

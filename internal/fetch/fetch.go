@@ -155,7 +155,7 @@ type reading struct {
 	where   observe.Where
 	random  func() float64
 	refused bool // the first subscription failed for good
-	dumb    bool // polling is refused for good
+	noPolls bool // polling is refused for good
 
 	floor    string    // no record before it is delivered; empty: no need to look
 	sought   string    // the record that reading from the oldest one is to come by; empty: none
