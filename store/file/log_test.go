@@ -68,13 +68,22 @@ func contents(t *testing.T, s *Store) map[string]string {
 	return found
 }
 
-// put puts a log in a store and lists it.
-func (w written) put(t *testing.T, dir string, text []byte) (*Store, map[string]string, error) {
+// place is where a group's log lies, in memory.
+type place struct{ disk *forgetful }
+
+func newPlace() place { return place{newForgetful(nil)} }
+
+func (p place) open() *Store {
+	s := New(storeDir)
+	s.disk, s.ready = p.disk, true
+	return s
+}
+
+// put puts a log there and lists its rows.
+func (p place) put(t *testing.T, text []byte) (*Store, map[string]string, error) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "r-g", "log"), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s := New(dir)
+	p.disk.names[filepath.Join(groupDir, "log")] = &inode{data: text}
+	s := p.open()
 	if _, err := s.List(t.Context(), "g", ""); err != nil {
 		return s, nil, err
 	}
@@ -85,11 +94,10 @@ func (w written) put(t *testing.T, dir string, text []byte) (*Store, map[string]
 // next writer writes where it began.
 func TestALogCutAtEveryByte(t *testing.T) {
 	w := writeLog(t)
-	dir := t.TempDir()
-	made(t, dir)
+	p := newPlace()
 	whole := 0 // lines
 	for cut := range len(w.text) {
-		s, found, err := w.put(t, dir, w.text[:cut])
+		s, found, err := p.put(t, bytes.Clone(w.text[:cut]))
 		if cut < w.ends[0] { // a log has its name when all that it began with is on disk
 			if err == nil {
 				t.Fatalf("cut at %d, within what it began with: found %v", cut, found)
@@ -106,7 +114,7 @@ func TestALogCutAtEveryByte(t *testing.T) {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 		delete(found, "worker#1")
-		if again := contents(t, New(dir)); len(again) != len(found)+1 || again["worker#1"] == "" {
+		if again := contents(t, p.open()); len(again) != len(found)+1 || again["worker#1"] == "" {
 			t.Fatalf("cut at %d and written to: %v after %v", cut, again, found)
 		}
 	}
@@ -117,19 +125,18 @@ func TestALogCutAtEveryByte(t *testing.T) {
 // told apart.
 func TestALogWithAnyByteFlipped(t *testing.T) {
 	w := writeLog(t)
-	dir := t.TempDir()
-	made(t, dir)
+	p := newPlace()
 	last := len(w.ends) - 1
 	for at := range w.text {
 		for _, flip := range []byte{0x01, 0x80, w.text[at] ^ '\n', w.text[at] ^ '0'} {
 			text := bytes.Clone(w.text)
 			text[at] ^= flip
-			_, found, err := w.put(t, dir, text)
+			_, found, err := p.put(t, text)
 			switch {
 			case err != nil && at >= w.ends[last-1]:
 				t.Fatalf("byte %d, in the last line: %v", at, err)
 			case err != nil:
-				if !strings.Contains(err.Error(), filepath.Join(dir, "r-g", "log")) || !strings.Contains(err.Error(), "move the file away") {
+				if !strings.Contains(err.Error(), filepath.Join(groupDir, "log")) || !strings.Contains(err.Error(), "move the file away") {
 					t.Fatalf("byte %d: %v", at, err)
 				}
 			case flip != 0 && at < w.ends[last-1], !maps.Equal(found, w.rows[last]) && !maps.Equal(found, w.rows[last-1]):
@@ -187,13 +194,12 @@ func FuzzLog(f *testing.F) {
 // As the message about a damaged line advises.
 func TestADamagedLineCanBeDeleted(t *testing.T) {
 	w := writeLog(t)
-	dir := t.TempDir()
-	made(t, dir)
+	p := newPlace()
 	for line := 1; line < bytes.Count(w.text, []byte{'\n'}); line++ {
 		lines := bytes.SplitAfter(w.text, []byte{'\n'})
 		spoilt := bytes.Clone(w.text)
 		spoilt[len(bytes.Join(lines[:line], nil))+3] ^= 1
-		_, _, err := w.put(t, dir, spoilt)
+		_, _, err := p.put(t, spoilt)
 		if line == len(lines)-2 { // the last
 			continue
 		}
@@ -203,7 +209,7 @@ func TestADamagedLineCanBeDeleted(t *testing.T) {
 		if string(lines[line][sumBytes+1:]) == "[]\n" {
 			continue // the line that ends what the log began with holds nothing
 		}
-		if _, _, err := w.put(t, dir, bytes.Join(append(lines[:line:line], lines[line+1:]...), nil)); err != nil {
+		if _, _, err := p.put(t, bytes.Join(append(lines[:line:line], lines[line+1:]...), nil)); err != nil {
 			t.Errorf("without line %d: %v", line+1, err)
 		}
 	}
