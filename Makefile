@@ -29,6 +29,12 @@ simulate: ## both rings of proof at length (SEEDS=1000000 FLEETS=10m)
 	go test -count=1 -timeout 0 -run=TestSeeds ./internal/simulate -args -seeds=$(SEEDS)
 	go test -count=1 -timeout 0 -v -run=TestFleets ./internal/fleettest -args -for=$(FLEETS)
 
+.PHONY: kill
+KILLS ?= 100
+kill: ## kill -9 workers whose effects must happen once, on SQLite and PostgreSQL (KILLS=100)
+	go test -count=1 -timeout 0 -v ./examples/ledger -args -kills=$(KILLS)
+	go test -count=1 -timeout 0 -v -tags peers -run=TestPostgresKills ./peers -args -kills=$(KILLS)
+
 .PHONY: bench
 BENCH ?= .
 COUNT ?= 10

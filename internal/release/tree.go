@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// unreleased are the modules that nobody installs: they test or measure.
-var unreleased = []string{"bench", "peers"}
+// unreleased are the modules that nobody installs: they test, measure or show.
+var unreleased = []string{"bench", "examples", "peers"}
 
 // tree is the repository: its modules and its workspace.
 type tree struct {
