@@ -75,38 +75,4 @@ func TestACheckpointThatRetentionHasPassed(t *testing.T) {
 			}
 		})
 	}
-	consumerBench(t, "a quiet shard", 1, func(b *bench) {
-		b.put(3)
-		ctx, cancel := context.WithTimeout(b.Context(), 26*time.Hour)
-		defer cancel()
-		got := 0
-		if err := b.consumer("g", stop, func(o *vegas.ConsumerOptions) { o.PollIdle = 10 * time.Minute }).Run(ctx, func(context.Context, *vegas.Record) error { got++; return nil }); err != nil || got != 3 {
-			b.Fatal(got, err)
-		}
-		b.put(4)
-		if got, err := run(b, stop); err != nil || len(got) != 4 {
-			b.Errorf("the checkpoint is older than that, and nothing was missed: %v, %v", got, err)
-		}
-	})
-	consumerBench(t, "a handler that takes longer", 1, func(b *bench) {
-		b.put(1)
-		go func() {
-			for range 3 { // two are read ahead, the third one comes to be lost
-				time.Sleep(30 * time.Minute)
-				b.put(1)
-			}
-			time.Sleep(24*time.Hour + 30*time.Minute)
-			b.put(1)
-		}()
-		got := 0
-		err := b.consumer("g", stop).Run(b.Context(), func(context.Context, *vegas.Record) error {
-			if got++; got == 1 {
-				time.Sleep(26*time.Hour + 30*time.Minute)
-			}
-			return nil
-		})
-		if !errors.Is(err, vegas.ErrTrimmed) || got != 3 {
-			b.Errorf("%d records, %v", got, err)
-		}
-	})
 }
