@@ -136,7 +136,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 	if err := s.pinned(ctx, sum); err != nil {
 		return false, quietly(ctx, errStart{err})
 	}
-	*started = true
+	s.started = started
 	err = s.run(ctx)
 	switch {
 	case errors.Is(err, record.ErrGraceOver):

@@ -38,6 +38,7 @@ type session struct {
 	news    chan fleet.Lease
 	over    chan struct{} // closed: nobody waits for answers any more
 
+	started  *bool // the shards have been listed once, in this session or an earlier one
 	failed   error // why the session stops, other than being told to
 	remade   bool  // the stream is another one now
 	stopping bool
@@ -195,11 +196,12 @@ func (s *session) ask(a *fleet.Ask) {
 	if a.Verb == fleet.Beat || a.Verb == fleet.Join {
 		limit = min(storeTime, s.Timing.Lease/4)
 	}
+	first := !*s.started
 	go func() {
 		r := answered{ask: a}
 		sent := time.Now()
 		if a.Verb == fleet.List {
-			r.answer, r.err = s.list()
+			r.answer, r.err = s.list(first)
 		} else {
 			r.answer = s.table.do(s.base, a, limit)
 		}
@@ -217,6 +219,8 @@ func (s *session) answered(r answered) {
 	a := r.ask
 	if r.err != nil {
 		s.stop(r.err)
+	} else if a.Verb == fleet.List && r.answer.Outcome == fleet.Done {
+		*s.started = true
 	}
 	before := s.m.Until()
 	s.m.Answer(s.now(), a, r.answer)
@@ -247,15 +251,16 @@ func (s *session) answered(r answered) {
 	}
 }
 
-// list lists the stream's shards. An error ends the session.
-func (s *session) list() (fleet.Answer, error) {
+// list lists the stream's shards. An error ends the session; the first time everything
+// that goes wrong is one, for it may never go right.
+func (s *session) list(first bool) (fleet.Answer, error) {
 	all, err := s.listing(s.base)
 	switch {
 	case err == nil && len(all) == 0:
 		return fleet.Answer{Outcome: fleet.Unknown}, fmt.Errorf("consume: stream %q: %w", s.stream(), errNobody)
 	case err == nil:
 		return fleet.Answer{Shards: all}, nil
-	case s.base.Err() == nil && kinesisapi.Classify(err) == kinesisapi.Fatal:
+	case s.base.Err() == nil && (first || kinesisapi.Classify(err) == kinesisapi.Fatal):
 		return fleet.Answer{Outcome: fleet.Unknown}, err
 	}
 	s.Warn.Warn("shards could not be listed, trying again", append(s.attrs(), slog.Any("error", err))...)
