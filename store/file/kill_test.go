@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,10 +16,10 @@ import (
 	"github.com/libvegas/vegas/store"
 )
 
-const (
-	programs = 3
-	lives    = 6 // of each
-)
+const programs = 3
+
+// lives of each program: -args -lives=100 for a long run.
+var lives = flag.Int("lives", 6, "how often each program is killed")
 
 // Several programs write to one directory and are killed at any moment, again
 // and again. What they had been told is there; what they were doing is there
@@ -36,7 +37,7 @@ func TestKilledPrograms(t *testing.T) {
 		own := 0 // likewise, of the program's own
 		program := strconv.Itoa(i)
 		wg.Go(func() {
-			for life := range lives {
+			for life := range *lives {
 				dead := 5 + rand.IntN(60)
 				err := run(t.Context(), dir, program, dead, func(what string, n int, revision uint64) {
 					mu.Lock()
@@ -67,7 +68,7 @@ func TestKilledPrograms(t *testing.T) {
 	wg.Wait()
 	got, err := New(dir).Get(t.Context(), "g", "counter")
 	n, _ := strconv.Atoi(got.Fields["n"])
-	if err != nil || n < shared || n > shared+programs*lives {
+	if err != nil || n < shared || n > shared+programs**lives {
 		t.Errorf("%d increments were acknowledged, %d are there, %v", shared, n, err)
 	}
 	if _, err := New(dir).Swap(t.Context(), got); err != nil {
