@@ -52,6 +52,7 @@ func (f *fleetRun) moveBack(t *fleetShard, l *leaseRow) {
 // owe wants the records behind a position to be handled once more.
 func (f *fleetRun) owe(t *fleetShard, after record.Position) {
 	for i, c := range t.log {
+		c.m.unmarked = true // the marks lead now, and are thrown away
 		if after.Compare(record.Position{Sequence: c.name}) >= 0 {
 			continue
 		}
@@ -91,7 +92,7 @@ func (f *fleetRun) deleteGroup() {
 			f.owe(t, record.Position{})
 		} else {
 			for _, c := range t.log {
-				c.m.loose = true
+				c.m.loose, c.m.unmarked = true, true
 			}
 		}
 		l.rev, f.store.mark(t.id).rev = 0, 0

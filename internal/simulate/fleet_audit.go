@@ -39,9 +39,11 @@ const (
 	// A worker asks one thing about a lease at a time, has one heartbeat and at
 	// most 64 writes under way.
 	oneAsk Invariant = "one-ask"
-	// A worker that was frozen for a lease time declares nobody dead before it
-	// has looked again.
+	// Dead is declared only who was seen silent by a look that began a lease
+	// time after its last heartbeat was seen.
 	blindly Invariant = "blindly"
+	// Nothing is handed to a worker that is known to stop.
+	astray Invariant = "astray"
 	// What a function gave back is left to others for the rest time.
 	rested Invariant = "rested"
 	// An orderly end of a possession lets nothing be handled twice.
@@ -89,6 +91,13 @@ func (f *fleetRun) started(r *life, a *fleet.Act) {
 	if owner := f.owners[possession{t.id, r.possession}]; owner != r.w.id {
 		f.fail(fence, "%s starts %s under possession %d, which is of %q", r.w.id, t.id, r.possession, owner)
 	}
+	if by := r.w.knows.taken[t.id]; by != r.possession {
+		f.fail(unproven, "%s starts %s under possession %d, and no answer to a take told it so: %d", r.w.id, t.id, r.possession, by)
+	}
+	delete(r.w.knows.taken, t.id)
+	if seen := r.w.knows.highest[t.id]; seen > r.possession {
+		f.fail(fence, "%s starts %s under possession %d, and has heard of %d", r.w.id, t.id, r.possession, seen)
+	}
 	if len(t.readers) > 1 {
 		f.crowded[t.id] = t
 	}
@@ -106,42 +115,6 @@ func (f *fleetRun) started(r *life, a *fleet.Act) {
 	}
 	if a.Lease.Ended() {
 		f.fail(parentsFirst, "%s starts %s, which has ended", r.w.id, t.id)
-	}
-}
-
-// asked checks what a worker asks.
-func (f *fleetRun) asked(w *proc, a *fleet.Ask) {
-	switch a.Verb {
-	case fleet.Beat:
-		if w.beats++; w.beats > 1 {
-			f.fail(oneAsk, "%s has %d heartbeats under way", w.id, w.beats)
-		}
-	case fleet.Declare:
-		if w.thawed {
-			f.fail(blindly, "%s was frozen and declares %s dead without having looked", w.id, a.Worker.ID)
-		}
-	case fleet.Take, fleet.Announce, fleet.Withdraw, fleet.Give, fleet.Create, fleet.End, fleet.Forget:
-		if w.asking[a.Lease] {
-			f.fail(oneAsk, "%s asks to %s %s, and has an answer about it to come", w.id, a.Verb, a.Lease)
-		}
-		w.asking[a.Lease] = true
-		if len(w.asking) > 64 {
-			f.fail(oneAsk, "%s has %d writes to leases under way", w.id, len(w.asking))
-		}
-	}
-}
-
-// answered takes in that an Ask is not under way any more.
-func (f *fleetRun) answered(w *proc, a *fleet.Ask, began time.Duration, done bool) {
-	switch a.Verb {
-	case fleet.Beat:
-		w.beats--
-	case fleet.Look, fleet.LookSurely:
-		if done && began >= w.thaw {
-			w.thawed = false
-		}
-	case fleet.Take, fleet.Announce, fleet.Withdraw, fleet.Give, fleet.Create, fleet.End, fleet.Forget:
-		delete(w.asking, a.Lease)
 	}
 }
 
@@ -194,6 +167,11 @@ func (f *fleetRun) handled(r *life, c *written) {
 		f.trace("%s handles record %d of slot %d at %s %s", r.w.id, m.counter, m.slot, r.t.id, c.name)
 	}
 	f.sums.Handled++
+	for _, o := range r.t.readers {
+		if o != r && r.phase < cutOff && r.w.began >= f.deleted && o.delivers() {
+			f.fail(oneOwner, "%s %s is handled by %s (possession %d), and %s delivers it (possession %d)", r.t.id, c.name, r.w.id, r.possession, o.w.id, o.possession)
+		}
+	}
 	if c.by != nil && !m.loose {
 		f.sums.Repeated++
 		if c.by.orderly && c.by.possession < r.possession {
@@ -265,7 +243,7 @@ func (f *fleetRun) checkpointed(l *leaseRow, r *life, p record.Position) {
 			kept = append(kept, c)
 		case !c.covered:
 			c.covered = true
-			if c.m.covered++; c.m.covered > 1 && !c.m.loose {
+			if c.m.covered++; c.m.covered > 1 && !c.m.unmarked {
 				f.fail(duplicate, "record %d of slot %d is handled a second time at %s %s", c.m.counter, c.m.slot, r.t.id, c.name)
 			}
 		}

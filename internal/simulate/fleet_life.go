@@ -86,7 +86,7 @@ func (f *fleetRun) start(w *proc, a *fleet.Act) *life {
 // delivers: it hands records to its function, or may. What workers do whose rows
 // somebody deleted does not count.
 func (r *life) delivers() bool {
-	return r.phase < cutOff && r.w.began >= r.f.deleted && !r.w.gone && !r.w.frozen() && (r.w.valid() || r.f.p.mutant == unchecked)
+	return r.phase < cutOff && r.w.began >= r.f.deleted && !r.w.gone && !r.w.frozen() && r.w.valid()
 }
 
 // load reads the marks, and where there are none that can be used those of the
@@ -139,6 +139,9 @@ func (r *life) prepare(own marksRow, parents [][]byte) {
 		restored = r.marks.Restore(saved, r.at)
 	}
 	from := r.at
+	if restored && saved.At.Compare(r.at) < 0 {
+		f.sums.Lags++
+	}
 	if restored {
 		r.savedAt, r.known = saved.At, true
 		if saved.At.Compare(r.at) < 0 && f.p.mutant != lagging && f.p.mutant != survive {
@@ -326,10 +329,10 @@ func (r *life) lose(why string) {
 		f.trace("%s loses %s, possession %d: %s", r.w.id, r.t.id, r.possession, why)
 	}
 	f.sums.Lost++
+	r.phase = cutOff
 	if len(r.tasks) > 0 && f.chance(.5) {
 		r.finish()
 	}
-	r.phase = cutOff
 	d := f.within(f.p.handling)
 	if f.now < f.p.calm && f.chance(f.p.deaf) {
 		d = f.within(3 * f.p.timing.Lease)

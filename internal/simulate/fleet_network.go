@@ -12,6 +12,7 @@ type call struct {
 	w     *proc
 	a     *fleet.Ask
 	began time.Duration
+	clock time.Duration // then, the worker's own
 	limit time.Duration
 	over  bool
 	run   int        // of the worker's machines
@@ -72,7 +73,7 @@ func (w *proc) request(timeout time.Duration, apply func(), done func(answered b
 // ask begins to carry out an Ask.
 func (w *proc) ask(a *fleet.Ask) {
 	f := w.f
-	c := &call{w: w, a: a, began: f.now, limit: f.p.askLimit, run: w.runs}
+	c := &call{w: w, a: a, began: f.now, clock: w.clock(), limit: f.p.askLimit, run: w.runs}
 	if a.Verb == fleet.Beat {
 		c.limit = max(w.timing.Beat, 100*time.Millisecond)
 	}
@@ -110,7 +111,7 @@ func (c *call) answer(ans fleet.Answer) {
 		return
 	}
 	c.over = true
-	w.f.answered(w, c.a, c.began, ans.Outcome == fleet.Done)
+	w.f.answered(c, &ans)
 	if w.f.traced {
 		w.f.trace("%s hears %d: %s of %s%s: %s", w.id, c.a.N, [...]string{"done", "refused", "unknown"}[ans.Outcome], c.a.Worker.ID, c.a.Lease, c.a.Verb)
 	}

@@ -29,8 +29,8 @@ const (
 	racing      Mutant = "drift" // clocks differ by more than the margin
 )
 
-// FleetMutants are the planted bugs of a runner, each with the invariants of
-// which one has to catch it.
+// FleetMutants are the planted bugs of runner and machine, each with the
+// invariants of which one has to catch it.
 var FleetMutants = map[Mutant][]Invariant{
 	hastily:     {checkpointAhead},
 	disinherit:  {duplicate},
@@ -48,6 +48,29 @@ var FleetMutants = map[Mutant][]Invariant{
 	remakeLease: {twiceCreated},
 	rash:        {oneOwner, fence},
 	racing:      {oneOwner},
+
+	Mutant(fleet.RuleResurrect):  {oneOwner},
+	Mutant(fleet.RuleExists):     {resurrected},
+	Mutant(fleet.RuleAgain):      {resurrected},
+	Mutant(fleet.RuleName):       {nameTaken},
+	Mutant(fleet.RuleFlag):       {astray},
+	Mutant(fleet.RuleSent):       {oneOwner},
+	Mutant(fleet.RuleEarly):      {fence, unproven},
+	Mutant(fleet.RuleAnswered):   {fence},
+	Mutant(fleet.RuleStale):      {unproven},
+	Mutant(fleet.RuleLate):       {unproven},
+	Mutant(fleet.RuleDeaf):       {oneOwner},
+	Mutant(fleet.RuleTwice):      {oneAsk},
+	Mutant(fleet.RuleOpinion):    {oneOwner},
+	Mutant(fleet.RulePaused):     {blindly},
+	Mutant(fleet.RuleGone):       {oneOwner},
+	Mutant(fleet.RuleForce):      {oneOwner},
+	Mutant(fleet.RuleHeir):       {astray},
+	Mutant(fleet.RuleBeforeGive): {oneOwner},
+	Mutant(fleet.RuleGreedy):     {stuck, balanced, idling},
+	Mutant(fleet.RuleRested):     {rested},
+	Mutant(fleet.RuleOrphans):    {parentsFirst},
+	Mutant(fleet.RuleChildless):  {childless},
 }
 
 // fleetPlan is what a seed draws for a fleet.
@@ -71,7 +94,7 @@ type fleetPlan struct {
 	outage                         time.Duration // how long at most
 	crashes, pauses, stops, joins  time.Duration
 	storm                          int // joins at once at most
-	twins                          float64
+	twins, stalls                  float64
 	drift                          float64
 	skew                           time.Duration
 	reshards, retains, admin       time.Duration
@@ -128,7 +151,7 @@ func drawFleet(r *rand.Rand, mutant Mutant) *fleetPlan {
 	p.pauses = rarely(.5, lease/2, 6*lease)
 	p.stops = rarely(.5, lease, 6*lease)
 	p.joins, p.storm = rarely(.7, lease/2, 4*lease), 1+r.IntN(3)
-	p.twins = maybe(.15, .5)
+	p.twins, p.stalls = maybe(.15, .5), maybe(.15, .5)
 	p.drift = []float64{0, .001, .03}[r.IntN(3)]
 	if mutant == racing {
 		p.drift = .3
@@ -154,6 +177,7 @@ func drawFleet(r *rand.Rand, mutant Mutant) *fleetPlan {
 type FleetSums struct {
 	Workers, Dead, Taken                  int // processes; machines that were declared dead, or found their name taken
 	Shards, Leases                        int
+	Lags                                  int
 	Handled, Repeated, Duplicates         int // records; after a crash once more; that marks removed
 	Lost, Unproven                        int // possessions; workers for a while
 	Declared, Handovers, Withdrawn, Reset int // writes
@@ -204,11 +228,12 @@ type FleetResult struct {
 // fleetRun is one simulated fleet.
 type fleetRun struct {
 	*stream
-	p     *fleetPlan
-	store *rows
-	procs []*proc
-	ids   int
-	salt  uint64
+	p        *fleetPlan
+	store    *rows
+	procs    []*proc
+	byWorker map[string]*proc // by the ID of each machine
+	ids      int
+	salt     uint64
 
 	outageUntil, throttleUntil time.Duration
 	outageHangs                bool
@@ -230,7 +255,7 @@ func RunFleet(seed uint64, o Options) FleetResult {
 }
 
 func newFleetRun(r *rand.Rand, p *fleetPlan, o Options) *fleetRun {
-	f := &fleetRun{stream: newStream(newWorld(r, 0), p.shards), p: p, salt: r.Uint64(),
+	f := &fleetRun{stream: newStream(newWorld(r, 0), p.shards), p: p, salt: r.Uint64(), byWorker: map[string]*proc{},
 		last: map[int]uint64{}, owners: map[possession]string{}, crowded: map[string]*fleetShard{}}
 	f.store = newRows(f)
 	if o.Trace != nil {

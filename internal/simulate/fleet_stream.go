@@ -27,7 +27,7 @@ type fleetShard struct {
 	closed     bool
 	forgotten  time.Duration // by the stream; 0: not
 	log        []*written
-	again      *message // stored, and to be stored once more before anything else
+	again      [producers]*message // stored, and to be stored once more before anything else of theirs
 
 	readers []*life // functions that have not returned, of all workers
 
@@ -45,7 +45,9 @@ type message struct {
 	owed    bool // it has to be handled
 	first   bool // it was handled
 	covered int  // copies of it that were handled and are covered by a checkpoint
-	loose   bool // handled again because somebody moved a checkpoint back
+	// Somebody moved a checkpoint back: it is handled again, and what is stored
+	// again of it may be.
+	loose, unmarked bool
 }
 
 // written is one Kinesis record in a shard: an aggregate of one message.
@@ -134,28 +136,39 @@ func (s *stream) reshard(most int) {
 	s.resend(a)
 }
 
-// resend stores what the producer of a lane has to store again.
+// resend stores what the producers have to store again.
 func (s *stream) resend(t *fleetShard) {
-	if m := t.again; m != nil {
-		t.again = nil
+	for i := range producers {
+		s.resendOf(t, i)
+	}
+}
+
+func (s *stream) resendOf(t *fleetShard, producer int) {
+	if m := t.again[producer]; m != nil {
+		t.again[producer] = nil
 		s.store(m)
 	}
 }
 
+// producers send to the stream, each under hashes of its own.
+const producers = 2
+
 // produce stores a message at one of a few hashes of a shard; sometimes its
-// answer is lost, and before anything else goes that way it is stored again.
+// answer is lost, and before anything else of its producer goes that way it is
+// stored again.
 func (s *stream) produce(resent float64) {
 	t := s.open[s.rnd.IntN(len(s.open))]
-	s.resend(t)
-	if s.traced && t.closed {
-		panic("a closed shard is open")
+	slot := t.from + s.rnd.IntN(min(4, t.to-t.from))
+	p := slot % producers
+	if t.again[p] != nil && s.chance(.6) {
+		return // it still waits for the answer
 	}
+	s.resendOf(t, p)
 	s.counter++
-	slot := t.from + s.rnd.IntN(min(3, t.to-t.from))
 	m := &message{slot: slot, counter: s.counter, owed: s.now >= s.began}
 	s.messages = append(s.messages, m)
 	if t = s.store(m); s.chance(resent) {
-		t.again = m
+		t.again[p] = m
 	}
 }
 
@@ -172,7 +185,7 @@ func (s *stream) store(m *message) *fleetShard {
 	t := s.route(m.slot)
 	s.seq++
 	c := &written{m: m, seq: s.seq, name: strconv.FormatUint(s.seq, 10), at: s.now}
-	c.id = aggregate.Identity{Producer: [16]byte{1}, Laned: true, Range: t.rng, Counters: []uint64{m.counter}}
+	c.id = aggregate.Identity{Producer: [16]byte{byte(m.slot % producers)}, Laned: true, Range: t.rng, Counters: []uint64{m.counter}}
 	t.log = append(t.log, c)
 	if s.traced {
 		s.trace("stream: %s at %s is record %d of slot %d", t.id, c.name, m.counter, m.slot)

@@ -37,10 +37,8 @@ type proc struct {
 	held map[string]*life // functions that have not returned
 
 	// The auditor's, of one machine.
-	asking   map[string]bool // leases
-	beats    int             // under way
-	thaw     time.Duration   // when it was last frozen for a lease time, until
-	thawed   bool            // and has not looked since
+	knows    knowledge
+	lookedAt time.Duration // when the last look that has an answer was asked
 	gaveBack map[string]time.Duration
 }
 
@@ -73,12 +71,16 @@ func (w *proc) begin() {
 	}
 	w.began = f.now
 	w.born, w.wake, w.rowRev, w.seen = f.now-f.within(time.Hour), never, 0, map[string]leaseRow{}
-	w.asking, w.beats, w.thawed, w.gaveBack = map[string]bool{}, 0, false, map[string]time.Duration{}
+	w.knows, w.gaveBack = newKnowledge(), map[string]time.Duration{}
 	w.m = fleet.New(fleet.Config{ID: w.id, Name: w.name, Timing: w.timing, MaxLeases: w.limit, Rand: f.rnd.Float64, Broken: fleet.Rule(f.p.mutant)})
+	f.byWorker[w.id] = w
 	if f.traced {
 		f.trace("%s starts, clock rate %.4f", w.id, w.rate)
 	}
 	w.poll()
+	if f.now < f.p.calm && f.chance(f.p.stalls) {
+		f.after(f.within(w.timing.Lease/4), func() { w.pause(f.within(4 * w.timing.Lease)) })
+	}
 }
 
 // clock is the worker's own monotonic clock.
@@ -124,9 +126,6 @@ func (w *proc) pause(d time.Duration) {
 		}
 		if f.traced {
 			f.trace("%s thaws", w.id)
-		}
-		if d >= w.timing.Lease {
-			w.thaw, w.thawed = f.now, true
 		}
 		box := w.inbox
 		w.inbox = nil
@@ -261,6 +260,7 @@ func (w *proc) stop() {
 		if w.f.traced {
 			w.f.trace("%s is told to stop", w.id)
 		}
+		w.knows.told = true
 		w.m.Stop(w.clock())
 		w.poll()
 	})
