@@ -153,7 +153,13 @@ func (a *Admin) behind(ctx context.Context, l LeaseState) (time.Duration, error)
 	if answer.MillisBehindLatest == nil {
 		return 0, errors.New("no answer")
 	}
-	return time.Duration(*answer.MillisBehindLatest) * time.Millisecond, nil
+	behind := time.Duration(*answer.MillisBehindLatest) * time.Millisecond
+	if len(answer.Records) > 0 { // which the answer is about the place after
+		if arrived := answer.Records[0].ApproximateArrivalTimestamp; arrived != nil {
+			behind = max(behind, time.Since(*arrived))
+		}
+	}
+	return behind, nil
 }
 
 // ErrInhabited: workers of the group live.
@@ -164,7 +170,7 @@ var ErrInhabited = errors.New("workers of the group are running")
 // while. force takes the lease away at once, whatever its owner does.
 func (a *Admin) Release(ctx context.Context, shard string, force bool) error {
 	fail := func(err error) error {
-		return fmt.Errorf("release: stream %q %s: group %q: %w", a.stream(), shard, a.Name, err)
+		return fmt.Errorf("stream %q %s: group %q: %w", a.stream(), shard, a.Name, err)
 	}
 	row, err := get(ctx, a.Store, a.Name, a.table.leaseID(shard), storeTime)
 	if err != nil {
@@ -222,7 +228,7 @@ func (a *Admin) ring(ctx context.Context, shard string) error {
 // record. Its marks go with it.
 func (a *Admin) Move(ctx context.Context, shard string, to record.Position, force bool) error {
 	fail := func(err error) error {
-		return fmt.Errorf("move: stream %q %s: group %q: %w", a.stream(), shard, a.Name, err)
+		return fmt.Errorf("stream %q %s: group %q: %w", a.stream(), shard, a.Name, err)
 	}
 	if err := a.empty(ctx, force); err != nil {
 		return fail(err)
@@ -262,7 +268,7 @@ func (a *Admin) Reset(ctx context.Context, to Start, force bool) error {
 		err = a.restart(ctx, to)
 	}
 	if err != nil {
-		return fmt.Errorf("reset: stream %q: group %q: %w", a.stream(), a.Name, err)
+		return fmt.Errorf("stream %q: group %q: %w", a.stream(), a.Name, err)
 	}
 	return nil
 }
@@ -280,7 +286,7 @@ func (a *Admin) Delete(ctx context.Context, force bool) error {
 		err = remove(ctx, a.Store, a.Name, a.table.groupID(), storeTime, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("delete: stream %q: group %q: %w", a.stream(), a.Name, err)
+		return fmt.Errorf("stream %q: group %q: %w", a.stream(), a.Name, err)
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ type life struct {
 	act    fleet.Act
 	brake  *shard.Brake
 	cancel context.CancelCauseFunc
-	grace  *time.Timer // from when it drains
-	left   bool        // nobody waits for it any more
+	grace  *time.Timer // from when it drains; the loop's
+	left   bool        // nobody waits for it any more; the loop's
 }
 
 var retries = backoff.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}
@@ -82,9 +82,6 @@ func (s *session) begin(a fleet.Act) {
 		c := closed{life: l, err: fmt.Errorf("stream %q %s: %w", s.stream(), e.ID, shard.ErrExited)}
 		defer func() {
 			cancel(nil)
-			if l.grace != nil {
-				l.grace.Stop()
-			}
 			select {
 			case s.closed <- c:
 			case <-s.over: // given up
@@ -203,6 +200,9 @@ func (s *session) goneTo(id string) ([]fleet.Shard, error) {
 // onClosed takes in how a shard's function ended.
 func (s *session) onClosed(ctx context.Context, c closed) {
 	l := c.life
+	if l.grace != nil {
+		l.grace.Stop()
+	}
 	if l.left {
 		return // told before
 	}

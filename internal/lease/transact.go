@@ -76,7 +76,9 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 	c := h.table.cell(h.shard)
 	for range 4 {
 		next := h.table.known(c).Clone()
-		if next.Revision == 0 { // forgotten
+		// What is known may have been forgotten, or read since an earlier attempt
+		// arrived after all.
+		if f := (fields{row: next}); next.Revision == 0 || f.position().Compare(from) != 0 {
 			if err := h.reread(ctx, from); err != nil {
 				return err
 			}
