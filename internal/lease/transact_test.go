@@ -11,14 +11,15 @@ import (
 	"github.com/libvegas/vegas/internal/shard"
 	"github.com/libvegas/vegas/record"
 	"github.com/libvegas/vegas/store"
-	"github.com/libvegas/vegas/store/memory"
 )
 
-// database is a memory store with transactions, whose commits may go astray.
+// database is a store with transactions, whose commits may go astray.
 type database struct {
-	*memory.Store
-	fate fate     // of the next commit
-	late []func() // commits on their way
+	mu       sync.Mutex
+	rows     map[string]store.Row // by ID
+	revision uint64
+	fate     fate     // of the next commit
+	late     []func() // commits on their way
 }
 
 type fate int
@@ -32,6 +33,38 @@ const (
 
 var errCut = errors.New("the connection broke")
 
+func (d *database) List(context.Context, string, string) ([]store.Row, error) { return nil, nil }
+func (d *database) Close() error                                              { return nil }
+
+func (d *database) Get(_ context.Context, _, id string) (store.Row, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	row, ok := d.rows[id]
+	if !ok {
+		return row, store.ErrNotFound
+	}
+	return row.Clone(), nil
+}
+
+func (d *database) Swap(ctx context.Context, r store.Row) (store.Row, error) {
+	w := &work{d: d}
+	out, err := w.Swap(ctx, r)
+	if err == nil {
+		err = w.apply()
+	}
+	return out, err
+}
+
+func (d *database) Delete(_ context.Context, r store.Row) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rows[r.ID].Revision != r.Revision {
+		return store.ErrConflict
+	}
+	delete(d.rows, r.ID)
+	return nil
+}
+
 func (d *database) Begin(context.Context) (store.Tx, error) { return &work{d: d}, nil }
 
 // arrive lets late commits arrive.
@@ -42,62 +75,63 @@ func (d *database) arrive() {
 	d.late = nil
 }
 
-// work is a transaction: rows, and an effect that stands for a handler's.
+// work is a transaction.
 type work struct {
-	d    *database
-	rows []store.Row
-	over bool
+	d       *database
+	bases   []uint64
+	written []store.Row
+	over    bool
 }
 
 func (w *work) Context(ctx context.Context) context.Context { return ctx }
 func (w *work) Rollback()                                   { w.over = true }
 
-func (w *work) Swap(ctx context.Context, r store.Row) (store.Row, error) {
-	got, err := w.d.Get(ctx, r.Group, r.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		got, err = store.Row{}, nil
-	}
-	switch {
-	case err != nil:
-		return store.Row{}, err
-	case got.Revision != r.Revision:
+func (w *work) Swap(_ context.Context, r store.Row) (store.Row, error) {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	if w.d.rows[r.ID].Revision != r.Revision {
 		return store.Row{}, store.ErrConflict
 	}
-	w.rows = append(w.rows, r.Clone())
-	r.Revision += 1000
-	return r, nil
+	r = r.Clone()
+	w.bases = append(w.bases, r.Revision)
+	w.d.revision++
+	r.Revision = w.d.revision
+	w.written = append(w.written, r)
+	return r.Clone(), nil
 }
 
-func (w *work) Commit(ctx context.Context) error {
+// apply stores all that was written, unless somebody was faster.
+func (w *work) apply() error {
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	for i, r := range w.written {
+		if w.d.rows[r.ID].Revision != w.bases[i] {
+			return store.ErrConflict
+		}
+	}
+	for _, r := range w.written {
+		w.d.rows[r.ID] = r
+	}
+	return nil
+}
+
+func (w *work) Commit(context.Context) error {
 	if w.over {
 		return errors.New("committed after its end")
 	}
 	w.over = true
-	commit := func() error {
-		for _, r := range w.rows {
-			if got, _ := w.d.Get(ctx, r.Group, r.ID); got.Revision != r.Revision {
-				return store.ErrConflict
-			}
-		}
-		for _, r := range w.rows {
-			if _, err := w.d.Store.Swap(context.WithoutCancel(ctx), r); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 	f := w.d.fate
 	w.d.fate = arrives
 	switch f {
 	case isLost:
 		return errCut
 	case isMute:
-		return errors.Join(errCut, commit())
+		return errors.Join(errCut, w.apply())
 	case isLate:
-		w.d.late = append(w.d.late, func() { _ = commit() })
+		w.d.late = append(w.d.late, func() { _ = w.apply() })
 		return errCut
 	}
-	return commit()
+	return w.apply()
 }
 
 func at(n int) record.Position {
@@ -110,7 +144,7 @@ func at(n int) record.Position {
 // possessed is a lease under possession 7 in a database.
 func possessed(t *testing.T) (*database, *held) {
 	t.Helper()
-	d := &database{Store: memory.New()}
+	d := &database{rows: map[string]store.Row{}}
 	tab := tableOn(d, "a")
 	row := newRow("g", tab.leaseID(oneShard))
 	setPosition(&row, at(0))
