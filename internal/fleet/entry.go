@@ -11,6 +11,7 @@ type entry struct {
 	id    string
 	row   Lease         // as it was last seen
 	there bool          // the row exists
+	metAt time.Duration // when it was first seen
 	since time.Duration // when the row's possession was first seen
 	asOf  time.Duration // the row is not older than this
 
@@ -126,6 +127,9 @@ func (m *Machine) accept(now time.Duration, row Lease, asOf time.Duration) bool 
 	l.asOf = max(l.asOf, asOf)
 	if l.mine(m.c.ID) {
 		m.owned++
+	}
+	if !was {
+		l.metAt = now
 	}
 	if !was || row.Possession != old.Possession {
 		l.since = now

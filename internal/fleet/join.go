@@ -74,7 +74,7 @@ func (m *Machine) namesake(p *peer) bool {
 // run begins the work.
 func (m *Machine) run(now time.Duration) {
 	m.step = running
-	m.cleaned = now
+	m.cleaned = now + 2*forgetAfter - cleanEvery
 	m.rows.sweep = true
 	m.listing.want = true
 	m.plan.news = true

@@ -7,6 +7,9 @@ const (
 	listEvery = time.Second
 	// cleanEvery is how often the leases of forgotten shards are looked for.
 	cleanEvery = time.Hour
+	// forgetAfter is how long a lease is known before it may be forgotten: what
+	// made it, and had no answer, might be done once more.
+	forgetAfter = time.Minute
 )
 
 // listing is what is known from listings of the stream's shards.
@@ -56,6 +59,15 @@ func (m *Machine) listed(now time.Duration, a *Ask, ans Answer) {
 			}
 		}
 	}
+	// A listing may be behind, but not for so long: a shard that waits for its
+	// parents and is not listed any more waits for nothing.
+	for _, l := range m.all {
+		if l.there && !there[l.id] && m.unknownParent(l) && a.sent >= l.since+childTime {
+			for _, p := range l.row.Parents {
+				m.listing.gone[p] = true
+			}
+		}
+	}
 	for _, s := range ans.Shards {
 		for _, p := range s.Parents {
 			if !there[p] {
@@ -68,10 +80,11 @@ func (m *Machine) listed(now time.Duration, a *Ask, ans Answer) {
 		}
 	}
 	m.plan.news = true
-	m.cleaned = now
 	if m.first() {
 		for _, l := range m.outlived(ans.Shards) {
-			m.write(now, l, &Ask{Verb: Forget})
+			if now >= l.metAt+forgetAfter {
+				m.write(now, l, &Ask{Verb: Forget})
+			}
 		}
 	}
 }

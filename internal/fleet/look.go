@@ -24,31 +24,37 @@ type sight struct {
 	sure   time.Duration // when the last sure one was asked that has an answer
 	silent time.Duration // when the next worker will have been silent for too long
 	heir   bool          // a lease is announced to us
+	quick  time.Duration // until then somebody may hand over a lease any moment
+	live   int           // workers, with us
+	first  bool          // no running one has a smaller ID
 }
 
 // period is the time between looks in a fleet of this size.
 func (m *Machine) period() time.Duration {
-	live := 1
-	for _, p := range m.peers {
-		if p.alive() {
-			live++
-		}
-	}
-	return max(m.c.Timing.Look, min(time.Duration(live)*lookShare, lookMost))
+	return max(m.c.Timing.Look, min(time.Duration(m.sight.live)*lookShare, lookMost))
 }
 
-// quick tells that something is about to be handed over.
-func (m *Machine) quick(now time.Duration) bool {
-	if m.sight.heir {
-		return true
-	}
+// count takes stock of the others after their rows were seen.
+func (m *Machine) count() {
+	s := &m.sight
+	s.live, s.first, s.quick = 1, true, 0
 	for _, p := range m.peers {
-		if p.alive() && p.row.State == Stopping && now < p.stoppedAt+quickAfter {
-			return true
+		if !p.alive() {
+			continue
+		}
+		s.live++
+		switch p.row.State {
+		case Running:
+			s.first = s.first && m.c.ID < p.row.ID
+		case Stopping:
+			s.quick = max(s.quick, p.stoppedAt+quickAfter)
 		}
 	}
-	return false
 }
+
+// first tells that we have the smallest ID of those who run: what needs doing once
+// is ours.
+func (m *Machine) first() bool { return m.sight.first && m.runs(m.c.ID) }
 
 // look looks at the other workers.
 func (m *Machine) look(now time.Duration) {
@@ -56,7 +62,7 @@ func (m *Machine) look(now time.Duration) {
 		return
 	}
 	due := m.sight.asked + m.period()
-	if m.quick(now) {
+	if m.sight.heir || now < m.sight.quick {
 		due = min(due, m.sight.asked+lookQuick)
 	}
 	due = min(due, max(m.sight.silent, m.sight.asked+ringEvery))
@@ -110,6 +116,7 @@ func (m *Machine) looked(now time.Duration, a *Ask, ans Answer) {
 		m.sight.sure = a.sent
 		m.plan.news = true
 	}
+	m.count()
 	m.declare(now, a.sent)
 	m.bury(now)
 	switch {

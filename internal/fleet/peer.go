@@ -181,6 +181,7 @@ func (m *Machine) declared(now time.Duration, a *Ask, ans Answer) {
 		row := p.row
 		row.State = Dead
 		m.update(now, p, row)
+		m.count()
 		return
 	}
 	m.sight.surely = true // its row is gone, unless the answer has it
@@ -190,6 +191,7 @@ func (m *Machine) declared(now time.Duration, a *Ask, ans Answer) {
 			m.sight.surely = false
 		}
 	}
+	m.count()
 }
 
 // bury deletes dead rows that mean nothing any more: everybody has seen them,
@@ -225,17 +227,6 @@ func (m *Machine) bury(now time.Duration) {
 			m.ask(now, &Ask{Verb: Bury, Worker: p.row})
 		}
 	}
-}
-
-// first tells that we have the smallest ID of those who run: what needs doing once
-// is ours.
-func (m *Machine) first() bool {
-	for id := range m.peers {
-		if id < m.c.ID && m.runs(id) {
-			return false
-		}
-	}
-	return m.runs(m.c.ID)
 }
 
 func (m *Machine) buried(now time.Duration, a *Ask, ans Answer) {

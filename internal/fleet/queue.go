@@ -56,9 +56,6 @@ func (m *Machine) work(now time.Duration) {
 	}
 }
 
-// idle tells that nothing waits to be done.
-func (q *queue) idle() bool { return len(q.now)+len(q.full) == 0 }
-
 // write asks for a change of a lease, or puts that off while too many are under
 // way.
 func (m *Machine) write(now time.Duration, l *entry, a *Ask) {

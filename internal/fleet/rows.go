@@ -47,13 +47,7 @@ func (m *Machine) read(now time.Duration) {
 	case r.sweep:
 		m.wake(due)
 	default:
-		live := 1
-		for _, p := range m.peers {
-			if p.alive() {
-				live++
-			}
-		}
-		if due := r.asked + max(m.c.Timing.Sweep, time.Duration(live)*sweepShare); now >= due {
+		if due := r.asked + max(m.c.Timing.Sweep, time.Duration(m.sight.live)*sweepShare); now >= due {
 			m.sweep(now)
 		} else {
 			m.wake(due)
