@@ -326,7 +326,7 @@ func (f *fleetRun) restless(t *fleetShard, running map[string]int, waiting *int)
 	l := f.store.lease(t.id)
 	_, runs := running[l.Owner]
 	switch {
-	case l.rev == 0 && (t.forgotten > 0 || t.closed && t.created > 0):
+	case l.rev == 0 && (t.forgotten > 0 || t.closed && t.created > 0 && f.p.limit == 0):
 		return "", ""
 	case l.rev == 0 && f.p.limit == 0:
 		return stuck, t.id + " has no lease"

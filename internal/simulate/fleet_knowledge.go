@@ -16,9 +16,8 @@ type knowledge struct {
 	peers   map[string]sighting
 	looked  time.Duration // when its last look that has an answer was asked
 
-	told   bool          // to stop
-	flag   uint64        // the first heartbeat that was asked for after it
-	flagAt time.Duration // when that was written; 0: not yet
+	told bool   // to stop
+	flag uint64 // the first heartbeat that was asked for after it
 }
 
 // sighting is the highest heartbeat of another worker that was seen.
@@ -48,7 +47,8 @@ func (f *fleetRun) asked(w *proc, a *fleet.Ask) {
 			f.fail(blindly, "%s declares %s dead at beat %d by a look that began %v after it saw beat %d", w.id, a.Worker.ID, a.Worker.Beat, silent, seen.beat)
 		}
 	case fleet.Announce, fleet.Give:
-		if to := f.byWorker[a.To]; to != nil && to.id == a.To && to.knows.flagAt > 0 && w.lookedAt > to.knows.flagAt+f.p.lag+2*f.p.net.latency {
+		// Every heartbeat since then has told it.
+		if to := f.byWorker[a.To]; to != nil && to.id == a.To && to.knows.flag > 0 && k.peers[a.To].beat >= to.knows.flag {
 			f.fail(astray, "%s asks to %s %s to %s, which is known to stop", w.id, a.Verb, a.Lease, a.To)
 		}
 	}
@@ -83,7 +83,7 @@ func (f *fleetRun) answered(c *call, ans *fleet.Answer) {
 	case a.Verb == fleet.Beat:
 		k.beats--
 	case (a.Verb == fleet.Look || a.Verb == fleet.LookSurely) && ans.Outcome == fleet.Done:
-		k.looked, w.lookedAt = c.clock, c.began
+		k.looked = c.clock
 	case leaseWrite(a.Verb):
 		delete(k.asking, a.Lease)
 		if (a.Verb == fleet.Take || a.Verb == fleet.Create) && a.To == w.id && ans.Outcome == fleet.Done {
@@ -91,12 +91,5 @@ func (f *fleetRun) answered(c *call, ans *fleet.Answer) {
 				k.taken[l.ID] = l.Possession
 			}
 		}
-	}
-}
-
-// beaten takes in a heartbeat that was written.
-func (f *fleetRun) beaten(o *fleet.Worker) {
-	if w := f.byWorker[o.ID]; w != nil && w.id == o.ID && w.knows.flag > 0 && w.knows.flagAt == 0 && o.Beat >= w.knows.flag {
-		w.knows.flagAt = f.now
 	}
 }

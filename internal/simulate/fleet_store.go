@@ -98,7 +98,6 @@ func (s *rows) putWorker(w fleet.Worker, rev uint64, verb fleet.Verb) bool {
 		r.past = append(r.past[:0], r.past[128:]...)
 	}
 	r.past = append(r.past, pastWorker{s.f.now, true, w})
-	s.f.beaten(&r.Worker)
 	s.writes[verb]++
 	if s.f.traced {
 		s.f.trace("store: %s: %s is %v, beat %d, bell %d %v", verb, w.ID, w.State, w.Beat, w.Bell.Count, w.Bell.Leases)

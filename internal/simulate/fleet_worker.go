@@ -38,7 +38,6 @@ type proc struct {
 
 	// The auditor's, of one machine.
 	knows    knowledge
-	lookedAt time.Duration // when the last look that has an answer was asked
 	gaveBack map[string]time.Duration
 }
 
