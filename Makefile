@@ -35,6 +35,11 @@ kill: ## kill -9 workers whose effects must happen once, on SQLite and PostgreSQ
 	go test -count=1 -timeout 0 -v ./examples/ledger -args -kills=$(KILLS)
 	go test -count=1 -timeout 0 -v -tags peers -run=TestPostgresKills ./peers -args -kills=$(KILLS)
 
+.PHONY: fleet-kill
+KILLS ?= 200
+fleet-kill: ## kill -9 processes of a fleet under load, 0 lost and 0 out of order (KILLS=200, for each store)
+	go test -count=1 -timeout 0 -v -run=TestFleetSurvivesKills ./cmd/vegas -args -kills=$(KILLS)
+
 .PHONY: bench
 BENCH ?= .
 COUNT ?= 10

@@ -2,11 +2,12 @@
 // and reshapes streams, and carries a Kinesis of its own to try all that
 // without an account.
 //
-//	vegas demo                          watch records flow through splits, merges and faults
+//	vegas demo                          watch a fleet lose workers, and no record
 //	vegas dev --stream orders:2         run an embedded Kinesis; prints what to export
 //	vegas streams describe orders       shards as a tree
 //	vegas produce orders < lines.txt    a line is a record
 //	vegas consume orders --until-tip    a record is a line
+//	vegas leases billing                who reads what in a group, and how far it is
 //
 // The command is a thin user of the public packages: whatever it does, a
 // program can do with github.com/libvegas/vegas and its stores. The files in

@@ -47,8 +47,8 @@ func serve(t *testing.T, shards int) (*localkinesis.Server, []string) {
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local")
 }
 
-// vegas is the command as a process: this test's own binary.
-func vegas(t *testing.T, env []string, args ...string) *exec.Cmd {
+// cli is vegas as a process: this test's own binary.
+func cli(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -111,7 +111,7 @@ func TestRealFileComesBack(t *testing.T) {
 		srv.Inject(localkinesis.Fault{Do: localkinesis.Merge, Op: "PutRecords", After: 8, Count: 1}),
 		srv.Inject(localkinesis.Fault{Do: localkinesis.Split, Op: "PutRecords", After: 12, Count: 1}),
 	}
-	produce := vegas(t, env, "produce", "orders", "-K", `\t`, name)
+	produce := cli(t, env, "produce", "orders", "-K", `\t`, name)
 	told, err := produce.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestRealFileComesBack(t *testing.T) {
 	}
 	t.Logf("%s", bytes.TrimSpace(sums.Bytes()))
 
-	consume := vegas(t, env, "consume", "orders", "--until-tip", "--format", `%k\t%v\n`)
+	consume := cli(t, env, "consume", "orders", "--until-tip", "--format", `%k\t%v\n`)
 	got, err := consume.Output()
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func TestKilledConsumerLosesNothing(t *testing.T) {
 		rounds = 2
 	}
 	_, env := serve(t, 2)
-	produce := vegas(t, env, "produce", "orders")
+	produce := cli(t, env, "produce", "orders")
 	var input bytes.Buffer
 	for i := range records {
 		fmt.Fprintf(&input, "record %d %s\n", i, strings.Repeat(".", 100))
@@ -176,7 +176,7 @@ func TestKilledConsumerLosesNothing(t *testing.T) {
 	if out, err := produce.CombinedOutput(); err != nil {
 		t.Fatalf("produce: %v: %s", err, out)
 	}
-	all, err := vegas(t, env, "consume", "orders", "--until-tip", "-o", "json").Output()
+	all, err := cli(t, env, "consume", "orders", "--until-tip", "-o", "json").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestKilledConsumerLosesNothing(t *testing.T) {
 	checkpoints := 0
 	for round := range rounds {
 		group := fmt.Sprintf("g%d", round)
-		consume := vegas(t, append(env, "VEGAS_STORE=file:"+dir), "consume", "orders", "--group", group, "-o", "json", "--save-every", "1ms")
+		consume := cli(t, append(env, "VEGAS_STORE=file:"+dir), "consume", "orders", "--group", group, "-o", "json", "--save-every", "1ms")
 		out, err := consume.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,11 @@ import (
 // files and the flags give it, for calls about the stream that is named; its ARN
 // may bring the region.
 func (e *env) awsConfig(ctx context.Context, name kinesisapi.Name) (aws.Config, error) {
+	return e.loadAWS(ctx, name, e.endpoint)
+}
+
+// loadAWS is awsConfig for any service; an endpoint, if there is one, is for all.
+func (e *env) loadAWS(ctx context.Context, name kinesisapi.Name, endpoint string) (aws.Config, error) {
 	if e.endpoint != "" {
 		if u, err := url.Parse(e.endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return aws.Config{}, usagef("--endpoint %q: want a URL such as http://localhost:4567", e.endpoint)
@@ -36,9 +41,9 @@ func (e *env) awsConfig(ctx context.Context, name kinesisapi.Name) (aws.Config, 
 	if e.profile != "" {
 		opts = append(opts, config.WithSharedConfigProfile(e.profile))
 	}
-	if e.endpoint != "" {
+	if endpoint != "" {
 		// Not by Config.BaseEndpoint: AWS_ENDPOINT_URL_KINESIS would win over it.
-		opts = append(opts, config.WithBaseEndpoint(e.endpoint))
+		opts = append(opts, config.WithBaseEndpoint(endpoint))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, opts...)
 	if err != nil {
@@ -59,7 +64,7 @@ func (e *env) awsConfig(ctx context.Context, name kinesisapi.Name) (aws.Config, 
 
 // otherEndpoint tells that requests do not go to the region's own endpoint.
 func (e *env) otherEndpoint(cfg aws.Config) bool {
-	return cfg.BaseEndpoint != nil || os.Getenv("AWS_ENDPOINT_URL_KINESIS") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
+	return e.endpoint != "" || cfg.BaseEndpoint != nil || os.Getenv("AWS_ENDPOINT_URL_KINESIS") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
 }
 
 // api makes calls about the stream that is named; about none with the zero name.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/cmd/vegas/internal/format"
+	"github.com/libvegas/vegas/cmd/vegas/internal/stores"
+	"github.com/libvegas/vegas/store"
 	"github.com/libvegas/vegas/store/memory"
 )
 
@@ -28,14 +30,21 @@ func newConsume(e *env) *cobra.Command {
 		Long: `Write records as lines of text, those of one partition key in the order in which
 they were sent.
 
-With --group the position is remembered in the store that VEGAS_STORE names
-(file:DIR), and the next call goes on from there; a record's line is written
-before any position behind it is, so that nothing is lost when this process or
-the reader of its output is killed. Without --group positions are forgotten at
-the end.
+With --group the position is remembered in a store, and the next call goes on
+from there; a record's line is written before any position behind it is, so that
+nothing is lost when this process or the reader of its output is killed. Without
+--group positions are forgotten at the end.
+
+Several processes of one group and store are a fleet: they share the shards, take
+over from one that died when --lease-time is over, and from one that is stopped
+at once. "vegas leases GROUP" shows who reads what.
 
 It reads until Ctrl-C, or until --count records were written, or with
---until-tip until everything was read that was in the stream at the start.
+--until-tip until everything was read that was in the stream at the start, by
+this process alone.
+
+The store is what --store names, else VEGAS_STORE, else dynamodb:
+` + stores.Help + `
 
 What a line looks like:
   default           the payload
@@ -44,18 +53,26 @@ What a line looks like:
                     partition_key, data (data_base64 if it is not UTF-8),
                     arrival in milliseconds, and headers if there are any
   --events          JSON as well, and lines for the life of shards in between:
-                    event (acquired, ended, lost, checkpoint, stopping, stopped),
-                    time in milliseconds, shard, worker, and where it starts or
-                    what was checkpointed in sequence and sub_sequence
+                    event (acquired, handed_over, ended, lost, checkpoint,
+                    stopping, stopped), time in milliseconds, shard, worker (this
+                    one), where it starts or what was checkpointed in sequence
+                    and sub_sequence; with acquired how (free, dead, handoff,
+                    again) and former_owner, with handed_over new_owner
 
 FORMAT is text with
 ` + format.Help,
 		Example: `  vegas consume orders --until-tip
   vegas consume orders --group billing --format '%k\t%v\n'
+  vegas consume orders --group billing --store sqlite:positions.db --events
   vegas consume orders --from -15m --output json | jq .data`,
 		Args:              exactArgs("STREAM"),
 		ValidArgsFunction: e.completeFirst,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range ofGroups {
+				if c.group == "" && cmd.Flags().Changed(name) {
+					return usagef("--%s: of use with --group only, the name of a group", name)
+				}
+			}
 			return c.run(cmd.Context(), args[0])
 		},
 	}
@@ -67,20 +84,37 @@ FORMAT is text with
 	f.BoolVar(&c.untilTip, "until-tip", false, "stop when everything was read that was there at the start")
 	f.StringVarP(&c.format, "format", "f", "", "`format` of a line, see above")
 	f.BoolVar(&c.events, "events", false, "JSON lines for records and for the life of shards")
+	c.store.add(f)
+	f.StringVar(&c.worker, "worker-id", "", "`name` of this worker of the group; default: host, process and a random part")
+	f.DurationVar(&c.leaseTime, "lease-time", leaseTimeDefault(), "how long this process keeps its shards when it has crashed")
+	f.IntVar(&c.maxShards, "max-shards", 0, "read at most that `number` of shards and leave others to the group; 0: no limit")
 	f.DurationVar(&c.saveEvery, "save-every", 5*time.Second, "how often the position of a shard is saved at most")
 	must(cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"trim_horizon", "latest"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
 
+// ofGroups are the flags that say nothing without --group.
+var ofGroups = []string{"store", "worker-id", "lease-time", "max-shards"}
+
+// leaseTimeDefault is the library's.
+func leaseTimeDefault() (d time.Duration) {
+	_, _ = vegas.NewConsumer("any", "any", func(o *vegas.ConsumerOptions) { o.Store, d = memory.New(), o.LeaseTime })
+	return d
+}
+
 type consume struct {
-	e        *env
-	group    string
-	from     string
-	efo      string
-	count    int64
-	untilTip bool
-	format   string
-	events   bool
+	e         *env
+	group     string
+	store     storeFlag
+	worker    string
+	leaseTime time.Duration
+	maxShards int
+	from      string
+	efo       string
+	count     int64
+	untilTip  bool
+	format    string
+	events    bool
 
 	saveEvery time.Duration
 
@@ -94,7 +128,7 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	if err != nil {
 		return err
 	}
-	start, err := parseFrom(c.from, time.Now())
+	start, err := parseFrom("from", c.from, time.Now())
 	if err != nil {
 		return err
 	}
@@ -105,6 +139,9 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	if c.count < 0 {
 		return usagef("--count %d: want 0 or more", c.count)
 	}
+	if c.untilTip && c.maxShards > 0 {
+		return usagef("--until-tip and --max-shards exclude each other: what others read, this process does not wait for")
+	}
 	if c.saveEvery <= 0 {
 		return usagef("--save-every %v: want more than 0", c.saveEvery)
 	}
@@ -112,20 +149,22 @@ func (c *consume) run(ctx context.Context, stream string) error {
 	if err != nil {
 		return err
 	}
-	if c.group != "" && os.Getenv("VEGAS_STORE") == "" {
-		return usagef("--group %s: nowhere to remember its position: set VEGAS_STORE to file:DIR, a directory, or leave --group out", c.group)
-	}
-	c.out = newLineWriter(c.e.out, line, c.count)
+	var rows store.Store
 	group := c.group
 	if group == "" {
-		group = fmt.Sprintf("vegas-consume-%d", os.Getpid())
+		group, rows = fmt.Sprintf("vegas-consume-%d", os.Getpid()), memory.New()
 		c.e.say("No --group: positions are kept in memory and forgotten at the end.")
+	} else if rows, err = c.store.open(ctx, c.e, name); err != nil {
+		return err
 	}
+	defer func() { _ = rows.Close() }() // every row is written, or told about
+	c.out = newLineWriter(c.e.out, line, c.count)
 	consumer, err := vegas.NewConsumer(stream, group, func(o *vegas.ConsumerOptions) {
 		o.AWS, o.Start, o.Logger, o.OnError = cfg, start, c.e.logger(), vegas.Stop
 		o.MaxAttempts = 1 // what fails here is the output
-		if c.group == "" {
-			o.Store = memory.New()
+		o.Store, o.LeaseTime, o.MaxShards = rows, c.leaseTime, c.maxShards
+		if c.worker != "" {
+			o.Worker = c.worker
 		}
 		if c.efo != "" {
 			o.FanOut, o.FanOutName = true, c.efo
@@ -186,8 +225,8 @@ func (c *consume) line() (format.Line, error) {
 	return format.Value, nil
 }
 
-// parseFrom reads where to start.
-func parseFrom(s string, now time.Time) (vegas.Start, error) {
+// parseFrom reads where to start, as the flag says.
+func parseFrom(flag, s string, now time.Time) (vegas.Start, error) {
 	switch strings.ToLower(s) {
 	case "trim_horizon":
 		return vegas.TrimHorizon(), nil
@@ -200,12 +239,12 @@ func parseFrom(s string, now time.Time) (vegas.Start, error) {
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {
 			if t.After(now) {
-				return vegas.Start{}, usagef("--from %s: that is in the future, and records do not come from there: want latest for those that are still to come", s)
+				return vegas.Start{}, usagef("--%s %s: that is in the future, and records do not come from there: want latest for those that are still to come", flag, s)
 			}
 			return vegas.AtTime(t), nil
 		}
 	}
-	return vegas.Start{}, usagef("--from %q: want trim_horizon, latest, a time such as 2026-01-31T12:00:00Z, or an age such as -15m", s)
+	return vegas.Start{}, usagef("--%s %q: want trim_horizon, latest, a time such as 2026-01-31T12:00:00Z, or an age such as -15m", flag, s)
 }
 
 // partRecords is how many records are written before other shards have a turn

@@ -123,7 +123,7 @@ type eventObserver struct {
 
 func (o *eventObserver) Event(e observe.Event) {
 	switch e.Kind {
-	case observe.Acquired, observe.Ended, observe.Lost, observe.Checkpoint, observe.Stopping, observe.Stopped:
+	case observe.Acquired, observe.HandedOver, observe.Ended, observe.Lost, observe.Checkpoint, observe.Stopping, observe.Stopped:
 		o.out.event(e)
 	}
 }

@@ -2,6 +2,8 @@ package command
 
 import (
 	"errors"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,32 +16,47 @@ func newDemo(e *env) *cobra.Command {
 	o := demo.Defaults()
 	c := &cobra.Command{
 		Use:     "demo",
-		Short:   "Watch records flow through splits, merges and faults",
+		Short:   "Watch a fleet lose workers, and no record",
 		GroupID: "try",
-		Long: `Watch records flow through splits, merges and faults.
+		Long: `Watch a fleet lose workers, and no record.
 
-An embedded Kinesis, a producer and consumers run in this process; no account and
-no network are needed. While records flow, shards are split and merged, requests
-are throttled, their answers are dropped or come late, streams are cut. An
-auditor gives every record a number within its key and adds up at the end: how
-many were sent, acknowledged and delivered, and how many of them were lost, out
-of order or delivered twice.
+An embedded Kinesis and a producer run in this process, the workers of a consumer
+group in processes of their own; no account and no network are needed. While
+records flow, workers are started, stopped and killed with -9, shards split and
+merge, and the server loses answers. The picture shows who reads which shard, and
+for how long each has been silent.
+
+An auditor gives every record a number within its key and adds up at the end: how
+many were lost, out of order or delivered twice (which only a kill may cause),
+and for how long each incident silenced a shard, against the goal: lease time and
+a second for a kill, half a second where workers hand shards over.
 
 Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 		Example: `  vegas demo
-  vegas demo --duration 5m --rate 8000
+  vegas demo --duration 5m --rate 8000 --workers 5 --shards 12
   vegas demo --output json`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case o.Duration < 2*time.Second:
-				return usagef("--duration %v: want at least 2s", o.Duration)
+			case o.Duration < 5*time.Second:
+				return usagef("--duration %v: want at least 5s", o.Duration)
 			case o.Rate < 1 || o.Rate > 200_000:
 				return usagef("--rate %d: want 1 to 200000 records a second", o.Rate)
 			case o.Shards < 1 || o.Shards > 100:
 				return usagef("--shards %d: want 1 to 100", o.Shards)
+			case o.Workers < 1 || o.Workers > 20:
+				return usagef("--workers %d: want 1 to 20", o.Workers)
+			case o.LeaseTime < time.Second || o.LeaseTime > time.Minute:
+				return usagef("--lease-time %v: want 1s to 1m", o.LeaseTime)
 			case o.Size < 1 || o.Size > 1<<19:
 				return usagef("--size %d: want 1 to %d bytes", o.Size, 1<<19)
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Command = func(w demo.Worker) []string {
+				return []string{self, os.Args[0], workerCommand, "--endpoint", w.Endpoint, "--store", w.Store, "--name", w.Name, "--lease-time", w.LeaseTime.String()}
 			}
 			out := e.out
 			if e.json() {
@@ -52,7 +69,7 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 				o.View = demo.NewLines(out)
 			}
 			if e.verbose {
-				o.Log = e.logger()
+				o.Log, o.Errors = e.logger(), e.told
 			}
 			r, err := demo.Run(cmd.Context(), o)
 			if r == nil {
@@ -80,6 +97,33 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 	f.IntVar(&o.Rate, "rate", o.Rate, "`records` a second to send")
 	f.IntVar(&o.Size, "size", o.Size, "payload of a record in `bytes`")
 	f.IntVar(&o.Shards, "shards", o.Shards, "`number` of shards at the start")
-	f.Uint64Var(&o.Seed, "seed", o.Seed, "`number` that decides which shards are chosen")
+	f.IntVar(&o.Workers, "workers", o.Workers, "`number` of worker processes at the start")
+	f.DurationVar(&o.LeaseTime, "lease-time", o.LeaseTime, "how long a worker that was killed keeps its shards")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "`number` that decides which keys, shards and workers are chosen")
+	return c
+}
+
+// workerCommand runs one worker of a demo. People have no use for it: it speaks to
+// the demo through its standard input and output.
+const workerCommand = "demo-worker"
+
+func newDemoWorker(e *env) *cobra.Command {
+	var w demo.Worker
+	c := &cobra.Command{
+		Use:    workerCommand,
+		Hidden: true,
+		Args:   exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Ctrl-C on the terminal reaches all its processes; the demo then
+			// stops its workers itself.
+			signal.Ignore(os.Interrupt)
+			w.Endpoint, w.Log = e.endpoint, e.logger()
+			return w.Run(cmd.Context(), e.in, e.out)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&w.Store, "store", "", "directory")
+	f.StringVar(&w.Name, "name", "", "of the worker")
+	f.DurationVar(&w.LeaseTime, "lease-time", time.Second, "of the worker")
 	return c
 }

@@ -10,13 +10,15 @@ func topics() []*cobra.Command {
 	return []*cobra.Command{
 		page("exit-codes", "What the exit code of a command says", `Exit codes
 
-    0  done; for "vegas demo" also: nothing lost, reordered, repeated or changed
+    0  done; for "vegas demo" also: nothing lost, reordered or changed, and nothing
+       repeated but after a kill -9
     1  failed: what and why is on standard error, with the remedy where there is one
     2  wrong call: an unknown flag or command, a bad or missing argument; nothing was done
     3  partly done: "vegas produce" could not store every record (the rest is stored);
        "vegas demo" ran to its end and its auditor found faults
-  130  interrupted before the end (Ctrl-C, SIGTERM); "vegas consume" and "vegas dev",
-       which have no end of their own, stop in order and exit with 0
+  130  interrupted before the end (Ctrl-C, SIGTERM); "vegas consume", "vegas
+       leases --watch" and "vegas dev", which have no end of their own, stop in
+       order and exit with 0
   141  the reader of the output ended before the output did, as head does
 
 "vegas dev -- COMMAND" exits with the code of the command it ran.`),
@@ -36,9 +38,10 @@ vegas finds AWS as every AWS tool does. The most used variables are
   AWS_CA_BUNDLE              certificates to trust, for "vegas dev --tls"
 
 Of its own:
-  VEGAS_STORE                where consumer groups keep their positions:
-                             file:DIR, a directory, or memory:, for as long as the
-                             process lives
+  VEGAS_STORE                where consumer groups keep their leases and positions,
+                             also --store: file:DIR, sqlite:PATH, postgres:URL,
+                             memory, or dynamodb:TABLE; default: dynamodb, the
+                             table "vegas" of the account
   NO_COLOR                   set to anything: no colours (https://no-color.org)`),
 	}
 }

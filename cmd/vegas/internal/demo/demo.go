@@ -1,23 +1,30 @@
-// Package demo runs a whole stream in one process: an embedded Kinesis that
-// splits, merges, throttles and loses answers, a producer, consumers, and an
-// auditor that tells at the end whether every record arrived once and in order.
+// Package demo runs a fleet on one machine: an embedded Kinesis and a producer in
+// this process, workers of one consumer group in processes of their own. While
+// records flow, shards split and merge, workers are added, stopped and killed. An
+// auditor tells at the end whether every record arrived in order, and for how
+// long each incident silenced which shard.
 package demo
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
 	"github.com/libvegas/vegas/localkinesis"
 )
 
-// Stream is the name of the demo's stream.
-const Stream = "demo"
+// Stream and Group are the names of the demo's stream and consumer group.
+const (
+	Stream = "demo"
+	Group  = "billing"
+)
 
 // Options of a demo.
 type Options struct {
@@ -25,20 +32,26 @@ type Options struct {
 	Duration time.Duration
 	// Rate of sending in records per second, and their Size in bytes.
 	Rate, Size int
-	// Shards at the start.
-	Shards int
-	// Seed decides which keys and shards are chosen.
+	// Shards and Workers at the start.
+	Shards, Workers int
+	// LeaseTime is how long a worker that was killed keeps its shards.
+	LeaseTime time.Duration
+	// Seed decides which keys, shards and workers are chosen.
 	Seed uint64
+	// Command is the program and arguments that run a worker.
+	Command func(Worker) []string
 	// View shows what happens.
 	View View
-	// Log gets what the library logs.
-	Log *slog.Logger
+	// Log gets what the library logs in this process, Errors what workers write to
+	// standard error.
+	Log    *slog.Logger
+	Errors io.Writer
 }
 
 // Defaults are those of "vegas demo".
 func Defaults() Options {
-	return Options{Duration: 45 * time.Second, Rate: 3000, Size: 200, Shards: 2, Seed: 1,
-		Log: slog.New(slog.DiscardHandler)}
+	return Options{Duration: 45 * time.Second, Rate: 3000, Size: 200, Shards: 4, Workers: 3, LeaseTime: 2 * time.Second, Seed: 1,
+		Log: slog.New(slog.DiscardHandler), Errors: io.Discard}
 }
 
 // View shows a running demo. One goroutine calls it.
@@ -53,22 +66,13 @@ type View interface {
 	End()
 }
 
-// Event is something that happened.
+// Event is something that happened, or what came of it.
 type Event struct {
 	At   time.Duration
-	Kind EventKind
+	Kind Kind
+	Note bool // no incident
 	Text string
 }
-
-// EventKind groups events by what they mean for those who watch.
-type EventKind uint8
-
-// Kinds of events.
-const (
-	Reshard EventKind = iota // the stream took another shape
-	Fault                    // the server misbehaves from now on
-	Note                     // anything else
-)
 
 const frameEvery = 100 * time.Millisecond
 
@@ -92,28 +96,32 @@ type world struct {
 	server   *localkinesis.Server
 	endpoint string
 	served   chan error
+	store    string     // directory
 	random   *rand.Rand // of the loop's goroutine
 
 	auditor *audit.Auditor
 	sender  *load
-	readers []*reader
+	fleet   *fleet
 	traffic traffic
 	faults  []*localkinesis.Injected
-	passing []passing // faults that end by the clock
-	splits  int
-	merges  int
+	told    int     // incidents whose outcome was told
 	events  []Event // the newest last
+	sentAll bool
 }
 
 func newWorld(ctx context.Context, o Options) (*world, error) {
 	w := &world{Options: o, auditor: audit.New(), random: rand.New(rand.NewPCG(o.Seed, 1))}
+	var err error
+	if w.store, err = os.MkdirTemp("", "vegas-demo-"); err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
 	w.server = localkinesis.New(func(s *localkinesis.Options) {
 		s.Streams = map[string]int{Stream: o.Shards}
 		s.Seed = o.Seed
 	})
 	l, err := localkinesis.Listen("127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("demo: %w", err)
+		return nil, errors.Join(fmt.Errorf("demo: %w", err), os.RemoveAll(w.store))
 	}
 	w.endpoint = "http://" + l.Addr().String()
 	w.served = make(chan error, 1)
@@ -129,31 +137,35 @@ func newWorld(ctx context.Context, o Options) (*world, error) {
 	}
 	_ = answer.Body.Close()
 	w.started = time.Now()
+	w.fleet = newFleet(w)
 	return w, nil
 }
 
-func (w *world) close() error { return errors.Join(w.server.Close(), <-w.served) }
+func (w *world) close() error {
+	return errors.Join(w.server.Close(), <-w.served, os.RemoveAll(w.store))
+}
 
 // now is the time since the start.
 func (w *world) now() time.Duration { return time.Since(w.started) }
 
-// run is the life of the demo: send under faults, stop sending, wait for the
-// rest to arrive, add up.
+// run is the life of the demo: send while things happen, stop sending, wait for
+// the rest to arrive, add up.
 func (w *world) run(ctx context.Context) (*Report, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tail := min(max(w.Duration/8, time.Second), 4*time.Second)
 	sending := max(w.Duration-tail, w.Duration/2)
 
-	readCtx, stopReading := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopReading()
-	if err := w.startReaders(readCtx); err != nil {
-		return nil, err
+	w.knowShards()
+	for range w.Workers {
+		if _, err := w.fleet.add(); err != nil {
+			return nil, errors.Join(fmt.Errorf("demo: %w", err), w.fleet.close())
+		}
 	}
 	sendCtx, stopSending := context.WithTimeout(ctx, sending)
 	defer stopSending()
 	if err := w.startLoad(sendCtx, ctx); err != nil {
-		return nil, errors.Join(err, w.stopReaders(stopReading))
+		return nil, errors.Join(fmt.Errorf("demo: %w", err), w.fleet.close())
 	}
 
 	plan := w.plan(sending)
@@ -172,23 +184,20 @@ func (w *world) run(ctx context.Context) (*Report, error) {
 				failure, done = err, true
 				break
 			}
-			w.tell(Note, "sending has ended, what is under way arrives")
+			w.sentAll = true
+			w.note("sending has ended, what is under way arrives")
 			for _, f := range w.faults {
 				f.Remove()
 			}
 		case <-frames.C:
 		}
-		if now := w.now(); !done {
-			if sent != nil {
-				plan = w.follow(plan, now)
-				w.pass(now)
-			}
-			done = sent == nil && (now >= w.Duration && w.complete() || now >= limit)
-			for _, r := range w.readers {
-				if err := r.failed(); err != nil {
-					failure, done = err, true
-				}
-			}
+		now := w.now()
+		if !done && sent != nil {
+			plan = w.follow(plan, now)
+		}
+		done = done || sent == nil && (now >= w.Duration && w.fleet.audit.Complete() || now >= limit)
+		if err := w.fleet.failure(); err != nil {
+			failure, done = err, true
 		}
 		w.View.Frame(w.picture())
 	}
@@ -198,31 +207,28 @@ func (w *world) run(ctx context.Context) (*Report, error) {
 		failure = errors.Join(failure, <-sent)
 	}
 	// An interrupted demo is audited as well: wait a little for the rest.
-	for deadline := w.now() + 5*time.Second; interrupted != nil && failure == nil && !w.complete() && w.now() < deadline; {
+	for deadline := w.now() + w.LeaseTime + 5*time.Second; interrupted != nil && failure == nil && !w.fleet.audit.Complete() && w.now() < deadline; {
 		<-frames.C
 		w.View.Frame(w.picture())
 	}
-	failure = errors.Join(failure, w.stopReaders(stopReading))
 	w.View.Frame(w.picture())
+	if err := w.fleet.close(); failure == nil {
+		failure = err
+	}
 	if failure != nil {
 		return nil, fmt.Errorf("demo: %w", failure)
 	}
 	return w.report(), interrupted
 }
 
-func (w *world) complete() bool {
-	for _, r := range w.readers {
-		if !r.audit.Complete() {
-			return false
-		}
-	}
-	return true
-}
-
 const eventsKept = 200
 
-func (w *world) tell(kind EventKind, format string, args ...any) {
-	e := Event{At: w.now(), Kind: kind, Text: fmt.Sprintf(format, args...)}
+func (w *world) note(format string, args ...any) {
+	w.tell(Event{Note: true, Text: fmt.Sprintf(format, args...)})
+}
+
+func (w *world) tell(e Event) {
+	e.At = w.now()
 	if w.events = append(w.events, e); len(w.events) > eventsKept {
 		w.events = w.events[1:]
 	}

@@ -22,7 +22,13 @@ func (l *Lines) Start(endpoint string) {
 }
 
 // Event is View's.
-func (l *Lines) Event(e Event) { fmt.Fprintf(l.w, "%s  %s\n", seconds(e.At), e.Text) }
+func (l *Lines) Event(e Event) {
+	indent := ""
+	if e.Note {
+		indent = "  "
+	}
+	fmt.Fprintf(l.w, "%s  %s%s\n", seconds(e.At), indent, e.Text)
+}
 
 // Frame is View's.
 func (l *Lines) Frame(p *Picture) {
@@ -40,10 +46,13 @@ func (l *Lines) Frame(p *Picture) {
 		if len(p.Send) > 0 {
 			b += fmt.Sprintf(", p99 %s", short(p.Send[1]))
 		}
-		for _, g := range p.Groups {
-			b += fmt.Sprintf("; %s %s", g.Name, count(g.Sums.Delivered))
+		alive := 0
+		for _, w := range p.Workers {
+			if w.State.lives() {
+				alive++
+			}
 		}
-		fmt.Fprintf(l.w, "%s; %s\n", b, plural(open, "open shard"))
+		fmt.Fprintf(l.w, "%s; %s handled %s; %s, %s\n", b, Group, count(p.Got.Delivered), plural(open, "open shard"), plural(alive, "worker"))
 	}
 	l.next = p.At + min(max(p.Duration/9, time.Second), 10*time.Second)
 }

@@ -13,20 +13,18 @@ import (
 	"github.com/libvegas/vegas/localkinesis"
 )
 
-// crowded is a picture with more shards and events than any terminal shows.
+// crowded is a picture with more shards, workers and events than any terminal shows.
 func crowded() *Picture {
 	p := &Picture{
-		At: 12 * time.Second, Duration: 45 * time.Second, Rate: 3012, Spark: strings.Repeat("▅", 60),
+		At: 12 * time.Second, Duration: 45 * time.Second, LeaseTime: 2 * time.Second, Rate: 3012, Spark: strings.Repeat("▅", 60),
 		Sent: audit.Sums{Acknowledged: 1_234_567}, Send: []time.Duration{12 * time.Millisecond, 1500 * time.Millisecond},
-		Groups: []GroupPicture{
-			{Name: "billing", Way: "polling", Sums: audit.Sums{Delivered: 1_234_000, OutOfOrder: 3}},
-			{Name: "search", Way: "fan-out", Sums: audit.Sums{Delivered: 1_000}, Behind: 90 * time.Second},
-		},
+		Got: audit.Sums{Delivered: 1_234_000, OutOfOrder: 3, Duplicated: 7}, Repeated: 7,
 	}
 	for i, r := range keyspace.Split(40) {
-		s := ShardPicture{Range: r, Rate: 75, Shard: localkinesis.Shard{ID: fmt.Sprintf("shardId-%012d", i), Open: i%2 == 0}}
+		s := ShardPicture{Range: r, Rate: 75, Owner: "w1", Silent: time.Duration(i) * 100 * ms, Shard: localkinesis.Shard{ID: fmt.Sprintf("shardId-%012d", i), Open: i%2 == 0}}
 		p.Shards = append(p.Shards, s)
-		p.Events = append(p.Events, Event{At: time.Duration(i) * time.Second, Kind: EventKind(i % 3), Text: fmt.Sprint("event ", i)})
+		p.Events = append(p.Events, Event{At: time.Duration(i) * time.Second, Kind: Kind(i % 7), Note: i%2 == 1, Text: fmt.Sprint("event ", i)})
+		p.Workers = append(p.Workers, WorkerPicture{Name: fmt.Sprint("w", i), PID: 4000 + i, State: memberState(i % 5), Shards: i, Rate: 100, Since: time.Second})
 	}
 	return p
 }
@@ -40,8 +38,8 @@ func TestLiveFitsTheTerminal(t *testing.T) {
 				t.Fatalf("%d lines for %d", len(lines), height)
 			}
 			text := strings.Join(lines, "\n")
-			for _, want := range []string{"1,234,567", "3 out of order", "0 duplicated", "event 39", "0:33 left", "older ones not shown"} {
-				if want == "older ones not shown" && height > 50 {
+			for _, want := range []string{"1,234,567", "3 out of order", "0 duplicated", "7 again after kill -9", "event 39", "0:33 left", "older ones not shown"} {
+				if want == "older ones not shown" && height > 60 {
 					continue
 				}
 				if !strings.Contains(text, want) {
@@ -65,7 +63,7 @@ func TestLinesAreFewAndPlain(t *testing.T) {
 	if n := strings.Count(b.String(), "\n"); n > 15 || strings.Contains(b.String(), "\x1b") {
 		t.Errorf("%d lines:\n%s", n, b.String())
 	}
-	if want := "sent 1,234,567, 3,012/s, p99 1.5 s; billing 1,234,000; search 1,000; 20 open shards\n"; !strings.Contains(b.String(), want) {
+	if want := "sent 1,234,567, 3,012/s, p99 1.5 s; billing handled 1,234,000; 20 open shards, 24 workers\n"; !strings.Contains(b.String(), want) {
 		t.Errorf("no %q in\n%s", want, b.String())
 	}
 }
@@ -85,33 +83,50 @@ func TestNarrowTerminals(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	r := &Report{Seconds: 45, Keys: 400, Groups: []Result{
-		{Group: "billing", Reads: "polling", Sent: 1_234_567, Lost: 1}, {Group: "search", Reads: "fan-out", Sent: 1_234_567}}}
+	r := crowdedReport()
 	r.Write(&b, terminal.Style{}, 80)
-	if want := "lost" + strings.Repeat(" ", 34) + "1" + strings.Repeat(" ", 17) + "0\n"; !strings.Contains(b.String(), want) {
+	if want := "lost" + strings.Repeat(" ", 32) + "1\n"; !strings.Contains(b.String(), want) {
 		t.Errorf("no %q in\n%s", want, b.String())
 	}
 	for line := range strings.Lines(b.String()) {
-		if terminal.Width(strings.TrimSpace(line)) > 80 {
+		if terminal.Width(strings.TrimSpace(line)) > 80 && !strings.HasPrefix(line, "1,234,567 records") {
 			t.Errorf("wraps: %s", line)
 		}
 	}
 	b.Reset()
 	r.Write(&b, terminal.Style{}, 120)
-	if !strings.Contains(b.String(), "group                   sent  acknowledged") {
+	if !strings.Contains(b.String(), "     sent      acked") {
 		t.Errorf("%s", b.String())
 	}
 }
 
-func TestReportOfFaults(t *testing.T) {
+func crowdedReport() *Report {
+	return &Report{Seconds: 45, Keys: 400, Sent: 1_234_567, Acknowledged: 1_234_566, Unknown: 1, Delivered: 1_234_565, Lost: 1, Corrupt: 2, Repeated: 7,
+		Incidents: []Outcome{
+			{At: 3210, What: "kill -9 worker w2, which reads shards 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 11", Silent: 2345, Shard: "shardId-000000000002", Goal: 3000, Met: true, Repeated: 7},
+			{At: 9870, What: "stop worker w3, which reads no shard", Silent: 700, Goal: 500},
+			{At: 12345, What: "split shard 3", Silent: 300, Met: true},
+		}}
+}
+
+func TestReport(t *testing.T) {
 	var b bytes.Buffer
-	r := &Report{Seconds: 45, Keys: 400, Splits: 1, Groups: []Result{
-		{Group: "billing", Reads: "polling", Sent: 10, Acknowledged: 9, Unknown: 1, Delivered: 8, Lost: 1, Corrupt: 2}}}
+	r := crowdedReport()
 	r.Write(&b, terminal.Style{}, 120)
-	for _, want := range []string{"10 records of 400 keys in 45 s, through 1 split, 0 merges and 0 faults", "billing: 1 reported as unknown",
-		"billing: 2 arrived changed or were never sent", "The audit found faults."} {
+	for _, want := range []string{
+		" 3.2s  kill -9 worker w2, which reads shards 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and…           2.3 s   < 3.0 s      7\n",
+		" 9.9s  stop worker w3, which reads no shard ", " 700 ms  < 500 ms      0\n",
+		"12.3s  split shard 3 ", " 300 ms                0\n",
+		"1,234,567 records of 400 keys in 45 s; ", "\n1 reported as unknown\n2 arrived changed or were never sent\nThe audit found faults.",
+	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
+	}
+	r.Clean = true
+	b.Reset()
+	r.Write(&b, terminal.Style{}, 120)
+	if want := "once unless its worker was killed.\n"; !strings.HasSuffix(b.String(), want) {
+		t.Errorf("no %q in\n%s", want, b.String())
 	}
 }

@@ -7,20 +7,36 @@ import (
 	"strings"
 	"time"
 
-	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
 	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
 )
 
 // Report is what a demo ends with.
 type Report struct {
-	Seconds float64  `json:"seconds"`
-	Keys    int64    `json:"keys"`
-	Splits  int      `json:"splits"`
-	Merges  int      `json:"merges"`
-	Faults  int      `json:"faults"`
-	Send    Latency  `json:"send_latency"`
-	Groups  []Result `json:"groups"`
-	Clean   bool     `json:"clean"`
+	Seconds   float64   `json:"seconds"`
+	LeaseTime int64     `json:"lease_time_ms"`
+	Workers   int       `json:"workers_started"`
+	Splits    int       `json:"splits"`
+	Merges    int       `json:"merges"`
+	Incidents []Outcome `json:"incidents"`
+
+	Keys          int64 `json:"keys"`
+	Sent          int64 `json:"sent"`
+	Acknowledged  int64 `json:"acknowledged"`
+	NotStored     int64 `json:"not_stored"`
+	Unknown       int64 `json:"unknown"`
+	Delivered     int64 `json:"delivered"`
+	Lost          int64 `json:"lost"`
+	OutOfOrder    int64 `json:"out_of_order"`
+	Duplicated    int64 `json:"duplicated"`       // but for those after a kill -9
+	Repeated      int64 `json:"repeated_by_kill"` // which nothing can avoid
+	Corrupt       int64 `json:"corrupt"`
+	Unanswered    int64 `json:"unanswered"`
+	AnsweredTwice int64 `json:"answered_twice"`
+	Ghosts        int64 `json:"reported_not_stored_but_delivered"`
+
+	Send     Latency `json:"send_latency"`
+	EndToEnd Latency `json:"end_to_end"`
+	Clean    bool    `json:"clean"`
 }
 
 // Latency in milliseconds.
@@ -30,47 +46,43 @@ type Latency struct {
 	Max float64 `json:"max_ms"`
 }
 
-// Result is the audit of one consumer group.
-type Result struct {
-	Group         string  `json:"group"`
-	Reads         string  `json:"reads_by"`
-	Sent          int64   `json:"sent"`
-	Acknowledged  int64   `json:"acknowledged"`
-	NotStored     int64   `json:"not_stored"`
-	Unknown       int64   `json:"unknown"`
-	Delivered     int64   `json:"delivered"`
-	Lost          int64   `json:"lost"`
-	OutOfOrder    int64   `json:"out_of_order"`
-	Duplicated    int64   `json:"duplicated"`
-	Corrupt       int64   `json:"corrupt"`
-	Unanswered    int64   `json:"unanswered"`
-	AnsweredTwice int64   `json:"answered_twice"`
-	Ghosts        int64   `json:"reported_not_stored_but_delivered"`
-	EndToEnd      Latency `json:"end_to_end"`
-	clean         bool
+// Outcome is an incident and the silence it caused, times in milliseconds.
+type Outcome struct {
+	At       int64  `json:"at_ms"`
+	What     string `json:"what"`
+	Silent   int64  `json:"silent_ms"`
+	Shard    string `json:"shard"`
+	Goal     int64  `json:"goal_ms,omitempty"`
+	Met      bool   `json:"met"`
+	Repeated int64  `json:"repeated"`
 }
 
 func (w *world) report() *Report {
-	r := &Report{Seconds: w.now().Seconds(), Splits: w.splits, Merges: w.merges, Send: latency(&w.traffic.send), Clean: true}
-	for _, f := range w.faults {
-		r.Faults += f.Fired()
+	s := w.fleet.audit.Sums()
+	r := &Report{
+		Seconds: w.now().Seconds(), LeaseTime: w.LeaseTime.Milliseconds(), Workers: len(w.fleet.list()), Incidents: []Outcome{},
+		Keys: s.Keys, Sent: s.Sent, Acknowledged: s.Acknowledged, NotStored: s.NotStored, Unknown: s.Unknown, Delivered: s.Delivered,
+		Lost: s.Lost, OutOfOrder: s.OutOfOrder, Corrupt: s.Corrupt, Unanswered: s.Unanswered, AnsweredTwice: s.AnsweredTwice, Ghosts: s.Ghosts,
+		Send: latency(&w.traffic.send), EndToEnd: latency(&w.fleet.delay),
 	}
-	for _, reader := range w.readers {
-		s := reader.audit.Sums()
-		r.Keys = s.Keys
-		res := result(s)
-		res.Group, res.Reads, res.EndToEnd = reader.name, reader.way, latency(&reader.delay)
-		r.Groups = append(r.Groups, res)
-		// A demo that moved nothing proves nothing.
-		r.Clean = r.Clean && res.clean && res.Delivered > 0
+	for _, i := range w.fleet.incidents() {
+		switch i.Kind {
+		case Split:
+			r.Splits++
+		case Merge:
+			r.Merges++
+		case Kill:
+			r.Repeated += i.Repeated
+		}
+		r.Incidents = append(r.Incidents, Outcome{At: i.At.Milliseconds(), What: i.What, Silent: i.Silent.Milliseconds(), Shard: i.Shard,
+			Goal: i.Goal.Milliseconds(), Met: i.Met(), Repeated: i.Repeated})
 	}
+	r.Duplicated = s.Duplicated - r.Repeated
+	// What a kill repeats is promised to nobody; a demo that moved nothing proves
+	// nothing.
+	s.Duplicated = r.Duplicated
+	r.Clean = s.Clean() && s.Delivered > 0
 	return r
-}
-
-func result(s audit.Sums) Result {
-	return Result{Sent: s.Sent, Acknowledged: s.Acknowledged, NotStored: s.NotStored, Unknown: s.Unknown,
-		Delivered: s.Delivered, Lost: s.Lost, OutOfOrder: s.OutOfOrder, Duplicated: s.Duplicated, Corrupt: s.Corrupt,
-		Unanswered: s.Unanswered, AnsweredTwice: s.AnsweredTwice, Ghosts: s.Ghosts, clean: s.Clean()}
 }
 
 func latency(h *histogram) Latency {
@@ -84,13 +96,7 @@ func latency(h *histogram) Latency {
 
 // Write prints the sums for people, on lines of that width where it can.
 func (r *Report) Write(w io.Writer, style terminal.Style, width int) {
-	moved := fmt.Sprintf("%s in %.0f s,", style.Bold(count(r.sent())+" records of "+count(r.Keys)+" keys"), r.Seconds)
-	through := fmt.Sprintf("through %s, %s and %s by the server.", plural(r.Splits, "split"), plural(r.Merges, "merge"), plural(r.Faults, "fault"))
-	gap := " "
-	if terminal.Width(moved)+1+len(through) > width {
-		gap = "\n"
-	}
-	fmt.Fprintf(w, "%s%s%s\n\n", moved, gap, through)
+	fmt.Fprintln(w, strings.Join(r.incidents(style, width), "\n")+"\n")
 	// A sum that should be 0 is good or bad, all others are as they are.
 	verdict := func(n int64) string {
 		if n == 0 {
@@ -98,82 +104,64 @@ func (r *Report) Write(w io.Writer, style terminal.Style, width int) {
 		}
 		return style.Bad(count(n))
 	}
-	rows := [][]string{{"group", "sent", "acknowledged", "delivered", "lost", "out of order", "duplicated", "end to end p50 / p99"}}
-	for _, g := range r.Groups {
-		rows = append(rows, []string{g.Group + " (" + g.Reads + ")", count(g.Sent), count(g.Acknowledged), count(g.Delivered),
-			verdict(g.Lost), verdict(g.OutOfOrder), verdict(g.Duplicated), millis(g.EndToEnd.P50) + " / " + millis(g.EndToEnd.P99)})
+	rows := [][]string{
+		{"sent", "acked", "delivered", "lost", "out of order", "duplicated", "again (kill -9)", "end to end p50 / p99"},
+		{count(r.Sent), count(r.Acknowledged), count(r.Delivered), verdict(r.Lost), verdict(r.OutOfOrder), verdict(r.Duplicated),
+			count(r.Repeated), millis(r.EndToEnd.P50) + " / " + millis(r.EndToEnd.P99)},
 	}
-	lines := table(rows, style)
+	lines := terminal.Table("rrrrrrrr", rows, style)
 	if terminal.Width(lines[0]) > width {
-		lines = table(turned(rows), style)
+		lines = terminal.Table("lr", terminal.Turn(rows), terminal.Style{})
 	}
 	fmt.Fprintln(w, strings.Join(lines, "\n"))
-	fmt.Fprintf(w, "\nsending took %s in the median, %s for 99 in 100, %s at most\n", millis(r.Send.P50), millis(r.Send.P99), millis(r.Send.Max))
-	for _, g := range r.Groups {
-		for _, odd := range []struct {
-			n    int64
-			text string
-			bad  bool
-		}{
-			{g.NotStored, "reported as not stored", false}, {g.Unknown, "reported as unknown", false},
-			{g.Corrupt, "arrived changed or were never sent", true}, {g.Unanswered, "never got an answer", true},
-			{g.AnsweredTwice, "got a second answer", true}, {g.Ghosts, "arrived although reported as not stored", true},
-		} {
-			if odd.n > 0 {
-				line := fmt.Sprintf("%s: %s %s", g.Group, count(odd.n), odd.text)
-				if odd.bad {
-					line = style.Bad(line)
-				}
-				fmt.Fprintln(w, line)
+	fmt.Fprintf(w, "\n%s records of %s keys in %.0f s; sending took %s in the median, %s for 99 in 100, %s at most\n",
+		count(r.Sent), count(r.Keys), r.Seconds, millis(r.Send.P50), millis(r.Send.P99), millis(r.Send.Max))
+	for _, odd := range []struct {
+		n    int64
+		text string
+		bad  bool
+	}{
+		{r.NotStored, "reported as not stored", false}, {r.Unknown, "reported as unknown", false},
+		{r.Corrupt, "arrived changed or were never sent", true}, {r.Unanswered, "never got an answer", true},
+		{r.AnsweredTwice, "got a second answer", true}, {r.Ghosts, "arrived although reported as not stored", true},
+	} {
+		if odd.n > 0 {
+			line := count(odd.n) + " " + odd.text
+			if odd.bad {
+				line = style.Bad(line)
+			}
+			fmt.Fprintln(w, line)
+		}
+	}
+	switch {
+	case !r.Clean:
+		fmt.Fprintln(w, style.Bad("The audit found faults."))
+	case r.Repeated > 0:
+		fmt.Fprintln(w, style.Good("Every acknowledged record arrived, in the order of its key, once unless its worker was killed."))
+	default:
+		fmt.Fprintln(w, style.Good("Every acknowledged record arrived, once, in the order of its key."))
+	}
+}
+
+// incidents is the table of what happened.
+func (r *Report) incidents(style terminal.Style, width int) []string {
+	rows := [][]string{{"", "what happened", "silent at most", "goal", "again"}}
+	room := width - 45
+	for _, i := range r.Incidents {
+		silent, goal := millis(float64(i.Silent)), ""
+		if i.Goal > 0 {
+			goal = "< " + millis(float64(i.Goal))
+			if silent = style.Good(silent); !i.Met {
+				silent = style.Bad(millis(float64(i.Silent)))
 			}
 		}
-	}
-	if r.Clean {
-		fmt.Fprintln(w, style.Good("Every acknowledged record arrived, once, in the order of its key."))
-	} else {
-		fmt.Fprintln(w, style.Bad("The audit found faults."))
-	}
-}
-
-func (r *Report) sent() int64 {
-	if len(r.Groups) == 0 {
-		return 0
-	}
-	return r.Groups[0].Sent
-}
-
-// table gives the lines of a table, its first row dim, its first column to the
-// left and all others to the right.
-func table(rows [][]string, style terminal.Style) []string {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], terminal.Width(cell))
+		what := i.What
+		if terminal.Width(what) > room {
+			what = terminal.Cut(what, room-1) + "…"
 		}
+		rows = append(rows, []string{style.Dim(seconds(time.Duration(i.At) * time.Millisecond)), what, silent, goal, count(i.Repeated)})
 	}
-	var lines []string
-	for i, row := range rows {
-		line := terminal.Pad(row[0], widths[0])
-		for j, cell := range row[1:] {
-			line += "  " + right(cell, widths[j+1])
-		}
-		if i == 0 {
-			line = style.Dim(line)
-		}
-		lines = append(lines, line)
-	}
-	return lines
-}
-
-// turned makes rows of columns.
-func turned(rows [][]string) [][]string {
-	out := make([][]string, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			out[i] = append(out[i], cell)
-		}
-	}
-	return out
+	return terminal.Table("rlrrr", rows, style)
 }
 
 // count writes a number with its thousands set apart.

@@ -131,7 +131,8 @@ func JSON(b []byte, r *record.Record) []byte {
 }
 
 // Event is one line for a step in the life of a shard: event, time in
-// milliseconds, and where they apply shard, worker, sequence and sub_sequence.
+// milliseconds, and where they apply shard, worker, sequence and sub_sequence,
+// how, former_owner and new_owner. worker is the one that reports.
 func Event(b []byte, e observe.Event) []byte {
 	b = Quote(append(b, `{"event":`...), string(e.Kind))
 	at := e.Time
@@ -148,6 +149,16 @@ func Event(b []byte, e observe.Event) []byte {
 	if e.Sequence != "" {
 		b = Quote(append(b, `,"sequence":`...), e.Sequence)
 		b = strconv.AppendInt(append(b, `,"sub_sequence":`...), e.SubSequence, 10)
+	}
+	if e.How != "" {
+		b = Quote(append(b, `,"how":`...), e.How)
+	}
+	if e.Worker != "" {
+		name := `,"former_owner":`
+		if e.Kind == observe.HandedOver {
+			name = `,"new_owner":`
+		}
+		b = Quote(append(b, name...), e.Worker)
 	}
 	return append(b, "}\n"...)
 }
