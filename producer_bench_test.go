@@ -30,6 +30,13 @@ func TestMain(m *testing.M) {
 		serveBenchmark(shards)
 		return
 	}
+	if dir := os.Getenv(mortalWorker); dir != "" {
+		if err := diesOfPoison(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 
