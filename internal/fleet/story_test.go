@@ -101,6 +101,8 @@ type story struct {
 	behind time.Duration
 	events []event
 	out    []string
+
+	requests int
 }
 
 type event struct {
@@ -287,6 +289,7 @@ func (s *story) poll(a *actor) {
 
 // send brings an ask to the store and the answer back.
 func (s *story) send(a *actor, q *Ask) {
+	s.requests++
 	fate := a.lose[q.Verb]
 	delete(a.lose, q.Verb)
 	answer := func(ans Answer) {
