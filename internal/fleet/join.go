@@ -9,8 +9,7 @@ func (m *Machine) join(now time.Duration) {
 		if !m.namesake(p) {
 			continue
 		}
-		// One heartbeat may still come of a process that was killed.
-		if p.beats > 1 && p.row.State != Stopping {
+		if p.lives(m.c.Timing) && p.row.State != Stopping {
 			m.step, m.why = over, ErrNameTaken
 		}
 		return // until it is over, or declared dead
@@ -44,14 +43,14 @@ func (m *Machine) joined(now time.Duration, a *Ask, ans Answer) {
 // confirm looks whether the name is still free, now that our row is there for
 // others to see. Of two that joined at once, each sees the other: the larger ID
 // leaves, the smaller waits until that is done, or until the other has not seen
-// it and runs. Only one that beats counts: a row may also have been made late, for
+// it and runs. Only one that lives counts: a row may also have been made late, for
 // a process that was killed, or for this one when it had another ID.
 func (m *Machine) confirm(now time.Duration) {
 	wait := false
 	for _, p := range m.sortedPeers() {
 		switch {
 		case !m.namesake(p) || m.broken(RuleName):
-		case p.beats > 1 && (p.row.State != Joining || p.row.ID < m.c.ID):
+		case p.lives(m.c.Timing) && (p.row.State != Joining || p.row.ID < m.c.ID):
 			m.depart(now, ErrNameTaken)
 			return
 		default:

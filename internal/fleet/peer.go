@@ -9,7 +9,6 @@ import (
 // peer is another worker, as its row was seen.
 type peer struct {
 	row       Worker
-	beats     int           // that were seen to change
 	metAt     time.Duration // when it was first seen
 	since     time.Duration // when this beat was first seen
 	heard     uint64        // its bell's changes that we know, or are about to read
@@ -23,6 +22,12 @@ type peer struct {
 
 // alive: its row is there and not dead. It may have died all the same.
 func (p *peer) alive() bool { return p.row.State != Dead && !p.buried }
+
+// lives tells that it has shown life since we met it: by a heartbeat that comes
+// too late to be one that was under way when its process was killed.
+func (p *peer) lives(t Timing) bool {
+	return p.since >= p.metAt+cmp.Or(p.row.Lease, t.Lease)/2
+}
 
 // silent is when it will have been silent for its lease time.
 func (p *peer) silent(t Timing) time.Duration { return p.silentSince(p.since, t) }
@@ -68,7 +73,6 @@ func (m *Machine) meet(now time.Duration, row Worker) {
 func (m *Machine) update(now time.Duration, p *peer, row Worker) {
 	if row.Beat != p.row.Beat {
 		p.since = now
-		p.beats++
 	}
 	was, heard := p.row.State, p.heard
 	p.row = row

@@ -4,13 +4,13 @@ shards s1
 start a=web
 run 1s
 start b=web
-run 2s
+run 3s
 ----
    0.01s  a is joining
    0.07s  a is running
    0.09s  a: create s1: of a, possession 1
    0.09s  a starts s1, free, possession 1
-   2.76s  b is over: another worker of the group has this name
+   3.51s  b is over: another worker of the group has this name
 
 # When that one has died, its row stands there for the lease time.
 crash a
@@ -19,11 +19,11 @@ start c=web
 run 6s
 rows
 ----
-   7.56s  c declares a dead
-   7.81s  c is joining
-   7.87s  c is running
-   7.88s  c: take s1: of c, possession 2, 1 takeovers
-   7.89s  c starts s1, dead from a, possession 2
+   8.56s  c declares a dead
+   8.81s  c is joining
+   8.87s  c is running
+   8.88s  c: take s1: of c, possession 2, 1 takeovers
+   8.89s  c starts s1, dead from a, possession 2
   worker a is dead
   worker c is running
   lease s1: of c, possession 2, 1 takeovers
@@ -37,11 +37,11 @@ rows
 ----
    0.01s  b is joining
    0.01s  a is joining
-   1.79s  b is dead
-   1.79s  b is over: another worker of the group has this name
-   2.04s  a is running
-   2.06s  a: create s1: of a, possession 1
-   2.06s  a starts s1, free, possession 1
+   2.54s  b is dead
+   2.54s  b is over: another worker of the group has this name
+   2.79s  a is running
+   2.81s  a: create s1: of a, possession 1
+   2.81s  a starts s1, free, possession 1
   worker a is running
   worker b is dead
   lease s1: of a, possession 1
@@ -58,7 +58,7 @@ run 3s
    0.07s  a is running
    0.09s  a: create s1: of a, possession 1
    0.09s  a starts s1, free, possession 1
-   1.02s  b is over: another worker of the group has this name
+   2.52s  b is over: another worker of the group has this name
 
 # The creation of a row has no answer, and is done later: nothing is known of it,
 # so the ID is given up. What it leaves behind shows no life.
