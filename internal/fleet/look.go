@@ -18,6 +18,7 @@ type sight struct {
 	under  bool
 	asked  time.Duration // the last one
 	came   time.Duration // the last answer
+	last   time.Duration // the one before
 	seen   bool          // there was one
 	soon   bool          // the next is due
 	surely bool          // the next has to be sure
@@ -94,7 +95,7 @@ func (m *Machine) looked(now time.Duration, a *Ask, ans Answer) {
 			p.since += blind
 		}
 	}
-	m.sight.seen, m.sight.came = true, now
+	m.sight.seen, m.sight.last, m.sight.came = true, m.sight.came, now
 	there := make(map[string]bool, len(ans.Workers))
 	for _, row := range ans.Workers {
 		there[row.ID] = true

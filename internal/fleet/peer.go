@@ -10,7 +10,9 @@ import (
 type peer struct {
 	row       Worker
 	metAt     time.Duration // when it was first seen
-	since     time.Duration // when this beat was first seen
+	since     time.Duration // when this beat was first seen; later, if we were blind
+	beats     int           // how often we saw that change
+	beatAt    time.Duration // its last beat that we saw change did so after this
 	heard     uint64        // its bell's changes that we know, or are about to read
 	stoppedAt time.Duration // when it was first seen stopping
 	deadAt    time.Duration // when it was first seen dead
@@ -23,10 +25,10 @@ type peer struct {
 // alive: its row is there and not dead. It may have died all the same.
 func (p *peer) alive() bool { return p.row.State != Dead && !p.buried }
 
-// lives tells that it has shown life since we met it: by a heartbeat that comes
-// too late to be one that was under way when its process was killed.
+// lives tells that it has shown life since we met it: by more heartbeats, and
+// later, than may still come of a process that was killed.
 func (p *peer) lives(t Timing) bool {
-	return p.since >= p.metAt+cmp.Or(p.row.Lease, t.Lease)/2
+	return p.beats > 1 && p.beatAt >= p.metAt+cmp.Or(p.row.Lease, t.Lease)/2
 }
 
 // silent is when it will have been silent for its lease time.
@@ -72,7 +74,8 @@ func (m *Machine) meet(now time.Duration, row Worker) {
 // update takes a worker's row that is newer.
 func (m *Machine) update(now time.Duration, p *peer, row Worker) {
 	if row.Beat != p.row.Beat {
-		p.since = now
+		p.since, p.beatAt = now, m.sight.last
+		p.beats++
 	}
 	was, heard := p.row.State, p.heard
 	p.row = row
