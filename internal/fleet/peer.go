@@ -28,7 +28,7 @@ func (p *peer) alive() bool { return p.row.State != Dead && !p.buried }
 // lives tells that it has shown life since we met it: by more heartbeats, and
 // later, than may still come of a process that was killed.
 func (p *peer) lives(t Timing) bool {
-	return p.beats > 1 && p.beatAt >= p.metAt+cmp.Or(p.row.Lease, t.Lease)/2
+	return p.beats > 1 && p.beatAt >= p.silentSince(p.metAt, t)
 }
 
 // silent is when it will have been silent for its lease time.

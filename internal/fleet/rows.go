@@ -42,7 +42,7 @@ func (m *Machine) read(now time.Duration) {
 	}
 	switch due := r.asked + m.period(); {
 	case r.sweeping:
-	case r.sweep && (!r.swept || now >= due):
+	case r.sweep && (r.asked == 0 || now >= due):
 		m.sweep(now)
 	case r.sweep:
 		m.wake(due)

@@ -4,13 +4,13 @@ shards s1
 start a=web
 run 1s
 start b=web
-run 3s
+run 6s
 ----
    0.01s  a is joining
    0.07s  a is running
    0.09s  a: create s1: of a, possession 1
    0.09s  a starts s1, free, possession 1
-   3.51s  b is over: another worker of the group has this name
+   5.76s  b is over: another worker of the group has this name
 
 # When that one has died, its row stands there for the lease time.
 crash a
@@ -19,11 +19,11 @@ start c=web
 run 6s
 rows
 ----
-   8.56s  c declares a dead
-   8.81s  c is joining
-   8.87s  c is running
-   8.88s  c: take s1: of c, possession 2, 1 takeovers
-   8.89s  c starts s1, dead from a, possession 2
+  11.56s  c declares a dead
+  11.81s  c is joining
+  11.87s  c is running
+  11.88s  c: take s1: of c, possession 2, 1 takeovers
+  11.89s  c starts s1, dead from a, possession 2
   worker a is dead
   worker c is running
   lease s1: of c, possession 2, 1 takeovers
@@ -32,16 +32,16 @@ rows
 fleet
 shards s1
 start b=web a=web
-run 3s
+run 6s
 rows
 ----
    0.01s  b is joining
    0.01s  a is joining
-   2.54s  b is dead
-   2.54s  b is over: another worker of the group has this name
-   2.79s  a is running
-   2.81s  a: create s1: of a, possession 1
-   2.81s  a starts s1, free, possession 1
+   5.04s  b is dead
+   5.04s  b is over: another worker of the group has this name
+   5.29s  a is running
+   5.30s  a: create s1: of a, possession 1
+   5.31s  a starts s1, free, possession 1
   worker a is running
   worker b is dead
   lease s1: of a, possession 1
@@ -52,13 +52,13 @@ shards s1
 start a=web
 run 11ms
 start b=web
-run 3s
+run 6s
 ----
    0.01s  a is joining
    0.07s  a is running
    0.09s  a: create s1: of a, possession 1
    0.09s  a starts s1, free, possession 1
-   2.52s  b is over: another worker of the group has this name
+   4.27s  b is over: another worker of the group has this name
 
 # The creation of a row has no answer, and is done later: nothing is known of it,
 # so the ID is given up. What it leaves behind shows no life.
