@@ -88,9 +88,11 @@ func (m *Machine) entry(id string) *entry {
 	return l
 }
 
-// sorted are all entries in the order of their IDs.
+// sorted are all entries in the order of their IDs, without those that mean
+// nothing any more.
 func (m *Machine) sorted() []*entry {
 	if !m.ordered {
+		m.all = slices.DeleteFunc(m.all, func(l *entry) bool { return m.leases[l.id] != l })
 		slices.SortFunc(m.all, func(a, b *entry) int { return cmp.Compare(a.id, b.id) })
 		m.ordered = true
 	}
@@ -176,8 +178,12 @@ func (m *Machine) drop(l *entry, asOf time.Duration) {
 	}
 	l.there, l.asOf, l.done = false, asOf, false
 	m.lose(l)
-	if !l.row.Ended() {
+	switch {
+	case !l.row.Ended():
 		m.listing.want = true
+	case l.hold == nothing:
+		delete(m.leases, l.id)
+		m.ordered = false
 	}
 }
 

@@ -86,8 +86,10 @@ func (m *Machine) settle(now time.Duration, l *entry) {
 	case l.done && l.possession == l.row.Possession && m.finish(now, l):
 	case promised:
 		m.give(now, l, heir)
-	case m.stopping:
+	case m.stopping && m.runs(l.move):
 		m.give(now, l, l.move)
+	case m.stopping:
+		m.give(now, l, "")
 	case heir == Anyone, l.back != 0 && (l.back == l.row.Possession || l.giver == m.c.ID && now < l.rest), m.c.MaxLeases > 0 && m.held >= m.c.MaxLeases:
 		m.rest(now, l)
 		m.give(now, l, "")

@@ -25,7 +25,7 @@ type Machine struct {
 	peers map[string]*peer
 
 	leases  map[string]*entry
-	all     []*entry // by ID, once ordered
+	all     []*entry // the same, see sorted
 	ordered bool
 	floor   uint64 // the highest possession number seen
 	held    int    // leases whose function is starting or has not returned
@@ -103,7 +103,6 @@ func (m *Machine) Poll(now time.Duration) (asks []*Ask, acts []Act, next time.Du
 		m.look(now)
 	}
 	if m.step == running {
-		m.work(now)
 		m.assign(now)
 		m.work(now)
 		m.takeSome(now)
@@ -248,7 +247,7 @@ func (m *Machine) Lease(id string) (Lease, bool) {
 func (m *Machine) Waiting() int {
 	n := 0
 	for _, l := range m.all {
-		if l.there && !l.row.Ended() && l.row.Owner == "" {
+		if l.there && !l.row.Ended() && l.row.Owner == "" || !l.there && l.listed {
 			n++
 		}
 	}

@@ -189,6 +189,7 @@ func (m *Machine) declared(now time.Duration, a *Ask, ans Answer) {
 		row.State = Dead
 		m.update(now, p, row)
 		m.count()
+		m.sight.soon = m.step < running // we may have waited for that
 		return
 	}
 	m.sight.surely = true // its row is gone, unless the answer has it

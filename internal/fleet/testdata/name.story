@@ -20,10 +20,10 @@ run 6s
 rows
 ----
   11.56s  c declares a dead
-  11.81s  c is joining
-  11.87s  c is running
-  11.88s  c: take s1: of c, possession 2, 1 takeovers
-  11.89s  c starts s1, dead from a, possession 2
+  11.59s  c is joining
+  11.63s  c is running
+  11.65s  c: take s1: of c, possession 2, 1 takeovers
+  11.66s  c starts s1, dead from a, possession 2
   worker a is dead
   worker c is running
   lease s1: of c, possession 2, 1 takeovers
@@ -75,10 +75,10 @@ rows
    0.51s  a: no answer to its join
    0.51s  a is over: declared dead by another worker
    6.07s  b declares a dead
-   6.32s  b is joining
-   6.37s  b is running
-   6.38s  b: create s1: of b, possession 1
-   6.39s  b starts s1, free, possession 1
+   6.08s  b is joining
+   6.13s  b is running
+   6.16s  b: create s1: of b, possession 1
+   6.16s  b starts s1, free, possession 1
   worker a is dead
   worker b is running
   lease s1: of b, possession 1
