@@ -91,7 +91,7 @@ var house = []floor{
 	},
 	{
 		name:     "proof",
-		packages: []string{"internal/simulate", "internal/fleettest"},
+		packages: []string{"internal/simulate", "internal/fleettest", "internal/fleetnumbers"},
 		imports: []string{
 			"leaf", "port", "decision", "outside", "runner", "built-in store", "adapter",
 			"administration", "root", "test kit", "server", "proof",
