@@ -98,8 +98,9 @@ func (f *fleetRun) started(r *life, a *fleet.Act) {
 	if seen := r.w.knows.highest[t.id]; seen > r.possession {
 		f.fail(fence, "%s starts %s under possession %d, and has heard of %d", r.w.id, t.id, r.possession, seen)
 	}
-	if len(t.readers) > 1 {
-		f.crowded[t.id] = t
+	if len(t.readers) > 1 && !t.crowded {
+		t.crowded = true
+		f.crowded = append(f.crowded, t)
 	}
 	if !t.clear && f.deleted == 0 {
 		if p := f.unfinished(t); p != nil {
@@ -140,11 +141,12 @@ func (f *fleetRun) unfinished(t *fleetShard) *fleetShard {
 
 // crowd checks the shards that have several functions.
 func (f *fleetRun) crowd() {
-	for id, t := range f.crowded {
-		if len(t.readers) < 2 {
-			delete(f.crowded, id)
+	kept := f.crowded[:0]
+	for _, t := range f.crowded {
+		if t.crowded = len(t.readers) > 1; !t.crowded {
 			continue
 		}
+		kept = append(kept, t)
 		var first *life
 		for _, r := range t.readers {
 			if !r.delivers() {
@@ -152,12 +154,12 @@ func (f *fleetRun) crowd() {
 			}
 			if first != nil {
 				f.fail(oneOwner, "%s is delivered by %s (possession %d) and by %s (possession %d)", t.id, first.w.id, first.possession, r.w.id, r.possession)
-				delete(f.crowded, id)
 				break
 			}
 			first = r
 		}
 	}
+	f.crowded = kept
 }
 
 // handled takes a record that a handler finished.

@@ -115,6 +115,10 @@ func (r *life) putCheckpoint(p record.Position, then func(ok bool)) {
 	}
 	var get func()
 	swap := func() {
+		if p.Compare(r.row.At) <= 0 {
+			then(true) // an earlier write was applied after all
+			return
+		}
 		applied := false
 		rev := r.row.rev
 		var now leaseRow
@@ -150,10 +154,6 @@ func (r *life) putCheckpoint(p record.Position, then func(ok bool)) {
 				return
 			}
 			r.row = l
-			if p.Compare(l.At) <= 0 {
-				then(true) // an earlier write was applied after all
-				return
-			}
 			swap()
 		})
 	}

@@ -57,8 +57,8 @@ func TestFalseDeaths(t *testing.T) {
 	var table strings.Builder
 	fmt.Fprintf(&table, "%d worker-hours each\nlease time  declared dead  leases not proven for a while\n", hours)
 	last := -1
-	for _, lease := range []time.Duration{2, 3, 4, 5, 6, 8, 10} {
-		lease *= time.Second
+	for _, seconds := range []int{2, 3, 4, 5, 6, 8, 10} {
+		lease := time.Duration(seconds) * time.Second
 		length := time.Hour * time.Duration(min(hours, workers)) / workers
 		var next, deaths, unproven atomic.Int64
 		var wg sync.WaitGroup

@@ -34,6 +34,7 @@ type fleetShard struct {
 	// The auditor's.
 	low     int    // everything before it in the log is done with
 	clear   bool   // everything of its ancestors was done with
+	crowded bool   // it is in the list of those that have several functions
 	created int    // leases that were made for it
 	highest uint64 // possession number ever
 }

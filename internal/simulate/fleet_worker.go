@@ -243,7 +243,8 @@ func (w *proc) over(err error) {
 		return
 	case errors.Is(err, fleet.ErrNameTaken):
 		f.sums.Taken++
-		if !f.twins {
+		// An atomic store may apply several late heartbeats of one that crashed.
+		if !f.twins && !f.p.atomic {
 			f.fail(nameTaken, "%s is over, and nobody has its name: %v", w.id, err)
 		}
 	case err == nil && !w.stops:

@@ -5,6 +5,11 @@
 // nothing acknowledged is lost, that records of a key are first delivered in
 // the order of their sending, that none is delivered twice where marks apply,
 // and that what was reported as not stored is not stored.
+//
+// Files fleet_*.go do the same with the workers of a group: internal/fleet
+// decides, against a model store and a stream that is resharded, with functions
+// that use marks and progress as the consumer does. docs/simulation.md lists the
+// faults, the invariants, and the planted bugs that they catch.
 package simulate
 
 import (
