@@ -88,9 +88,6 @@ func drawFleet(r *rand.Rand, mutant Mutant) *fleetPlan {
 	p.joins, p.storm = rarely(.7, lease/2, 4*lease), 1+r.IntN(3)
 	p.twins, p.stalls = maybe(.15, .5), maybe(.15, .5)
 	p.drift = []float64{0, .001, .03}[r.IntN(3)]
-	if mutant == racing {
-		p.drift = .3
-	}
 	p.skew = within(0, 500*time.Millisecond)
 	p.reshards = rarely(.6, lease/4, 4*lease)
 	p.retains = rarely(.2, lease, 4*lease)
@@ -104,6 +101,14 @@ func drawFleet(r *rand.Rand, mutant Mutant) *fleetPlan {
 	p.latest = r.IntN(4) == 0
 	if r.IntN(12) == 0 {
 		p.limit = 1 + r.IntN(4)
+	}
+	switch mutant { // more of what it takes
+	case racing:
+		p.drift = .3
+	case Mutant(fleet.RuleAgain):
+		p.net.mute, p.stalls = .1, .5
+	case Mutant(fleet.RuleAnswered):
+		p.admin = within(lease/8, lease/2)
 	}
 	return p
 }
