@@ -45,7 +45,25 @@ func (c *Consumer) checkStore(ctx context.Context) error {
 	if _, err := c.store.List(ctx, c.group.Name, "check#"); err != nil {
 		return err
 	}
+	if t, ok := c.store.(store.Transactor); ok && c.o.Transactional {
+		if row, err = inTransaction(ctx, t, row); err != nil {
+			return err
+		}
+	}
 	return c.store.Delete(ctx, row)
+}
+
+// inTransaction writes a row as a transactional checkpoint is written.
+func inTransaction(ctx context.Context, t store.Transactor, row store.Row) (store.Row, error) {
+	tx, err := t.Begin(ctx)
+	if err != nil {
+		return row, err
+	}
+	defer tx.Rollback()
+	if row, err = tx.Swap(ctx, row); err != nil {
+		return row, err
+	}
+	return row, tx.Commit(ctx)
 }
 
 func (c *Consumer) checkStream(ctx context.Context, client *kinesisapi.Client) error {

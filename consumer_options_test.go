@@ -61,6 +61,8 @@ func TestArgumentsOfNewConsumer(t *testing.T) {
 		"bad attempts":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxAttempts = -1 }), []string{"o.MaxAttempts"}},
 		"bad crashes":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxCrashes = -1 }), []string{"o.MaxCrashes"}},
 		"bad trimming":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.OnTrimmed = vegas.Hold }), []string{"o.OnTrimmed is hold"}},
+		"no transaction": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Transactional = true }), []string{"*memory.Store, which has no transactions", "store/postgres", "#transactional"}},
+		"side by side":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Transactional, o.Parallel = true, 2 }), []string{"o.Parallel = 2", "#transactional"}},
 		"no checkpoints": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.CheckpointEvery = 0 }), []string{"o.CheckpointEvery"}},
 		"a bad policy":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.OnError = 9 }), []string{"o.OnError"}},
 		"negative grace": {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Grace = -1 }), []string{"o.Grace"}},

@@ -19,6 +19,8 @@ type key struct{}
 // in, and nil elsewhere. What the handler writes in it is stored together with
 // the position behind the record, or not at all. Begin makes a savepoint in it;
 // its own Commit and Rollback are refused.
+//
+// A test of a handler gives it the Context of what Store.Begin returns.
 func Tx(ctx context.Context) pgx.Tx {
 	tx, _ := ctx.Value(key{}).(pgx.Tx)
 	return tx

@@ -347,6 +347,33 @@ func TestEffectsHappenOnceOverBrokenConnections(t *testing.T) {
 	}
 }
 
+func TestCheckTriesATransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, _ := stream(t, 1)
+		b := newBook(t)
+		for _, s := range []store.Transactor{b.store(), broken{b.store()}} {
+			c, err := vegas.NewConsumer("orders", "book", func(o *vegas.ConsumerOptions) {
+				o.AWS, o.Store, o.Transactional, o.Logger = srv.AWS(), s, true, slog.New(slog.DiscardHandler)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, bad := s.(broken)
+			if err := c.Check(t.Context()); errors.Is(err, errBroken) != bad || err != nil != bad {
+				t.Errorf("%T: %v", s, err)
+			}
+		}
+		if rows, err := b.store().List(t.Context(), "book", ""); err != nil || len(rows) > 1 {
+			t.Errorf("Check left %d rows, %v", len(rows), err)
+		}
+	})
+}
+
+// broken begins no transaction.
+type broken struct{ *sqlite.Store }
+
+func (broken) Begin(context.Context) (store.Tx, error) { return nil, errBroken }
+
 func TestTransactionalIsRefusedWhereItCannotBe(t *testing.T) {
 	rows := sqlite.New(filepath.Join(t.TempDir(), "rows.db"))
 	if _, err := vegas.NewConsumer("orders", "book", func(o *vegas.ConsumerOptions) {

@@ -17,6 +17,8 @@ type key struct{}
 // in, and nil elsewhere. What the handler writes in it is stored together with
 // the position behind the record, or not at all. The handler must not end it,
 // and returns the error of a statement that failed.
+//
+// A test of a handler gives it the Context of what Store.Begin returns.
 func Tx(ctx context.Context) *sql.Tx {
 	tx, _ := ctx.Value(key{}).(*sql.Tx)
 	return tx
