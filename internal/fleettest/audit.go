@@ -138,8 +138,9 @@ type account struct {
 
 	first    []arrival // in the order of their first delivery
 	last     map[*sent]*visits
-	owners   map[string]*worker // of shards
-	unsure   map[string]bool    // shards whose last possession did not end in good order
+	owners   map[string]*worker         // of shards
+	inside   map[string]map[*worker]int // how many handlers of whom are at work on a shard
+	unsure   map[string]bool            // shards whose last possession did not end in good order
 	repeated int
 }
 
@@ -172,14 +173,8 @@ func (v *visits) of(r *vegas.Record) *visit {
 	return nil
 }
 
-// worker is one life of a consumer, as far as the auditor cares.
-type worker struct {
-	name string
-	dead bool // whatever it still does did not happen
-}
-
 func (a *audit) account(group string, loose bool) *account {
-	c := &account{audit: a, group: group, loose: loose, last: map[*sent]*visits{}, owners: map[string]*worker{}, unsure: map[string]bool{}}
+	c := &account{audit: a, group: group, loose: loose, last: map[*sent]*visits{}, owners: map[string]*worker{}, inside: map[string]map[*worker]int{}, unsure: map[string]bool{}}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.groups = append(a.groups, c)
@@ -201,60 +196,6 @@ func (c *account) concerns(s *sent) bool {
 		}
 	}
 	return true
-}
-
-// acquired: a worker reads a shard from behind a position on.
-func (c *account) acquired(w *worker, shard string, at vegas.Position) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if w.dead {
-		return
-	}
-	c.owners[shard] = w
-	if c.unsure[shard] {
-		delete(c.unsure, shard)
-		c.forgive(shard, at)
-	}
-}
-
-// forgive: what was delivered from a shard behind a checkpoint may come again.
-func (c *account) forgive(shard string, checkpoint vegas.Position) {
-	for _, v := range c.last {
-		for _, o := range v.all {
-			if o.shard == shard && o.at.Compare(checkpoint) > 0 {
-				o.forgiven = true
-			}
-		}
-	}
-}
-
-// disturbed: the possession of a shard (or of all: "") did not end in good
-// order, so that the next one repeats what its checkpoint does not cover.
-func (c *account) disturbed(w *worker, shard string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for s, owner := range c.owners {
-		if owner == w && (shard == "" || shard == s) {
-			c.unsure[s] = true
-		}
-	}
-}
-
-// restarted: the function of a shard starts again behind a checkpoint.
-func (c *account) restarted(w *worker, shard string, checkpoint vegas.Position) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !w.dead {
-		c.forgive(shard, checkpoint)
-	}
-}
-
-// killed: nothing that a worker does from now on happened.
-func (c *account) killed(w *worker) {
-	c.disturbed(w, "")
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w.dead = true
 }
 
 // deliver takes records that a worker is done with, and tells whether it lives.

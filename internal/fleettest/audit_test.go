@@ -98,6 +98,7 @@ func TestTheAuditorFindsWhatIsPlanted(t *testing.T) {
 			b.got[3].Aggregated = false
 			all(b, append(b.got, b.again(3, "99"))...)
 			b.group.killed(b.worker)
+			b.group.disturbed(theShard)
 			w := &worker{name: "x"}
 			b.group.acquired(w, theShard, b.got[2].Position)
 			b.group.deliver(w, b.got[3], b.got[4], b.again(3, "99"))
@@ -105,6 +106,7 @@ func TestTheAuditorFindsWhatIsPlanted(t *testing.T) {
 		{"a repeat behind the checkpoint of a crash", "", func(b *books) {
 			all(b, b.got...)
 			b.group.killed(b.worker)
+			b.group.disturbed(theShard)
 			w := &worker{name: "x"}
 			b.group.acquired(w, theShard, b.got[2].Position)
 			b.group.deliver(w, b.got[3], b.got[4])
@@ -112,6 +114,7 @@ func TestTheAuditorFindsWhatIsPlanted(t *testing.T) {
 		{"a repeat of what the checkpoint covers", "duplicate: record 2", func(b *books) {
 			all(b, b.got...)
 			b.group.killed(b.worker)
+			b.group.disturbed(theShard)
 			w := &worker{name: "x"}
 			b.group.acquired(w, theShard, b.got[2].Position)
 			b.group.deliver(w, b.got[2], b.got[3], b.got[4])
@@ -119,6 +122,7 @@ func TestTheAuditorFindsWhatIsPlanted(t *testing.T) {
 		{"a repeat that comes twice", "duplicate: record 3", func(b *books) {
 			all(b, b.got...)
 			b.group.killed(b.worker)
+			b.group.disturbed(theShard)
 			w := &worker{name: "x"}
 			b.group.acquired(w, theShard, b.got[2].Position)
 			b.group.deliver(w, b.got[3], b.got[3], b.got[4])
@@ -258,7 +262,7 @@ func TestTheStoreIsWatched(t *testing.T) {
 				revisions := map[string]uint64{}
 				for _, r := range c.rows {
 					r.Group, r.Revision = "g", revisions[r.ID]
-					out, err := w.apply(context.Background(), s, r)
+					out, err := w.apply(context.Background(), s, "x", r)
 					if err != nil {
 						t.Fatal(err)
 					}

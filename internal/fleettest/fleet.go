@@ -1,12 +1,20 @@
-// Package fleettest is the outer ring of proof: whole producers and consumers,
-// as users have them, through real HTTP against the embedded server, in a
-// bubble of time. A seed draws the fleet and everything that happens to it:
-// splits and merges, throttling, lost and late answers, stale listings, cut
-// subscriptions, failing handlers and stores, consumers and producers that
-// crash. An auditor checks afterwards that nothing acknowledged is lost, that
-// records of a key are first delivered in the order of their sending, that none
-// is delivered twice but what lay behind the checkpoint of a crash, that what
-// was reported as not stored is not stored, and that checkpoints never go back.
+// Package fleettest is the outer ring of proof: whole producers and fleets of
+// consumers, as users have them, through real HTTP against the embedded server,
+// in a bubble of time. A seed draws the programs and everything that happens to
+// them: splits and merges, throttling, lost and late answers, stale listings, cut
+// subscriptions, failing handlers, stores that fail, lag and are late, workers
+// that join, stop, crash, are cut off, and start again under their names, and an
+// administrator who releases shards.
+//
+// An auditor checks that nothing acknowledged is lost; that records of a key are
+// first delivered in the order of their sending; that none is delivered twice but
+// what lay behind the checkpoint of a worker that crashed, lost its lease or ran
+// out of its grace time, so never after an orderly stop or a handoff; that no two
+// workers are at work on one shard while the first can prove its lease; that what
+// was reported as not stored is not stored. A watch over the rows checks that
+// checkpoints and possessions never go back, that only the dead are taken from,
+// and that they stay dead. At the end of each run the fleet has to come to rest,
+// with its shards spread evenly.
 //
 // Package simulate is the inner ring: the decisions alone, a hundred thousand
 // times as many seeds, exactly replayable. A seed of this package draws the same
@@ -51,6 +59,7 @@ type fleet struct {
 
 	mu   sync.Mutex
 	ends map[string]int // of consumers that ended by themselves, by their errors
+	seen map[string]int // how lives ended and shards came
 }
 
 // Result is what a run came to.
@@ -62,8 +71,10 @@ type Result struct {
 	// crashes explain, or a lack of identities.
 	Delivered, Repeated int
 	Splits, Merges      int
-	// Faults that happened, by kind, and how lives of consumers ended.
+	// Faults that happened, by kind; how lives of consumers ended and shards came
+	// to them; and the errors of those that ended by themselves.
 	Faults map[string]int
+	Fleets map[string]int
 	Ends   map[string]int
 	Time   time.Duration // in the bubble
 
@@ -84,7 +95,7 @@ func run(t localkinesis.TB, p *plan, dir string, plant func(n int, r *vegas.Reco
 	tr := &trace{began: time.Now()}
 	forever, giveUp := context.WithCancel(context.Background())
 	defer giveUp()
-	f := &fleet{plan: p, trace: tr, audit: &audit{trace: tr}, dir: dir, plant: plant, forever: forever, produced: make(chan struct{}), ends: map[string]int{}}
+	f := &fleet{plan: p, trace: tr, audit: &audit{trace: tr}, dir: dir, plant: plant, forever: forever, produced: make(chan struct{}), ends: map[string]int{}, seen: map[string]int{}}
 	tr.add("seed %d: %v", seed, p)
 	f.server = localkinesis.Start(t, func(o *localkinesis.Options) {
 		o.Streams = map[string]int{streamName: p.shards}
@@ -128,7 +139,7 @@ func run(t localkinesis.TB, p *plan, dir string, plant func(n int, r *vegas.Reco
 	stuck.Stop()
 	wait(context.Background(), time.Minute) // what is applied late is applied now
 
-	r := &Result{Faults: map[string]int{}, Ends: f.ends, Time: time.Since(tr.began), trace: tr}
+	r := &Result{Faults: map[string]int{}, Fleets: f.seen, Ends: f.ends, Time: time.Since(tr.began), trace: tr}
 	f.audit.look(f.server, streamName)
 	n := f.audit.close()
 	r.Sent, r.Acknowledged, r.NotStored, r.Unknown, r.Delivered, r.Repeated = n.accepted, n.acked, n.notStored, n.unknown, n.delivered, n.repeated
@@ -139,6 +150,13 @@ func run(t localkinesis.TB, p *plan, dir string, plant func(n int, r *vegas.Reco
 	}
 	r.Problems = f.audit.problems
 	return r
+}
+
+// count counts what happened to a fleet.
+func (f *fleet) count(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen[what]++
 }
 
 // ended counts why a consumer ended by itself.

@@ -32,6 +32,7 @@ func TestFleets(t *testing.T) {
 	next := seeds(t)
 	var all total
 	began := time.Now()
+	goroutines, heap := leftovers()
 	t.Run("all", func(t *testing.T) {
 		for i := range runtime.GOMAXPROCS(0) {
 			t.Run(fmt.Sprint("worker=", i), func(t *testing.T) {
@@ -47,6 +48,9 @@ func TestFleets(t *testing.T) {
 		}
 	})
 	t.Logf("in %v: %v", time.Since(began).Round(time.Millisecond), &all)
+	if g, h := leftovers(); g > goroutines || h > heap+heapMost {
+		t.Errorf("%d goroutines and %d MiB are left, at first there were %d and %d MiB", g, h>>20, goroutines, heap>>20)
+	}
 	if all.seeds < 300 || *named != "" {
 		return
 	}
@@ -55,6 +59,23 @@ func TestFleets(t *testing.T) {
 			t.Errorf("no fault %q happened in %d seeds", kind, all.seeds)
 		}
 	}
+	for _, what := range []string{"stop", "crash", "partition", "outage", "release", "shard free", "shard dead", "shard handoff", "shard again"} {
+		if all.fleets[what] == 0 {
+			t.Errorf("no %s happened in %d seeds", what, all.seeds)
+		}
+	}
+}
+
+// heapMost is what may be left of the heap: pools, and what tests remember.
+const heapMost = 32 << 20
+
+// leftovers is what is left of everything that ran.
+func leftovers() (goroutines int, heap uint64) {
+	runtime.GC()
+	runtime.GC() // what pools hold is gone with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return runtime.NumGoroutine(), m.HeapAlloc
 }
 
 // kinds of faults that have to happen now and then.
@@ -135,7 +156,7 @@ type total struct {
 	mu                                                                   sync.Mutex
 	seeds, failed                                                        int
 	sent, acked, notStored, unknown, delivered, repeated, splits, merges int
-	faults, ends                                                         map[string]int
+	faults, fleets, ends                                                 map[string]int
 	time, longest                                                        time.Duration
 	slowest                                                              uint64
 }
@@ -144,7 +165,7 @@ func (a *total) add(t *testing.T, seed uint64, r *Result) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.seeds++; a.faults == nil {
-		a.faults, a.ends = map[string]int{}, map[string]int{}
+		a.faults, a.fleets, a.ends = map[string]int{}, map[string]int{}, map[string]int{}
 	}
 	if r == nil {
 		a.failed++
@@ -164,6 +185,9 @@ func (a *total) add(t *testing.T, seed uint64, r *Result) {
 	for k, n := range r.Faults {
 		a.faults[k] += n
 	}
+	for k, n := range r.Fleets {
+		a.fleets[k] += n
+	}
 	for k, n := range r.Ends {
 		a.ends[k] += n
 	}
@@ -180,13 +204,16 @@ func (a *total) hopeless() bool {
 }
 
 func (a *total) String() string {
-	var faults, ends []string
+	var faults, fleets, ends []string
 	for _, k := range slices.Sorted(maps.Keys(a.faults)) {
 		faults = append(faults, fmt.Sprintf("%s %d", k, a.faults[k]))
+	}
+	for _, k := range slices.Sorted(maps.Keys(a.fleets)) {
+		fleets = append(fleets, fmt.Sprintf("%s %d", k, a.fleets[k]))
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.ends)) {
 		ends = append(ends, fmt.Sprintf("%d of %q", a.ends[k], k))
 	}
-	return fmt.Sprintf("%d seeds, %d failed: %d records sent, %d acknowledged, %d not stored, %d unknown; %d delivered, %d repeated; %d splits, %d merges; %v of life, the longest %v (seed %d)\nfaults: %s\nconsumers that ended by themselves: %s",
-		a.seeds, a.failed, a.sent, a.acked, a.notStored, a.unknown, a.delivered, a.repeated, a.splits, a.merges, a.time.Round(time.Second), a.longest.Round(time.Second), a.slowest, strings.Join(faults, ", "), strings.Join(ends, ", "))
+	return fmt.Sprintf("%d seeds, %d failed: %d records sent, %d acknowledged, %d not stored, %d unknown; %d delivered, %d repeated; %d splits, %d merges; %v of life, the longest %v (seed %d)\nfaults: %s\nfleets: %s\nconsumers that ended by themselves: %s",
+		a.seeds, a.failed, a.sent, a.acked, a.notStored, a.unknown, a.delivered, a.repeated, a.splits, a.merges, a.time.Round(time.Second), a.longest.Round(time.Second), a.slowest, strings.Join(faults, ", "), strings.Join(fleets, ", "), strings.Join(ends, ", "))
 }

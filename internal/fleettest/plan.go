@@ -47,10 +47,13 @@ type producerPlan struct {
 	hurried   float64 // chance that Close is not given the time it needs
 }
 
-// groupPlan is one consumer group and the program that consumes for it.
+// groupPlan is one consumer group and the programs that consume for it.
 type groupPlan struct {
-	file      bool // store; else memory
+	workers   []workerPlan
+	release   time.Duration // mean time between two shards that an administrator has given up; 0: none
+	file      bool          // store; else memory
 	storeSick float64
+	lag       time.Duration // how old the answer of a Peek may be
 	http2     bool
 	mode      mode
 	vary      bool // each start draws mode, fan-out and parallelism anew
@@ -69,6 +72,14 @@ type groupPlan struct {
 	delay     time.Duration // of the first start
 	life      time.Duration
 	ends      [ends]float64 // how a life ends
+}
+
+// workerPlan is one of the programs of a group: one worker after the other.
+type workerPlan struct {
+	lease     time.Duration
+	maxShards int
+	named     bool          // all its lives have one name
+	delay     time.Duration // of the first start, behind the group's
 }
 
 // mode is which of the Consumer's functions a program calls.
@@ -159,6 +170,20 @@ func draw(seed uint64) *plan {
 			g.after = between(1, 6*time.Second)
 		}
 		g.delay = g.after + between(0, 3*time.Second)
+		g.lag = []time.Duration{0, 0, time.Second}[r.IntN(3)]
+		if r.IntN(3) == 0 {
+			g.release = slowly(between(2*time.Second, 10*time.Second))
+		}
+		for range 1 + r.IntN(5) {
+			w := workerPlan{
+				lease:     []time.Duration{2 * time.Second, 5 * time.Second, 5 * time.Second, between(time.Second, 15*time.Second)}[r.IntN(4)],
+				maxShards: []int{0, 0, 0, 1 + r.IntN(3)}[r.IntN(4)], named: r.IntN(2) == 0,
+			}
+			if r.IntN(2) == 0 {
+				w.delay = slowly(between(0, 8*time.Second))
+			}
+			g.workers = append(g.workers, w)
+		}
 		for e := range g.ends {
 			g.ends[e] = maybe(.5, 1)
 		}

@@ -2,8 +2,8 @@ package fleettest
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,37 +15,143 @@ import (
 )
 
 // rows watches what is written to a group's store, past all that can go wrong
-// on the way to it: positions and possessions never go back, nothing follows
-// the end of a shard, marks never lead their position, and nobody takes the
-// group from a consumer that can still think it has it.
+// on the way to it: positions and possessions never go back, also where a row was
+// deleted meanwhile; nothing follows the end of a shard; marks never lead their
+// position; the possession rises with every change of the owner; from a worker
+// that lives only it itself gives a lease away; and the dead stay dead.
 type rows struct {
 	fail  func(format string, args ...any)
-	began func(time.Time) // is told where the group starts, once
+	began func(time.Time)                          // is told where the group starts, once
+	taken func(shard string)                       // is told of leases that were not given by their owner, or late
+	late  func(actor string, since time.Time) bool // tells that an owner's grace time is over, of a shard that was announced at a time, or not
 	trace *trace
 	group string
 
-	mu   sync.Mutex // held while a write is applied and judged
-	rows map[string]store.Row
+	mu        sync.Mutex           // held while a write is applied and judged
+	rows      map[string]store.Row // as they are, or were when they were deleted
+	gone      map[string]bool
+	actors    map[string]string    // which life made a worker's row, by the row's ID
+	announced map[string]time.Time // when a lease got its heir
+	history   map[string][]version // of workers' rows
+	written   time.Time            // when something else than a worker's row was written
+}
+
+// version of a row; of one that was deleted it is empty.
+type version struct {
+	at  time.Time
+	row store.Row
 }
 
 func newRows(fail func(string, ...any), began func(time.Time), tr *trace, group string) *rows {
-	return &rows{fail: fail, began: began, trace: tr, group: group, rows: map[string]store.Row{}}
+	return &rows{
+		fail: fail, began: began, trace: tr, group: group,
+		taken: func(string) {}, late: func(string, time.Time) bool { return false },
+		rows: map[string]store.Row{}, gone: map[string]bool{}, actors: map[string]string{}, announced: map[string]time.Time{}, history: map[string][]version{},
+	}
 }
 
 // apply does a write and judges it.
-func (w *rows) apply(ctx context.Context, s store.Store, row store.Row) (store.Row, error) {
+func (w *rows) apply(ctx context.Context, s store.Store, actor string, row store.Row) (store.Row, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out, err := s.Swap(ctx, row)
 	if err != nil {
 		return out, err
 	}
-	w.judge(out)
-	w.rows[out.ID] = out.Clone()
+	w.judge(actor, out)
+	w.rows[out.ID], w.gone[out.ID] = out.Clone(), false
+	w.remember(out.ID, out)
 	return out, nil
 }
 
-func (w *rows) judge(now store.Row) {
+// remove does a deletion and judges it.
+func (w *rows) remove(ctx context.Context, s store.Store, actor string, row store.Row) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := s.Delete(ctx, row); err != nil {
+		return err
+	}
+	if before := w.rows[row.ID]; strings.HasPrefix(row.ID, "worker#") && before.Fields["state"] != "dead" {
+		w.fail("%s: %s deletes %s, which is %s", w.group, actor, row.ID, before.Fields["state"])
+	}
+	w.gone[row.ID] = true
+	w.remember(row.ID, store.Row{})
+	return nil
+}
+
+// lagMost is how old an answer of peek may be.
+const lagMost = time.Second
+
+func (w *rows) remember(id string, row store.Row) {
+	if !strings.HasPrefix(id, "worker#") {
+		w.written = time.Now()
+		return
+	}
+	h := w.history[id]
+	for len(h) > 1 && time.Since(h[1].at) > lagMost {
+		h = h[1:]
+	}
+	w.history[id] = append(h, version{time.Now(), row.Clone()})
+}
+
+// peek gives of each worker's row a state that it had not longer ago than age
+// says.
+func (w *rows) peek(prefix string, age func() time.Duration) []store.Row {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []store.Row
+	for _, id := range slices.Sorted(maps.Keys(w.history)) {
+		if !strings.HasPrefix(id, prefix) {
+			continue
+		}
+		var row store.Row
+		asOf := time.Now().Add(-age())
+		for _, v := range w.history[id] {
+			if v.at.After(asOf) {
+				break
+			}
+			row = v.row
+		}
+		if row.ID != "" {
+			out = append(out, row.Clone())
+		}
+	}
+	return out
+}
+
+// quiet is how long ago something else than a worker's row was written.
+func (w *rows) quiet() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.written)
+}
+
+// owned counts the unfinished leases of each life.
+func (w *rows) owned() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := map[string]int{}
+	for id, row := range w.rows {
+		if strings.HasPrefix(id, "lease#") && !w.gone[id] && !position(row).IsShardEnd() {
+			out[w.actor(row)]++
+		}
+	}
+	return out
+}
+
+// actor is the life that owns a lease; empty: nobody does.
+func (w *rows) actor(lease store.Row) string { return w.actors[workerOf(lease)] }
+
+// workerOf is the ID of the row of a lease's owner; empty: nobody owns it.
+func workerOf(lease store.Row) string {
+	owner := lease.Fields["owner"]
+	if owner == "" {
+		return ""
+	}
+	return "worker#" + lease.ID[len("lease#"):strings.LastIndexByte(lease.ID, ':')+1] + owner
+}
+
+func (w *rows) judge(actor string, now store.Row) {
 	before, existed := w.rows[now.ID]
 	kind, name, _ := strings.Cut(now.ID, "#")
 	switch kind {
@@ -57,18 +163,8 @@ func (w *rows) judge(now store.Row) {
 			w.began(time.UnixMilli(int64(ms)))
 		}
 	case "lease":
-		if !existed {
-			return
-		}
-		was, is := position(before), position(now)
-		if is.Compare(was) < 0 {
-			w.fail("%s: the checkpoint of %s goes back from %v to %v", w.group, now.ID, was, is)
-		}
-		if was.IsShardEnd() && is != was {
-			w.fail("%s: %s ended and goes on to %v", w.group, now.ID, is)
-		}
-		if a, b := number(before, "possession"), number(now, "possession"); b < a {
-			w.fail("%s: the possession of %s goes back from %d to %d", w.group, now.ID, a, b)
+		if existed {
+			w.judgeLease(actor, before, now)
 		}
 	case "mark":
 		saved, err := mark.Decode(now.Body)
@@ -80,10 +176,60 @@ func (w *rows) judge(now store.Row) {
 			w.fail("%s: %s as of %v lead the checkpoint %v", w.group, now.ID, saved.At, at)
 		}
 	case "worker":
-		if existed && before.Fields["state"] == "dead" && now.Fields["state"] != "dead" {
+		switch {
+		case !existed:
+			w.actors[now.ID] = actor
+		case w.gone[now.ID]:
+			w.fail("%s: %s makes %s a second time", w.group, actor, now.ID)
+		case before.Fields["state"] == "dead" && now.Fields["state"] != "dead":
 			w.fail("%s: %s rises from the dead", w.group, now.ID)
+		case w.actors[now.ID] != actor && now.Fields["state"] != "dead":
+			w.fail("%s: %s writes %s, which is %s's", w.group, actor, now.ID, w.actors[now.ID])
 		}
 	}
+}
+
+func (w *rows) judgeLease(actor string, before, now store.Row) {
+	was, is := position(before), position(now)
+	if is.Compare(was) < 0 {
+		w.fail("%s: the checkpoint of %s goes back from %v to %v", w.group, now.ID, was, is)
+	}
+	if was.IsShardEnd() && is != was {
+		w.fail("%s: %s ended and goes on to %v", w.group, now.ID, is)
+	}
+	from, to := workerOf(before), workerOf(now)
+	a, b := number(before, "possession"), number(now, "possession")
+	if b < a {
+		w.fail("%s: the possession of %s goes back from %d to %d", w.group, now.ID, a, b)
+	}
+	announced := w.announced[now.ID]
+	if now.Fields["heir"] != before.Fields["heir"] {
+		delete(w.announced, now.ID)
+		if now.Fields["heir"] != "" {
+			w.announced[now.ID] = time.Now()
+		}
+	}
+	if from == to {
+		return
+	}
+	if to != "" && b == a {
+		w.fail("%s: %s gets a new owner under the possession %d", w.group, now.ID, a)
+	}
+	owner := w.actors[from]
+	shard := now.ID[strings.LastIndexByte(now.ID, ':')+1:]
+	switch {
+	case from == "":
+	case owner != actor && w.lives(from):
+		w.fail("%s: %s takes %s from %s, which lives", w.group, actor, now.ID, owner)
+	case owner != actor, w.actors[to] == owner, w.late(owner, announced):
+		w.taken(shard)
+	}
+}
+
+// lives tells that a worker's row is there and not dead.
+func (w *rows) lives(id string) bool {
+	row, ok := w.rows[id]
+	return ok && !w.gone[id] && row.Fields["state"] != "dead"
 }
 
 func position(r store.Row) record.Position {
@@ -95,156 +241,4 @@ func position(r store.Row) record.Position {
 func number(r store.Row, field string) uint64 {
 	n, _ := strconv.ParseUint(r.Fields[field], 10, 64)
 	return n
-}
-
-// door is one consumer's way to the store. Calls take time, fail before or
-// after they are applied, and are applied late; and all fail while it is shut.
-type door struct {
-	store.Store
-	rows  *rows
-	actor string
-	sick  float64 // chance that a call fails
-
-	mu     sync.Mutex
-	rnd    *rand.Rand
-	shut   bool
-	locked bool // shut for good
-	gone   chan struct{}
-}
-
-func newDoor(s store.Store, w *rows, actor string, sick float64, rnd *rand.Rand) *door {
-	return &door{Store: s, rows: w, actor: actor, sick: sick, rnd: rnd, gone: make(chan struct{})}
-}
-
-var (
-	errStore  = errors.New("the store does not answer")
-	errDenied = errors.New("the store is out of reach")
-)
-
-// set begins and ends an outage.
-func (d *door) set(shut bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.shut = shut
-}
-
-// lock is an outage for good.
-func (d *door) lock() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.locked {
-		d.locked = true
-		close(d.gone)
-	}
-}
-
-// trouble is what is wrong with a call.
-type trouble struct {
-	before, after, late bool
-	wait                time.Duration
-}
-
-func (d *door) draw() (t trouble, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.shut || d.locked {
-		return t, errDenied
-	}
-	if d.rnd.Float64() >= d.sick {
-		return t, nil
-	}
-	switch d.rnd.IntN(4) {
-	case 0:
-		t.before = true
-	case 1:
-		t.after = true
-	case 2:
-		t.late, t.wait = true, time.Duration(d.rnd.IntN(15000))*time.Millisecond
-		return t, nil
-	}
-	t.wait = time.Duration(d.rnd.IntN(3000)) * time.Millisecond
-	return t, nil
-}
-
-// enter waits for as long as the call takes on its way.
-func (d *door) enter(ctx context.Context, t trouble) error {
-	if t.wait > 0 {
-		select {
-		case <-time.After(t.wait):
-		case <-d.gone:
-			return errDenied
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if t.before {
-		return errStore
-	}
-	return ctx.Err()
-}
-
-// List implements store.Store.
-func (d *door) List(ctx context.Context, group, prefix string) ([]store.Row, error) {
-	t, err := d.draw()
-	if err == nil {
-		err = d.enter(ctx, t)
-	}
-	if err != nil || t.after || t.late {
-		return nil, errors.Join(err, errStore)
-	}
-	return d.Store.List(ctx, group, prefix)
-}
-
-// Get implements store.Store.
-func (d *door) Get(ctx context.Context, group, id string) (store.Row, error) {
-	t, err := d.draw()
-	if err == nil {
-		err = d.enter(ctx, t)
-	}
-	if err != nil || t.after || t.late {
-		return store.Row{}, errors.Join(err, errStore)
-	}
-	return d.Store.Get(ctx, group, id)
-}
-
-// Swap implements store.Store.
-func (d *door) Swap(ctx context.Context, row store.Row) (store.Row, error) {
-	t, err := d.draw()
-	if err != nil {
-		return store.Row{}, err
-	}
-	if t.late {
-		row = row.Clone()
-		time.AfterFunc(t.wait, func() {
-			_, err := d.rows.apply(context.WithoutCancel(ctx), d.Store, row)
-			d.rows.trace.add("%s writes %s %v, late: %v", d.actor, row.ID, t.wait, err)
-		})
-		return store.Row{}, errStore
-	}
-	if err := d.enter(ctx, t); err != nil {
-		return store.Row{}, err
-	}
-	out, err := d.rows.apply(ctx, d.Store, row)
-	if t.after || err != nil && !errors.Is(err, store.ErrConflict) {
-		d.rows.trace.add("%s writes %s: %v, hears nothing %v", d.actor, row.ID, err, t.after)
-	}
-	if t.after {
-		return store.Row{}, errStore
-	}
-	return out, err
-}
-
-// Delete implements store.Store.
-func (d *door) Delete(ctx context.Context, row store.Row) error {
-	t, err := d.draw()
-	if err == nil {
-		err = d.enter(ctx, t)
-	}
-	if err != nil || t.late {
-		return errors.Join(err, errStore)
-	}
-	if err := d.Store.Delete(ctx, row); err != nil || !t.after {
-		return err
-	}
-	return errStore
 }
