@@ -29,6 +29,11 @@ func (m *Machine) assign(now time.Duration) {
 	if !m.rows.swept {
 		return
 	}
+	if !m.rows.current(now) && !m.stopping {
+		m.plan.news, m.plan.takes = true, nil
+		m.wake(m.rows.behind + lookMost)
+		return
+	}
 	if m.plan.news || now >= m.plan.due() {
 		m.plan = plan{made: now, at: never}
 		m.draw(now)

@@ -97,6 +97,7 @@ func (m *Machine) wrote(now time.Duration, a *Ask, ans Answer) {
 		m.applied(now, l, a, ans)
 	case Refused:
 		m.failed(now, l)
+		l.took = 0
 		there := false
 		for _, row := range ans.Leases {
 			there = there || row.ID == l.id

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -21,8 +22,9 @@ type rows struct {
 	reads  int           // under way
 	at     time.Duration // the next read, not before
 
-	sweep    bool // wanted
-	sweeping bool
+	sweep    bool          // wanted
+	sweeping bool          // under way
+	behind   time.Duration // since when one of the two; 0: neither
 	swept    bool          // there was one
 	since    time.Duration // when the last one that has an answer was asked
 	asked    time.Duration // the last one
@@ -33,6 +35,17 @@ func (r *rows) want(id string) { r.wanted[id] = true }
 
 // quiet tells that the rows that we know are those of our last news.
 func (r *rows) quiet() bool { return r.swept && !r.sweep && !r.sweeping && r.reads+len(r.wanted) == 0 }
+
+// current tells that the rows that we know are worth acting on: there is no news
+// that only a sweep can tell. After a while we do without it.
+func (r *rows) current(now time.Duration) bool {
+	if !r.sweep && !r.sweeping {
+		r.behind = 0
+		return true
+	}
+	r.behind = cmp.Or(r.behind, now)
+	return now >= r.behind+lookMost
+}
 
 // read reads the lease rows of which there is news, and once in a while all.
 func (m *Machine) read(now time.Duration) {

@@ -103,6 +103,8 @@ type story struct {
 	out    []string
 
 	requests int
+	silent   map[string]time.Duration // shards that nobody reads, since when
+	gaps     []time.Duration          // how long those were silent that are read again
 }
 
 type event struct {
@@ -158,7 +160,11 @@ func (s *story) do(line string) {
 		a := s.actor(f[1])
 		a.in(func() { a.m.Stop(s.now); s.poll(a) })
 	case "crash":
-		s.actor(f[1]).gone = true
+		a := s.actor(f[1])
+		a.gone = true
+		for id := range a.open {
+			s.quiet(id)
+		}
 	case "pause":
 		s.actor(f[1]).paused = true
 	case "resume":
@@ -223,6 +229,14 @@ func (s *story) start(args []string) {
 		s.actors = append(s.actors, a)
 		s.poll(a)
 	}
+}
+
+// quiet notes that nobody reads a shard.
+func (s *story) quiet(id string) {
+	if s.silent == nil {
+		s.silent = map[string]time.Duration{}
+	}
+	s.silent[id] = s.now
 }
 
 func (s *story) after(d time.Duration, do func()) {
@@ -331,6 +345,10 @@ func (s *story) act(a *actor, act Act) {
 			panic(a.id + " starts " + id + " twice")
 		}
 		a.open[id] = possession
+		if since, ok := s.silent[id]; ok {
+			s.gaps = append(s.gaps, s.now-since)
+			delete(s.silent, id)
+		}
 	case Drain:
 		s.say("%s drains %s to %s", a.id, id, [...]string{"balance", "stop"}[act.Why])
 		if !a.slow {
@@ -351,6 +369,7 @@ func (s *story) close(a *actor, id string, how Closing, children []Shard) {
 			panic(a.id + " does not read " + id)
 		}
 		delete(a.open, id)
+		s.quiet(id)
 		a.m.Closed(s.now, id, possession, how, children)
 		s.poll(a)
 	})

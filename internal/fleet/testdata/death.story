@@ -16,8 +16,8 @@ run 6s
    0.09s  a starts s2, free, possession 1
    0.09s  b starts s1, free, possession 2
    6.58s  b declares a dead
-   6.59s  b: take s2: of b, possession 2, 1 takeovers
-   6.60s  b starts s2, dead from a, possession 2
+   6.61s  b: take s2: of b, possession 2, 1 takeovers
+   6.61s  b starts s2, dead from a, possession 2
 
 resume a
 run 1s
@@ -80,8 +80,8 @@ run 1s
    3.31s  a: its beat has no answer yet
    5.91s  a loses s2
    6.58s  b declares a dead
-   6.59s  b: take s2: of b, possession 2, 1 takeovers
-   6.60s  b starts s2, dead from a, possession 2
+   6.61s  b: take s2: of b, possession 2, 1 takeovers
+   6.61s  b starts s2, dead from a, possession 2
    6.78s  a is over: declared dead by another worker
    9.01s  a: its heartbeat is refused
 

@@ -81,8 +81,8 @@ rows
    3.00s  a: its create of s2 has no answer yet
    3.00s  a: create s3: free, possession 2
    7.08s  b declares a dead
-   7.09s  b: take s1: of b, possession 2, 1 takeovers
-   7.10s  b starts s1, dead from a, possession 2
+   7.11s  b: take s1: of b, possession 2, 1 takeovers
+   7.11s  b starts s1, dead from a, possession 2
    8.10s  b: its create of s2 has no answer yet
    8.21s  b: create s2: free, possession 3
    8.21s  b: end s1: ended, possession 2, 1 takeovers

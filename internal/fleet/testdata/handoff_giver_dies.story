@@ -30,10 +30,10 @@ run 6s
 rows
 ----
    5.58s  c declares a dead
-   5.59s  c: take s2: of c, possession 3, 1 takeovers
-   5.59s  b: take s1: of b, possession 2, 1 takeovers
-   5.60s  c starts s2, dead from a, possession 3
-   5.60s  b starts s1, dead from a, possession 2
+   5.61s  c: take s2: of c, possession 3, 1 takeovers
+   5.61s  b: take s1: of b, possession 2, 1 takeovers
+   5.61s  c starts s2, dead from a, possession 3
+   5.61s  b starts s1, dead from a, possession 2
   worker a is dead
   worker b is running
   worker c is running
@@ -63,10 +63,10 @@ rows
    1.28s  a: announce s1: of a, heir b, possession 1
    1.67s  a drains s1 to balance
    5.58s  b declares a dead
-   5.59s  b: take s1: of b, possession 2, 1 takeovers
-   5.59s  b: take s2: of b, possession 3, 1 takeovers
-   5.60s  b starts s1, dead from a, possession 2
-   5.60s  b starts s2, dead from a, possession 3
+   5.61s  b: take s1: of b, possession 2, 1 takeovers
+   5.61s  b: take s2: of b, possession 3, 1 takeovers
+   5.61s  b starts s1, dead from a, possession 2
+   5.61s  b starts s2, dead from a, possession 3
   worker a is dead
   worker b is running
   lease s1: of b, possession 2, 1 takeovers
@@ -96,10 +96,10 @@ rows
    1.67s  a drains s1 to balance
    1.67s  a: its give of s1 to b has no answer yet
    5.58s  b declares a dead
-   5.59s  b: take s1: of b, possession 2, 1 takeovers
-   5.59s  b: take s2: of b, possession 3, 1 takeovers
-   5.60s  b starts s1, dead from a, possession 2
-   5.60s  b starts s2, dead from a, possession 3
+   5.61s  b: take s1: of b, possession 2, 1 takeovers
+   5.61s  b: take s2: of b, possession 3, 1 takeovers
+   5.61s  b starts s1, dead from a, possession 2
+   5.61s  b starts s2, dead from a, possession 3
   worker a is dead
   worker b is running
   lease s1: of b, possession 2, 1 takeovers
@@ -132,8 +132,8 @@ rows
    1.71s  b starts s1, handoff from a, possession 3
    2.17s  a: no answer to its give of s1 to b
    5.54s  b declares a dead
-   5.55s  b: take s2: of b, possession 3, 1 takeovers
-   5.56s  b starts s2, dead from a, possession 3
+   5.56s  b: take s2: of b, possession 3, 1 takeovers
+   5.57s  b starts s2, dead from a, possession 3
   worker a is dead
   worker b is running
   lease s1: of b, possession 3
@@ -164,8 +164,8 @@ rows
    1.71s  b: take s1: of b, possession 3
    1.71s  b starts s1, handoff from a, possession 3
    6.69s  b declares a dead
-   6.70s  b: take s2: of b, possession 3, 1 takeovers
-   6.70s  b starts s2, dead from a, possession 3
+   6.71s  b: take s2: of b, possession 3, 1 takeovers
+   6.71s  b starts s2, dead from a, possession 3
   worker a is dead
   worker b is running
   lease s1: of b, possession 3

@@ -51,8 +51,8 @@ rows
    1.67s  a drains s1 to balance
    1.67s  a: give s1: of b, possession 2
    3.33s  a declares b dead
-   3.34s  a: take s1: of a, possession 3, 1 takeovers
-   3.35s  a starts s1, dead from b, possession 3
+   3.35s  a: take s1: of a, possession 3, 1 takeovers
+   3.36s  a starts s1, dead from b, possession 3
   worker a is running
   worker b is dead
   lease s1: of a, possession 3, 1 takeovers
@@ -83,8 +83,8 @@ rows
    1.67s  a drains s1 to balance
    1.71s  a: give s1: of b, possession 2
    3.58s  a declares b dead
-   3.59s  a: take s1: of a, possession 3, 1 takeovers
-   3.60s  a starts s1, dead from b, possession 3
+   3.60s  a: take s1: of a, possession 3, 1 takeovers
+   3.61s  a starts s1, dead from b, possession 3
   worker a is running
   worker b is dead
   lease s1: of a, possession 3, 1 takeovers
@@ -147,8 +147,8 @@ rows
    1.67s  a: give s1: of b, possession 2
    1.70s  b: its take of s1 has no answer yet
    6.08s  a declares b dead
-   6.09s  a: take s1: of a, possession 3, 1 takeovers
-   6.10s  a starts s1, dead from b, possession 3
+   6.11s  a: take s1: of a, possession 3, 1 takeovers
+   6.11s  a starts s1, dead from b, possession 3
   worker a is running
   worker b is dead
   lease s1: of a, possession 3, 1 takeovers
@@ -180,7 +180,6 @@ rows
    1.71s  b: take s1: of b, possession 3
    2.20s  b: no answer to its take of s1
    6.08s  a declares b dead
-   6.09s  a: take s1 is refused
    6.11s  a: take s1: of a, possession 4, 1 takeovers
    6.11s  a starts s1, dead from b, possession 4
   worker a is running

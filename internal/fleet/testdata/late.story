@@ -37,10 +37,10 @@ rows
    6.05s  a is dead
    6.06s  a is over: <nil>
    7.79s  c declares b dead
-   7.80s  c: take s1: of c, possession 3, 1 takeovers
-   7.80s  c: take s2: of c, possession 3, 1 takeovers
-   7.81s  c starts s1, dead from b, possession 3
-   7.81s  c starts s2, dead from b, possession 3
+   7.81s  c: take s1: of c, possession 3, 1 takeovers
+   7.81s  c: take s2: of c, possession 3, 1 takeovers
+   7.82s  c starts s1, dead from b, possession 3
+   7.82s  c starts s2, dead from b, possession 3
    8.29s  c buries a
   worker b is dead
   worker c is running

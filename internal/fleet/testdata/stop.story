@@ -41,8 +41,8 @@ run 5s
 rows
 ----
   16.89s  b declares a dead
-  16.89s  b: take s1: of b, possession 2, 1 takeovers
-  16.90s  b starts s1, dead from a, possession 2
+  16.91s  b: take s1: of b, possession 2, 1 takeovers
+  16.91s  b starts s1, dead from a, possession 2
   worker a is dead
   worker b is running
   lease s1: of b, possession 2, 1 takeovers

@@ -263,8 +263,8 @@ run 6s
    0.09s  b starts s1, free, possession 2
    7.08s  b: no answer to its declare of a
    7.08s  b declares a dead
-   7.09s  b: take s2: of b, possession 2, 1 takeovers
-   7.10s  b starts s2, dead from a, possession 2
+   7.11s  b: take s2: of b, possession 2, 1 takeovers
+   7.11s  b starts s2, dead from a, possession 2
 
 fleet
 shards s1 s2
@@ -283,6 +283,6 @@ run 6s
    0.09s  a starts s2, free, possession 1
    0.09s  b starts s1, free, possession 2
    6.58s  b declares a dead
-   6.83s  b: take s2: of b, possession 2, 1 takeovers
-   6.84s  b starts s2, dead from a, possession 2
+   6.84s  b: take s2: of b, possession 2, 1 takeovers
+   6.85s  b starts s2, dead from a, possession 2
    7.08s  b: no answer to its declare of a
