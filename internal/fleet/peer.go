@@ -92,7 +92,9 @@ func (m *Machine) changedState(now time.Duration, p *peer) {
 		p.stoppedAt = now
 	case Dead:
 		p.deadAt = now
-		m.rows.sweep = true // what it did and did not tell any more
+		if now > m.rows.asked+m.period() {
+			m.rows.sweep = true // for what it did and did not tell any more
+		}
 	}
 }
 

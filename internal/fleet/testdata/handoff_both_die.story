@@ -34,12 +34,12 @@ rows
 ----
    5.58s  c declares a dead
    5.58s  c declares b dead
-   5.86s  c: take s1: of c, possession 2, 1 takeovers
-   5.86s  c: take s2: of c, possession 3, 1 takeovers
-   5.86s  c starts s1, dead from a, possession 2
-   5.86s  c starts s2, dead from a, possession 3
-   7.83s  c buries a
-   7.83s  c buries b
+   5.61s  c: take s1: of c, possession 2, 1 takeovers
+   5.61s  c: take s2: of c, possession 3, 1 takeovers
+   5.61s  c starts s1, dead from a, possession 2
+   5.61s  c starts s2, dead from a, possession 3
+  worker a is dead
+  worker b is dead
   worker c is running
   lease s1: of c, possession 2, 1 takeovers
   lease s2: of c, possession 3, 1 takeovers
@@ -80,14 +80,14 @@ rows
    2.17s  c is running
    4.12s  c declares a dead
    4.12s  c declares b dead
-   4.39s  c: take s1: of c, possession 3, 1 takeovers
-   4.39s  c: take s2: of c, possession 3, 1 takeovers
-   4.39s  c: take s3: of c, possession 4, 1 takeovers
-   4.40s  c starts s1, dead from b, possession 3
-   4.40s  c starts s2, dead from a, possession 3
-   4.40s  c starts s3, dead from a, possession 4
-   6.38s  c buries a
-   6.38s  c buries b
+   4.14s  c: take s1: of c, possession 3, 1 takeovers
+   4.14s  c: take s2: of c, possession 3, 1 takeovers
+   4.14s  c: take s3: of c, possession 4, 1 takeovers
+   4.15s  c starts s1, dead from b, possession 3
+   4.15s  c starts s2, dead from a, possession 3
+   4.15s  c starts s3, dead from a, possession 4
+  worker a is dead
+  worker b is dead
   worker c is running
   lease s1: of c, possession 3, 1 takeovers
   lease s2: of c, possession 3, 1 takeovers
