@@ -364,10 +364,11 @@ func (f *fleetRun) restless(t *fleetShard, running map[string]int, waiting *int)
 
 // restful checks what an idle fleet asked of the store in a while.
 func (f *fleetRun) restful(before, after *rows, took time.Duration) {
-	running := 0
+	running, shortest := 0, never
 	for _, w := range f.procs {
 		if !w.gone {
 			running++
+			shortest = min(shortest, w.timing.Lease)
 		}
 	}
 	for v := range fleet.List {
@@ -386,7 +387,8 @@ func (f *fleetRun) restful(before, after *rows, took time.Duration) {
 		t := &w.timing
 		for v, every := range map[fleet.Verb]time.Duration{
 			fleet.Beat:  t.Beat,
-			fleet.Look:  min(max(t.Look, 40*time.Millisecond*time.Duration(running)), time.Second),
+			// Also when somebody may have been silent for long enough.
+			fleet.Look:  min(max(t.Look, 40*time.Millisecond*time.Duration(running)), time.Second, shortest),
 			fleet.Sweep: max(t.Sweep, 12*time.Second*time.Duration(running)),
 		} {
 			most[v] += 2 + int(w.rate*float64(took)/float64(every))
