@@ -386,7 +386,7 @@ func (f *fleetRun) restful(before, after *rows, took time.Duration) {
 		}
 		t := &w.timing
 		for v, every := range map[fleet.Verb]time.Duration{
-			fleet.Beat:  t.Beat,
+			fleet.Beat: t.Beat,
 			// Also when somebody may have been silent for long enough.
 			fleet.Look:  min(max(t.Look, 40*time.Millisecond*time.Duration(running)), time.Second, shortest),
 			fleet.Sweep: max(t.Sweep, 12*time.Second*time.Duration(running)),
