@@ -13,7 +13,7 @@ const reset = fleet.List
 func (f *fleetRun) administer() {
 	t := f.all[f.rnd.IntN(len(f.all))]
 	l := f.store.lease(t.id)
-	if l.rev == 0 || l.Ended() {
+	if l.rev == 0 || l.Ended() || t.forgotten > 0 {
 		return
 	}
 	switch x := f.rnd.Float64(); {

@@ -338,7 +338,7 @@ func (f *fleetRun) joinSome(n int) {
 // retain lets the stream forget shards that are done with.
 func (f *fleetRun) retain() {
 	for _, t := range f.all {
-		if t.closed && t.forgotten == 0 && f.store.lease(t.id).Ended() && f.chance(.5) {
+		if l := f.store.lease(t.id); t.closed && t.forgotten == 0 && l.rev > 0 && l.Ended() && f.chance(.5) {
 			t.forgotten = f.now
 			if f.traced {
 				f.trace("stream: forgets %s", t.id)
