@@ -69,9 +69,10 @@ func (l *entry) mine(me string) bool {
 	return l.there && l.row.Owner == me && !l.row.Ended() && !l.abandoned
 }
 
-// advance takes a checkpoint that is further on, of the same possession.
+// advance takes a checkpoint that is further on, of the same possession. The end
+// of a shard is more than a checkpoint: only accept takes it.
 func (l *entry) advance(row Lease) {
-	if row.At.Compare(l.row.At) > 0 {
+	if row.At.Compare(l.row.At) > 0 && !row.Ended() {
 		l.row.At, l.row.Start, l.row.Takeovers = row.At, row.Start, row.Takeovers
 	}
 }
