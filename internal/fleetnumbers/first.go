@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
-
-	"github.com/libvegas/vegas/localkinesis"
 )
 
 // First is how a new group's first worker, a process of its own, comes to have
@@ -41,5 +39,3 @@ func run(t testing.TB, j job, into *reading, wrap ...string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
-
-func noLimits(o *localkinesis.Options) { o.NoLimits = true }

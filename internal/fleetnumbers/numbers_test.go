@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 )
@@ -134,4 +135,20 @@ func TestFirstWorker(t *testing.T) {
 	if resident > memory && !testing.Short() { // the race detector has memory of its own
 		t.Errorf("%d MiB resident, want less than %d", resident>>20, memory>>20)
 	}
+}
+
+// What removing duplicates takes of the instructions of a consumer; only in the
+// whole run, which says so where valgrind is missing.
+func TestDeduplication(t *testing.T) {
+	if !*whole {
+		return
+	}
+	const goal = 0.03
+	n := Number{Rank: 70, What: "de-duplication", Goal: "< 3 % of consume instructions", Measured: "not counted: needs valgrind 3.19 or later"}
+	if valgrind, err := exec.LookPath("valgrind"); err == nil {
+		i := CountRemoval(t, valgrind, 300_000)
+		n.Measured = fmt.Sprintf("%.2f %% (%.1f of %.0f million)", 100*i.Share(), i.Removal, i.All)
+		n.Met = i.Share() < goal
+	}
+	numbers.Add(n)
 }
