@@ -108,7 +108,7 @@ func pgConsumer(url string, more func(*vegas.ConsumerOptions), lease time.Durati
 	return c, rows, err
 }
 
-// in process: consumers of an embedded server, until all has taken effect.
+// pgConsume runs a consumer in this process.
 func pgConsume(t *testing.T, srv *localkinesis.Server, url string, lease time.Duration, h vegas.Handler) (stop func() error) {
 	t.Helper()
 	c, rows, err := pgConsumer(url, func(o *vegas.ConsumerOptions) {
@@ -121,7 +121,13 @@ func pgConsume(t *testing.T, srv *localkinesis.Server, url string, lease time.Du
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx, h) }()
+	go func() {
+		var err error
+		for again := true; again; again = ctx.Err() == nil { // as its supervisor would
+			err = c.Run(ctx, h)
+		}
+		done <- err
+	}()
 	return sync.OnceValue(func() error {
 		cancel()
 		return errors.Join(<-done, rows.Close())
@@ -149,14 +155,16 @@ func pgBroken(t *testing.T, p *pg) {
 		_, err := postgres.Tx(ctx).Exec(ctx, `SELECT pg_sleep(0.01)`) // so that there is something to break
 		return err
 	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	cuts := 0
 	for entries(t, p) < 200 {
 		timer := time.NewTimer(time.Duration(50+rand.IntN(200)) * time.Millisecond)
 		select {
 		case <-timer.C:
 			cuts += line.cut(rand.IntN(10) == 0)
-		case <-t.Context().Done():
-			t.Fatal(context.Cause(t.Context()))
+		case <-ctx.Done():
+			t.Fatalf("%d of 200 effects: %v", entries(t, p), context.Cause(ctx))
 		}
 	}
 	if err := stop(); err != nil {
