@@ -87,7 +87,9 @@ func (g *Group) Lives() ([]shard.Snapshot, int) {
 	defer g.mu.Unlock()
 	out := make([]shard.Snapshot, 0, len(g.lives))
 	for _, l := range g.lives {
-		out = append(out, l.Snapshot())
+		if s := l.Snapshot(); s.Shard != "" { // else its marks are still being read
+			out = append(out, s)
+		}
 	}
 	return out, g.waiting
 }

@@ -212,6 +212,8 @@ func (l *Life) prepare() {
 	if restored {
 		l.savedAt, l.known = l.Marks.At, true
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.state = Snapshot{Shard: l.ID, Checkpoint: l.At, Delivered: l.At}
 }
 
@@ -502,7 +504,7 @@ func (l *Life) took(a *fetch.Answer, records int, end record.Position) {
 	}
 }
 
-// Snapshot is the state of the shard now; of use once Run was called.
+// Snapshot is the state of the shard now; the zero Snapshot before Run.
 func (l *Life) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
