@@ -243,6 +243,10 @@ func (m *Machine) Lease(id string) (Lease, bool) {
 	return Lease{}, false
 }
 
+// Overdue is how many shards could be read and have not been for several looks:
+// all workers that there are have as many as they may.
+func (m *Machine) Overdue() int { return m.plan.overdue }
+
 // Waiting is how many unfinished leases nobody may read yet, or nobody owns.
 func (m *Machine) Waiting() int {
 	n := 0

@@ -22,6 +22,7 @@ type plan struct {
 	made    time.Duration // when
 	at      time.Duration // when it changes by itself
 	takes   []*entry      // to take, in this order
+	overdue int           // leases that nobody takes although they may be taken
 }
 
 // assign makes a new plan if there is a reason.
@@ -83,7 +84,7 @@ func (m *Machine) survey(now time.Duration) *view {
 	for _, p := range peers {
 		p.leases = 0
 	}
-	m.sight.heir = false
+	m.sight.heir, m.plan.overdue = false, 0
 	late := now - patience*m.period()
 	for _, l := range m.sorted() {
 		if l.there && l.row.Ended() || !l.there && !l.listed {
@@ -129,6 +130,7 @@ func (m *Machine) survey(now time.Duration) *view {
 		}
 		if l.freeAt < late {
 			v.overdue = append(v.overdue, l)
+			m.plan.overdue++
 		}
 		v.free = append(v.free, l.id)
 		m.plan.at = min(m.plan.at, max(l.freeAt+patience*m.period()+1, now+m.period()))

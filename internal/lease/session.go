@@ -229,6 +229,10 @@ func (s *session) answered(r answered) {
 		s.Observer.Gauge(observe.LeaseLeftMillis, s.where(), int64((before-s.now())/time.Millisecond))
 		s.fuse.Reset(until - s.now())
 	}
+	if n := s.m.Overdue(); a.Verb == fleet.Sweep && n > 0 && s.MaxShards > 0 {
+		s.Warn.Warn("shards are read by nobody, and this worker reads as many as o.MaxShards lets it: raise that, or start more workers (see docs/troubleshooting.md#max-shards)",
+			append(s.attrs(), slog.Int("unread", n), slog.Int("max_shards", s.MaxShards))...)
+	}
 	if r.answer.Outcome != fleet.Done {
 		if a.Verb == fleet.Beat {
 			s.Observer.Count(observe.HeartbeatErrors, s.where(), 1)
