@@ -275,7 +275,6 @@ type possession struct {
 // missing says what keeps the fleet from being at rest, or "".
 func (f *fleetRun) missing() (Invariant, string) {
 	running := map[string]int{}
-	capped := map[string]bool{}
 	names := map[string]bool{}
 	for _, w := range f.procs {
 		switch {
@@ -294,61 +293,63 @@ func (f *fleetRun) missing() (Invariant, string) {
 	}
 	waiting := 0
 	for _, t := range f.all {
-		if i, text := f.restless(t, running, &waiting); text != "" {
+		if f.waits(t, running) {
+			waiting++
+			continue
+		}
+		if i, text := f.restless(t, running); text != "" {
 			return i, text
 		}
-	}
-	for _, m := range f.messages {
-		if m.owed {
-			return skipped, fmt.Sprintf("record %d of slot %d was never handled", m.counter, m.slot)
+		for _, c := range t.log {
+			if c.m.owed {
+				return skipped, fmt.Sprintf("record %d of slot %d was never handled", c.m.counter, c.m.slot)
+			}
 		}
 	}
-	least, most := len(f.all), 0
-	for id, n := range running {
+	least, most, full := len(f.all), 0, 0
+	for _, n := range running {
 		if f.p.limit > 0 && n == f.p.limit {
-			capped[id] = true
+			full++
 			continue
 		}
 		least, most = min(least, n), max(most, n)
 	}
-	if len(capped) == len(running) {
+	switch {
+	case full == len(running):
 		return "", ""
-	}
-	if waiting > 0 {
+	case waiting > 0:
 		return stuck, fmt.Sprintf("%d leases have no owner", waiting)
-	}
-	if most-least > 1 {
+	case most-least > 1:
 		return balanced, fmt.Sprintf("leases by worker: %v", running)
 	}
 	return "", ""
 }
 
+// waits tells that nobody reads a shard, which is in order where no worker has
+// room for more.
+func (f *fleetRun) waits(t *fleetShard, running map[string]int) bool {
+	l := f.store.lease(t.id)
+	_, runs := running[l.Owner]
+	return f.p.limit > 0 && t.forgotten == 0 && (l.rev == 0 || !l.Ended() && !runs)
+}
+
 // restless says what is to be done yet about a shard.
-func (f *fleetRun) restless(t *fleetShard, running map[string]int, waiting *int) (Invariant, string) {
+func (f *fleetRun) restless(t *fleetShard, running map[string]int) (Invariant, string) {
 	l := f.store.lease(t.id)
 	_, runs := running[l.Owner]
 	switch {
-	case l.rev == 0 && (t.forgotten > 0 || t.closed && t.created > 0 && f.p.limit == 0):
+	case l.rev == 0 && (t.forgotten > 0 || t.closed && t.created > 0):
 		return "", ""
-	case l.rev == 0 && f.p.limit == 0:
+	case l.rev == 0:
 		return stuck, t.id + " has no lease"
-	case l.rev > 0 && l.Ended():
+	case l.Ended():
 		return "", ""
-	case t.closed && f.p.limit == 0:
+	case t.closed:
 		return stuck, t.id + " has not ended"
-	case f.p.limit > 0 && (l.rev == 0 || !runs):
-		*waiting++
-		for _, c := range t.log {
-			c.m.owed = false // nobody has room for it
-		}
-		return "", ""
 	case l.Heir != "":
 		return stuck, t.id + " has an heir"
-	case l.Owner == "":
-		return stuck, t.id + " has no owner"
-	}
-	if !runs {
-		return stuck, fmt.Sprintf("%s is owned by %s, which does not run", t.id, l.Owner)
+	case !runs:
+		return stuck, fmt.Sprintf("%s is of %q, which does not run", t.id, l.Owner)
 	}
 	running[l.Owner]++
 	for _, r := range t.readers {

@@ -71,12 +71,11 @@ func (s *written) Hash(int) keyspace.Hash { return fleetHash(s.m.slot) }
 // stream is the stream that a fleet reads, and its producer.
 type stream struct {
 	*world
-	all      []*fleetShard
-	open     []*fleetShard // by range
-	byID     map[string]*fleetShard
-	counter  uint64
-	began    time.Duration // messages stored before are not owed
-	messages []*message
+	all     []*fleetShard
+	open    []*fleetShard // by range
+	byID    map[string]*fleetShard
+	counter uint64
+	began   time.Duration // messages stored before are not owed
 }
 
 func newStream(w *world, n int) *stream {
@@ -167,7 +166,6 @@ func (s *stream) produce(resent float64) {
 	s.resendOf(t, p)
 	s.counter++
 	m := &message{slot: slot, counter: s.counter, owed: s.now >= s.began}
-	s.messages = append(s.messages, m)
 	if t = s.store(m); s.chance(resent) {
 		t.again[p] = m
 	}
