@@ -112,6 +112,8 @@ func (m *Machine) accept(now time.Duration, row Lease, asOf time.Duration) bool 
 		case row.Possession < l.row.Possession:
 			return false
 		case row.Possession > l.row.Possession:
+		case l.there && l.row.Ended() && !row.Ended():
+			return false // the end is final: this was read before, if in the same moment
 		case asOf < l.asOf:
 			// Which is newer is not known.
 			if l.advance(row); row.Heir != l.row.Heir || row.Ended() != l.row.Ended() {
@@ -133,6 +135,9 @@ func (m *Machine) accept(now time.Duration, row Lease, asOf time.Duration) bool 
 	}
 	if !was {
 		l.metAt = now
+		if l.took == unnumbered && row.Owner == m.c.ID {
+			l.took = row.Possession
+		}
 	}
 	if !was || row.Possession != old.Possession {
 		l.since = now

@@ -43,11 +43,14 @@ func (m *Machine) takeSome(now time.Duration) {
 	}
 }
 
+// unnumbered is a possession of ours of which the store makes the number.
+const unnumbered = ^uint64(0)
+
 // take makes a lease ours, of whomever it is now: a new possession in any case.
 func (m *Machine) take(now time.Duration, l *entry) {
 	me := m.c.ID
 	if !l.there {
-		l.how, l.from, l.giver = Free, "", ""
+		l.how, l.from, l.took = Free, "", unnumbered
 		m.write(now, l, &Ask{Verb: Create, Shard: l.shard, Possession: m.floor + 1, To: me})
 		return
 	}
@@ -60,7 +63,7 @@ func (m *Machine) take(now time.Duration, l *entry) {
 	case owner != me:
 		l.how, l.from = FromDead, owner
 		a.Dead = true
-	case l.took != l.row.Possession && l.giver != "": // else it is what we asked for
+	case l.took != l.row.Possession: // else it is what we asked for
 		l.how, l.from = ByHandoff, l.giver
 	}
 	l.took = l.row.Possession + 1

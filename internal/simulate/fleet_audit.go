@@ -108,7 +108,8 @@ func (f *fleetRun) started(r *life, a *fleet.Act) {
 		}
 		t.clear = true
 	}
-	if at, ok := r.w.gaveBack[t.id]; ok && r.w.clock()-at < r.w.timing.Rest {
+	// What another has had is news, also if it had to hand it on unread.
+	if at, ok := r.w.gaveBack[t.id]; ok && a.How != fleet.ByHandoff && r.w.clock()-at < r.w.timing.Rest {
 		f.fail(rested, "%s starts %s %v after its function gave it back", r.w.id, t.id, r.w.clock()-at)
 	}
 	for _, w := range f.procs {
