@@ -57,7 +57,7 @@ func (f *fleet) round() {
 	for k := range keyCount {
 		hash := new(big.Int).Lsh(big.NewInt(int64(2*k+1)), 123)
 		if _, err := f.srv.Put("orders", fmt.Sprint(k), hash.String(), fmt.Append(nil, f.sent)); err != nil {
-			f.Fatal(err)
+			f.Error(err)
 		}
 	}
 	f.mu.Lock()
