@@ -75,7 +75,7 @@ func readCounts(name string) (i Instructions, err error) {
 	if err != nil {
 		return i, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	of := false
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)

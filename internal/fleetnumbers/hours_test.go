@@ -68,10 +68,10 @@ func TestBusyHours(t *testing.T) {
 
 func TestCostPerShard(t *testing.T) {
 	const few, more, grows = 100, 1000, 1.1
-	o := HoursOptions{Workers: 10, Put: true, Settle: 10 * time.Second, For: 10 * time.Second}
+	o := HoursOptions{Workers: 10, Put: true, Settle: 5 * time.Second, For: 5 * time.Second}
 	tries := 1
 	if *whole {
-		o.For, tries = 30*time.Second, 3
+		o.Settle, o.For, tries = 10*time.Second, 30*time.Second, 3
 	}
 	cost := func(shards int) (c *Cost) {
 		o.Shards = shards
