@@ -112,9 +112,6 @@ func (f *fleetRun) started(r *life, a *fleet.Act) {
 	if at, ok := r.w.gaveBack[t.id]; ok && a.How != fleet.ByHandoff && r.w.clock()-at < r.w.timing.Rest {
 		f.fail(rested, "%s starts %s %v after its function gave it back", r.w.id, t.id, r.w.clock()-at)
 	}
-	for _, w := range f.procs {
-		delete(w.gaveBack, t.id) // somebody has had it
-	}
 	if a.Lease.Ended() {
 		f.fail(parentsFirst, "%s starts %s, which has ended", r.w.id, t.id)
 	}
@@ -221,6 +218,13 @@ func (f *fleetRun) leaseWritten(r *leaseRow, next *fleet.Lease, by string, verb 
 		for _, c := range t.children {
 			if c.created == 0 {
 				f.fail(childless, "%s writes that %s has ended, and its child %s has no lease", by, t.id, c.id)
+			}
+		}
+	}
+	if next.Owner != "" && next.Owner != r.Owner {
+		for _, w := range f.procs {
+			if w.id != next.Owner {
+				delete(w.gaveBack, t.id) // somebody has had it meanwhile
 			}
 		}
 	}
