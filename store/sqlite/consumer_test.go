@@ -227,7 +227,7 @@ func (x *doomedTx) Commit(ctx context.Context) error {
 func TestEffectsHappenOnceAcrossACrash(t *testing.T) {
 	deaths, step := 0, 1
 	if testing.Short() {
-		step = 3
+		step = 6
 	}
 	for n := 1; ; n += step {
 		alive := false
@@ -321,7 +321,11 @@ func (x *shakyTx) Commit(ctx context.Context) error {
 }
 
 func TestEffectsHappenOnceOverBrokenConnections(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook(t)
 			srv, sent := stream(t, 20)
