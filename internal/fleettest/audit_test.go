@@ -1,7 +1,6 @@
 package fleettest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -28,8 +27,9 @@ type books struct {
 const theShard = "shardId-000000000000"
 
 func newBooks() *books {
-	b := &books{audit: &audit{trace: &trace{began: time.Now()}}, worker: &worker{name: "w"}}
+	b := &books{audit: &audit{trace: &trace{began: time.Now()}}, worker: &worker{name: "w", lease: time.Hour, parallel: 1}}
 	b.group = b.account("g", false)
+	b.group.beat(b.worker, time.Now())
 	b.group.acquired(b.worker, theShard, vegas.Position{})
 	for i := range 5 {
 		s, r := b.next(fmt.Sprint("key", i%2), "p", 20, true)
@@ -47,6 +47,13 @@ func (b *books) store(s *sent, r *vegas.Record) {
 		s.stored = map[place]time.Time{}
 	}
 	s.stored[place{r.Shard, r.Position.Sequence, r.Position.SubSequence}] = r.ArrivalTime
+}
+
+// other is another worker, which can prove its leases.
+func (b *books) other(name string) *worker {
+	w := &worker{name: name, lease: time.Hour, parallel: 1}
+	b.group.beat(w, time.Now())
+	return w
 }
 
 // again is a copy of a stored record at another place.
@@ -142,6 +149,52 @@ func TestTheAuditorFindsWhatIsPlanted(t *testing.T) {
 			b.group.acquired(&worker{name: "x"}, theShard, b.got[3].Position)
 			all(b, b.got[4])
 		}},
+		{"two at work on one shard", "two owners: x and w handle shardId-000000000000 at once", func(b *books) {
+			all(b, b.got...)
+			b.group.enter(b.worker, theShard)
+			b.group.enter(b.other("x"), theShard)
+		}},
+		{"one after the other", "", func(b *books) {
+			all(b, b.got...)
+			b.group.enter(b.worker, theShard)()
+			b.group.enter(b.other("x"), theShard)
+		}},
+		{"beside one whose proof is over", "", func(b *books) {
+			all(b, b.got...)
+			b.group.enter(b.worker, theShard)
+			b.worker.proven = time.Now()
+			b.group.enter(b.other("x"), theShard)
+		}},
+		{"beside one that crashed", "", func(b *books) {
+			all(b, b.got...)
+			b.group.enter(b.worker, theShard)
+			b.group.killed(b.worker)
+			b.group.enter(b.other("x"), theShard)
+		}},
+		{"beside one that was left behind", "", func(b *books) {
+			all(b, b.got...)
+			b.group.enter(b.worker, theShard)
+			b.worker.stopped = time.Now().Add(-time.Minute)
+			b.group.enter(b.other("x"), theShard)
+		}},
+		{"twice in one worker", "w handles shardId-000000000000 twice at once", func(b *books) {
+			all(b, b.got...)
+			b.group.enter(b.worker, theShard)
+			b.group.enter(b.worker, theShard)
+		}},
+		{"begun without proof", "w handles shardId-000000000000 without proof", func(b *books) {
+			all(b, b.got...)
+			b.worker.proven = time.Now()
+			b.group.enter(b.worker, theShard)
+		}},
+		{"beside a gap", "", func(b *books) {
+			all(b, b.got...)
+			b.worker.parallel = 2
+			b.group.fails(b.worker, b.got[2], true)
+			x := b.other("x")
+			b.group.acquired(x, theShard, b.got[1].Position)
+			b.group.deliver(x, b.got[2:]...)
+		}},
 		{"a receipt that is wrong", "record 1 is not at", func(b *books) {
 			all(b, b.got...)
 			b.sent[1].receipt.Position.SubSequence = 7
@@ -217,42 +270,82 @@ func TestTheStoreIsWatched(t *testing.T) {
 	type fields = map[string]string
 	for _, c := range []struct {
 		name, want string
-		rows       []store.Row // written one after the other
-		pause      time.Duration
+		rows       []store.Row // written one after the other; without fields: deleted
+		by         string      // who does that, one letter each; empty: all the same
 	}{
 		{"a good lease", "", []store.Row{
 			{ID: lease, Fields: fields{"sequence": "TRIM_HORIZON", "possession": "1"}},
 			{ID: lease, Fields: fields{"sequence": "10", "possession": "2"}},
 			{ID: lease, Fields: fields{"sequence": "SHARD_END", "possession": "2"}},
-		}, 0},
+		}, ""},
 		{"a checkpoint that goes back", "goes back from 10/3 to 10/2", []store.Row{
 			{ID: lease, Fields: fields{"sequence": "10", "sub_sequence": "3", "possession": "1"}},
 			{ID: lease, Fields: fields{"sequence": "10", "sub_sequence": "2", "possession": "2"}},
-		}, 0},
+		}, ""},
 		{"a possession that goes back", "possession of lease#s:a goes back from 2 to 1", []store.Row{
 			{ID: lease, Fields: fields{"sequence": "10", "possession": "2"}},
 			{ID: lease, Fields: fields{"sequence": "11", "possession": "1"}},
-		}, 0},
+		}, ""},
 		{"after the end", "ended and goes on", []store.Row{
 			{ID: lease, Fields: fields{"sequence": "SHARD_END", "possession": "2"}},
 			{ID: lease, Fields: fields{"sequence": "11", "possession": "2"}},
-		}, 0},
+		}, ""},
 		{"good marks", "", []store.Row{
 			{ID: lease, Fields: fields{"sequence": "10", "possession": "2"}},
 			{ID: marks, Body: saved("10")},
-		}, 0},
+		}, ""},
 		{"marks that lead", "lead the checkpoint 10/0", []store.Row{
 			{ID: lease, Fields: fields{"sequence": "10", "possession": "2"}},
 			{ID: marks, Body: saved("11")},
-		}, 0},
+		}, ""},
 		{"a worker that rises from the dead", "rises from the dead", []store.Row{
 			{ID: worker, Fields: fields{"name": "w", "state": "dead"}},
 			{ID: worker, Fields: fields{"name": "w", "state": "running"}},
-		}, 0},
+		}, ""},
+		{"a handoff", "", []store.Row{
+			{ID: worker, Fields: fields{"state": "running"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "1", "owner": "w"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "2", "owner": "v"}},
+		}, "www"},
+		{"a new owner under an old possession", "gets a new owner under the possession 1", []store.Row{
+			{ID: worker, Fields: fields{"state": "running"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "1", "owner": "w"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "1", "owner": "v"}},
+		}, "www"},
+		{"a lease taken from the dead", "", []store.Row{
+			{ID: worker, Fields: fields{"state": "running"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "1", "owner": "w"}},
+			{ID: worker, Fields: fields{"state": "dead"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "2", "owner": "v"}},
+		}, "wwvv"},
+		{"a lease taken from the living", "v takes lease#s:a from w, which lives", []store.Row{
+			{ID: worker, Fields: fields{"state": "running"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "1", "owner": "w"}},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "2", "owner": "v"}},
+		}, "wwv"},
+		{"a heartbeat of somebody else", "v writes worker#s:w, which is w's", []store.Row{
+			{ID: worker, Fields: fields{"state": "running"}},
+			{ID: worker, Fields: fields{"state": "running"}},
+		}, "wv"},
+		{"the living buried", "v deletes worker#s:w, which is running", []store.Row{
+			{ID: worker, Fields: fields{"state": "running"}},
+			{ID: worker},
+		}, "wv"},
+		{"a row made a second time", "w makes worker#s:w a second time", []store.Row{
+			{ID: worker, Fields: fields{"state": "running"}},
+			{ID: worker, Fields: fields{"state": "dead"}},
+			{ID: worker},
+			{ID: worker, Fields: fields{"state": "running"}},
+		}, "wvvw"},
+		{"a possession that goes back behind a deletion", "goes back from 2 to 1", []store.Row{
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "2"}},
+			{ID: lease},
+			{ID: lease, Fields: fields{"sequence": "10", "possession": "1"}},
+		}, ""},
 		{"a start that changes", "the start of group#s changes", []store.Row{
 			{ID: "group#s", Fields: fields{"start": "TRIM_HORIZON"}},
 			{ID: "group#s", Fields: fields{"start": "AT_TIMESTAMP", "start_ms": "5"}},
-		}, 0},
+		}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -260,14 +353,24 @@ func TestTheStoreIsWatched(t *testing.T) {
 				w := newRows(a.fail, func(time.Time) {}, a.trace, "g")
 				s := memory.New()
 				revisions := map[string]uint64{}
-				for _, r := range c.rows {
+				for i, r := range c.rows {
+					by := "w"
+					if c.by != "" {
+						by = c.by[i : i+1]
+					}
 					r.Group, r.Revision = "g", revisions[r.ID]
-					out, err := w.apply(context.Background(), s, "x", r)
+					if r.Fields == nil && r.Body == nil {
+						if err := w.remove(t.Context(), s, by, r); err != nil {
+							t.Fatal(err)
+						}
+						revisions[r.ID] = 0
+						continue
+					}
+					out, err := w.apply(t.Context(), s, by, r)
 					if err != nil {
 						t.Fatal(err)
 					}
 					revisions[r.ID] = out.Revision
-					wait(t.Context(), c.pause)
 				}
 				switch {
 				case c.want == "" && len(a.problems) > 0:

@@ -29,11 +29,20 @@ type life struct {
 	rnd *rand.Rand
 }
 
+// stopMost is what a stop may take besides the grace time and the lease time, with a
+// store that is sick: the last checkpoint, and giving leases away, are tried for
+// five seconds each, and a call that is under way takes five.
+const stopMost = 20 * time.Second
+
 // stop is the orderly end.
 func (l *life) stop() {
+	began := time.Now()
 	l.books.stops(l.worker)
 	l.cancel()
 	<-l.done
+	if d := time.Since(began); d > l.p.grace+l.lease+stopMost && l.forever.Err() == nil {
+		l.audit.fail("%s: the stop took %v", l.name, d)
+	}
 	l.complain()
 }
 
