@@ -287,7 +287,8 @@ func TestAHandoffEndsWithItsReasonAndTellsWhatIsStored(t *testing.T) {
 		"side by side": {4, Handoff, func(_ *bench, hold <-chan struct{}) Func {
 			return Records(func(context.Context, *record.Record) error { <-hold; return nil })
 		}, true},
-		"side by side, one fails and later ones are done with": {4, Handoff, func(_ *bench, hold <-chan struct{}) Func {
+		// With so many lanes that another key has one of its own.
+		"side by side, one fails and later ones are done with": {1000, Handoff, func(_ *bench, hold <-chan struct{}) Func {
 			return Records(func(_ context.Context, r *record.Record) error {
 				if r.Position.Sequence == "1" {
 					<-hold
