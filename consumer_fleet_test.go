@@ -3,6 +3,7 @@ package vegas_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -155,7 +156,7 @@ func TestAGroupMayReadSeveralStreams(t *testing.T) {
 		}
 		f.start("w")
 		other, err := vegas.NewConsumer("returns", "g", func(o *vegas.ConsumerOptions) {
-			o.AWS, o.Store, o.Worker = f.srv.AWS(), f.rows, "w"
+			o.AWS, o.Store, o.Worker, o.Logger = f.srv.AWS(), f.rows, "w", slog.New(slog.NewTextHandler(f, nil))
 		})
 		if err != nil {
 			f.Fatal(err)
