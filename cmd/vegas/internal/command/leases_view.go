@@ -156,6 +156,8 @@ func (v *streamLeases) draw(group string, now time.Time, style terminal.Style) [
 			switch {
 			case w.Silent:
 				state, beat = style.Bad("silent"), style.Bad(beat)
+			case w.State == "dead": // it stopped, or was declared so
+				state = style.Dim("gone")
 			case w.State != "running":
 				state = style.Warn(w.State)
 			}
