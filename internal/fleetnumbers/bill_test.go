@@ -9,8 +9,7 @@ import (
 	"github.com/libvegas/vegas/store/memory"
 )
 
-// The figures are those that DynamoDB Local bills for the same calls; the peers
-// module holds it to them.
+// What DynamoDB Local bills for such calls stands in the peers module.
 func TestBill(t *testing.T) {
 	ctx := t.Context()
 	b := newBill(memory.New())

@@ -160,6 +160,7 @@ func (l losses) Event(e observe.Event) {
 // reading is what a child that reads tells.
 type reading struct {
 	Took     time.Duration // from Run until everything was read
+	CPU      time.Duration // that this took
 	Resident int64         // bytes, the most
 }
 
@@ -175,7 +176,8 @@ func (j *job) read(ctx context.Context, rows store.Store) error {
 	shards := map[string]bool{}
 	records := 0
 	began := time.Now()
-	all := make(chan time.Duration, 1)
+	cpu := spent()
+	all := make(chan reading, 1)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- c.RunBatches(ctx, func(_ context.Context, b *vegas.Batch) error {
@@ -185,14 +187,14 @@ func (j *job) read(ctx context.Context, rows store.Store) error {
 			shards[b.Records[0].Shard] = true
 			records += len(b.Records)
 			if !before && len(shards) >= j.Shards && records >= j.Records {
-				all <- time.Since(began)
+				all <- reading{Took: time.Since(began), CPU: spent() - cpu}
 			}
 			return nil
 		})
 	}()
 	var r reading
 	select {
-	case r.Took = <-all:
+	case r = <-all:
 	case err := <-ended:
 		return fmt.Errorf("ended before all was read: %w", err)
 	}

@@ -10,13 +10,13 @@ import (
 
 // First is how a new group's first worker, a process of its own, comes to have
 // read a record of every shard.
-func First(t testing.TB, shards int, storeText string, linger time.Duration) (took time.Duration, resident int64) {
+func First(t testing.TB, shards int, storeText string, linger time.Duration) (took, cpu time.Duration, resident int64) {
 	t.Helper()
 	s := serve(t, shards)
 	s.put(t)
 	var r reading
 	run(t, job{Do: "read", Endpoint: s.endpoint, Store: storeText, Name: "first", Shards: shards, Linger: linger}, &r)
-	return r.Took, r.Resident
+	return r.Took, r.CPU, r.Resident
 }
 
 // run runs a child that reads.
