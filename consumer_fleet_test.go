@@ -309,9 +309,11 @@ func TestAHandlerThatIgnoresItsContextHoldsItsShardBack(t *testing.T) {
 		close(free)
 		f.send(5 * time.Second)
 		f.even()
+		f.Logf("%d records came again", f.finish())
+		mu.Lock()
+		defer mu.Unlock()
 		if most != 1 {
 			f.Errorf("%d handlers of %s at once", most, stuck)
 		}
-		f.Logf("%d records came again", f.finish())
 	})
 }
