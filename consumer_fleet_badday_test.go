@@ -58,15 +58,10 @@ func TestAStoreThatRefusesAtOnceIsLeftInPeace(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		m.set(true)
-		m.mu.Lock()
-		before := m.calls
-		m.mu.Unlock()
+		before := m.asked()
 		time.Sleep(10 * time.Second)
-		m.mu.Lock()
-		calls := m.calls - before
-		m.mu.Unlock()
-		if calls > 400 {
-			f.Errorf("%d calls in ten seconds", calls)
+		if n := m.asked() - before; n > 400 {
+			f.Errorf("%d calls in ten seconds", n)
 		}
 		m.set(false)
 		f.send(10 * time.Second)

@@ -179,6 +179,13 @@ func (l *line) dead() bool {
 	return l.killed
 }
 
+// asked is how many calls there were.
+func (l *line) asked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.calls
+}
+
 func (l *line) pass() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
