@@ -107,6 +107,9 @@ func (m *Machine) wrote(now time.Duration, a *Ask, ans Answer) {
 		}
 		if !there {
 			m.drop(l, a.sent)
+			if a.Verb == Create { // there is a row that cannot be read
+				l.retry = now + m.c.Timing.Sweep
+			}
 		}
 	case Unknown:
 		m.failed(now, l)
