@@ -106,6 +106,8 @@ type Answer struct {
 	// Gone are leases that were asked for and do not exist.
 	Gone   []string
 	Shards []Shard
+	// Err is what went wrong where the Outcome is Unknown; for people.
+	Err error
 }
 
 // Apply is what a write does to a lease that exists: the new row, or false where

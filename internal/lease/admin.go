@@ -234,7 +234,8 @@ func (a *Admin) Move(ctx context.Context, shard string, to record.Position, forc
 		return fail(err)
 	}
 	// Marks that lead a checkpoint are not used, and those that lag it are
-	// right; they are deleted so that a move to and fro leaves none.
+	// right; they are deleted so that a move to and fro leaves none. Nothing is
+	// half done at any moment, so the group is opened again in any case.
 	_, err := a.table.update(ctx, shard, storeTime, func(r *store.Row) verdict {
 		f := fields{row: *r}
 		setNumber(r, fieldPossession, f.number(fieldPossession)+1)
@@ -249,10 +250,7 @@ func (a *Admin) Move(ctx context.Context, shard string, to record.Position, forc
 	if err == nil {
 		err = remove(ctx, a.Store, a.Name, a.table.markID(shard), storeTime, nil)
 	}
-	if err == nil {
-		err = a.filled(ctx)
-	}
-	if err != nil {
+	if err = errors.Join(err, a.filled(ctx)); err != nil {
 		return fail(err)
 	}
 	return nil
@@ -294,18 +292,27 @@ func (a *Admin) Delete(ctx context.Context, force bool) error {
 // empty closes the group to new workers and makes sure that none lives: whoever
 // joins looks whether the group is closed after its row is written, and empty
 // looks for rows after it has closed the group. A worker that does not beat is
-// declared dead when its lease time is over, or at once with force.
+// declared dead when its lease time is over, or at once with force. Where that
+// fails the group is open again.
 func (a *Admin) empty(ctx context.Context, force bool) error {
 	err := a.group(ctx, func(r *store.Row) { set(r, fieldReset, yes) })
 	if err != nil {
 		return err
 	}
+	if err := a.vacate(ctx, force); err != nil {
+		return errors.Join(err, a.filled(ctx))
+	}
+	return nil
+}
+
+// vacate waits until no worker lives.
+func (a *Admin) vacate(ctx context.Context, force bool) error {
 	began := time.Now()
 	first := map[string]fleet.Worker{}
 	for {
 		ans := a.table.look(ctx, true, storeTime)
 		if ans.Outcome != fleet.Done {
-			return errors.New("the workers' rows could not be read: try again")
+			return fmt.Errorf("the workers' rows could not be read: %w", ans.Err)
 		}
 		waiting := false
 		for _, w := range ans.Workers {
@@ -320,7 +327,7 @@ func (a *Admin) empty(ctx context.Context, force bool) error {
 			case force, w.Beat == seen.Beat && time.Since(began) >= w.Lease:
 				a.table.do(ctx, &fleet.Ask{Verb: fleet.Declare, Worker: w}, storeTime)
 			case w.Beat != seen.Beat:
-				return errors.Join(fmt.Errorf("%w: worker %q has just sent a heartbeat: stop it first, or force (see docs/troubleshooting.md#group-running)", ErrInhabited, w.Name), a.filled(ctx))
+				return fmt.Errorf("%w: worker %q has just sent a heartbeat: stop it first, or force (see docs/troubleshooting.md#group-running)", ErrInhabited, w.Name)
 			}
 			waiting = true
 		}
@@ -328,14 +335,14 @@ func (a *Admin) empty(ctx context.Context, force bool) error {
 			return nil
 		}
 		if !pause(ctx, 100*time.Millisecond) {
-			return errors.Join(context.Cause(ctx), a.filled(context.WithoutCancel(ctx)))
+			return context.Cause(ctx)
 		}
 	}
 }
 
-// filled opens the group again.
+// filled opens the group again, also when ctx is over.
 func (a *Admin) filled(ctx context.Context) error {
-	return a.group(ctx, func(r *store.Row) { set(r, fieldReset, "") })
+	return a.group(context.WithoutCancel(ctx), func(r *store.Row) { set(r, fieldReset, "") })
 }
 
 // restart writes where the group starts, and opens it.

@@ -61,6 +61,8 @@ type Group struct {
 	Warn     *quiet.Logger
 	Observer observe.Observer
 
+	beats store.Store // Store over connections of its own, for heartbeats
+
 	mu      sync.Mutex
 	lives   map[string]*life
 	waiting int // shards that nobody may read yet, or nobody does
@@ -101,11 +103,16 @@ func (g *Group) Lives() ([]shard.Snapshot, int) {
 // What goes wrong before anything was read is an error. Later on it is tried
 // again, unless it is of no use.
 func (g *Group) Run(ctx context.Context, fn shard.Func) error {
+	g.beats = store.Separate(g.Store)
+	defer func() { _ = g.beats.Close() }()
 	for started := false; ; {
 		again, err := g.session(ctx, fn, &started)
 		again = again || started && err != nil && g.hopeful(err)
-		if ctx.Err() != nil || !again {
+		switch {
+		case !again:
 			return err
+		case ctx.Err() != nil:
+			return nil
 		}
 		g.Warn.Warn("starting again", append(g.attrs(), slog.Any("error", err))...)
 		if !pause(ctx, g.Timing.Beat) {
@@ -139,7 +146,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 		return false, quietly(ctx, errStart{err})
 	}
 	s.started = started
-	err = s.run(ctx)
+	err = s.run()
 	switch {
 	case errors.Is(err, record.ErrGraceOver):
 		return false, err // something of this session still runs on a shard of the next
@@ -152,8 +159,7 @@ func (g *Group) session(ctx context.Context, fn shard.Func, started *bool) (agai
 // hopeful tells that the start of a later session may succeed after a while: the
 // store is away, the service does not answer.
 func (g *Group) hopeful(err error) bool {
-	var start errStart
-	if !errors.As(err, &start) {
+	if _, start := errors.AsType[errStart](err); !start {
 		return false
 	}
 	if class := kinesisapi.Classify(err); errors.As(err, new(*kinesisapi.Error)) && (class == kinesisapi.Fatal || class == kinesisapi.Refused) {
@@ -215,7 +221,10 @@ const openTime = 2 * time.Minute
 func (g *Group) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	return store.Open(ctx, g.Store)
+	if err := store.Open(ctx, g.Store); err != nil {
+		return err
+	}
+	return store.Open(ctx, g.beats)
 }
 
 // register is the ARN of the fan-out consumer to read as; empty: poll.

@@ -23,11 +23,22 @@ type held struct {
 	marks      store.Row // as it is stored, as far as we know
 }
 
-// ours tells whether a row, of a lease or of its marks, may still be written
-// under this possession.
+// ours tells whether the lease's row is of this possession, and none before or
+// after it.
 func (h *held) ours(r *store.Row) bool {
-	n, err := strconv.ParseUint(r.Fields[fieldPossession], 10, 64)
+	n, err := possessionOf(r)
+	return err == nil && n == h.possession
+}
+
+// oursToo tells whether the row of the marks may be written under this
+// possession: an earlier one may have written it last.
+func (h *held) oursToo(r *store.Row) bool {
+	n, err := possessionOf(r)
 	return err == nil && n <= h.possession
+}
+
+func possessionOf(r *store.Row) (uint64, error) {
+	return strconv.ParseUint(r.Fields[fieldPossession], 10, 64)
 }
 
 // Checkpoint stores a position, and up to when everything that arrived is done
@@ -82,7 +93,7 @@ func (h *held) suspicion(ctx context.Context, change func(*store.Row)) error {
 	return nil
 }
 
-// write changes the lease's row, unless a higher possession is in it.
+// write changes the lease's row, as long as it is of this possession.
 func (h *held) write(ctx context.Context, edit func(*store.Row) verdict) error {
 	_, err := h.table.update(ctx, h.shard, storeTime, func(r *store.Row) verdict {
 		if !h.ours(r) {
@@ -130,7 +141,7 @@ func (h *held) saveMarks(ctx context.Context, marks []byte) error {
 			return fmt.Errorf("their row is gone: %w", record.ErrLeaseLost) // somebody deleted the group
 		case getErr != nil:
 			return err
-		case !h.ours(&got):
+		case !h.oursToo(&got):
 			return record.ErrLeaseLost
 		case !errors.Is(err, store.ErrConflict) && got.Revision == h.marks.Revision:
 			return err // not applied yet, and perhaps never

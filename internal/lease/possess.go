@@ -52,7 +52,7 @@ func (s *session) act(a fleet.Act) {
 			l.grace = time.AfterFunc(s.Grace, func() { l.cancel(record.ErrGraceOver) })
 		}
 	case fleet.Lose:
-		l.cancel(s.unproven())
+		l.cancel(s.lost())
 	}
 }
 
@@ -78,6 +78,9 @@ func (s *session) begin(a fleet.Act) {
 		}
 	}
 	s.count(func() { s.lives[e.ID] = l })
+	if s.now() >= s.m.Until() { // the fuse has burned since the machine was asked
+		cancel(s.unproven())
+	}
 	go func() {
 		c := closed{life: l, err: fmt.Errorf("stream %q %s: %w", s.stream(), e.ID, shard.ErrExited)}
 		defer func() {
@@ -87,7 +90,9 @@ func (s *session) begin(a fleet.Act) {
 			case <-s.over: // given up
 			}
 		}()
-		c = s.possess(ctx, l, parents)
+		if c = s.possess(ctx, l, parents); c.err != nil {
+			c.remade = s.another()
+		}
 	}()
 }
 
@@ -198,7 +203,7 @@ func (s *session) goneTo(id string) ([]fleet.Shard, error) {
 }
 
 // onClosed takes in how a shard's function ended.
-func (s *session) onClosed(ctx context.Context, c closed) {
+func (s *session) onClosed(c closed) {
 	l := c.life
 	if l.grace != nil {
 		l.grace.Stop()
@@ -211,20 +216,18 @@ func (s *session) onClosed(ctx context.Context, c closed) {
 			delete(s.lives, l.ID)
 		}
 	})
+	if c.remade && !s.stopping {
+		s.Warn.Warn("the stream was deleted and made anew: the group starts on the new one (see docs/troubleshooting.md#stream-remade)", s.attrs()...)
+		s.remade = true
+	}
 	if c.err != nil {
-		s.blame(ctx, c.err)
+		s.stop(c.err)
 	}
 	s.m.Closed(s.now(), l.ID, l.Possession, c.how, c.children)
 }
 
-// blame ends the session for an error of a shard.
-func (s *session) blame(ctx context.Context, err error) {
-	// Before it is blamed on the shard: is it still the same stream?
-	if ctx.Err() == nil && !s.stopping {
-		if sum, descErr := inTime(ctx, s.Client.Describe); descErr == nil && !sum.Created.Equal(s.created) {
-			s.Warn.Warn("the stream was deleted and made anew: the group starts on the new one (see docs/troubleshooting.md#stream-remade)", s.attrs()...)
-			s.remade = true
-		}
-	}
-	s.stop(err)
+// another tells that the stream is not the one that it was any more.
+func (s *session) another() bool {
+	sum, err := inTime(s.told, s.Client.Describe)
+	return err == nil && !sum.Created.Equal(s.created)
 }

@@ -84,6 +84,12 @@ func checkVersion(r store.Row) error {
 	return nil
 }
 
+// newer tells that a later release wrote a row.
+func newer(r store.Row) bool {
+	v := r.Fields[fieldVersion]
+	return v != "" && v != rowVersion
+}
+
 func newRow(group, id string) store.Row {
 	return store.Row{Group: group, ID: id, Fields: map[string]string{fieldVersion: rowVersion}}
 }
@@ -230,7 +236,7 @@ func readWorker(r store.Row, id string) (fleet.Worker, error) {
 	f := fields{row: r}
 	w := fleet.Worker{ID: id, Name: r.Fields[fieldName], Beat: f.number(fieldBeat), Limit: int(f.number(fieldLimit)),
 		Lease: time.Duration(f.number(fieldLease)) * time.Millisecond, Bell: fleet.Bell{Count: f.number(fieldRings)}}
-	for _, short := range strings.Fields(r.Fields[fieldBell]) {
+	for short := range strings.FieldsSeq(r.Fields[fieldBell]) {
 		w.Bell.Leases = append(w.Bell.Leases, longShard(short))
 	}
 	state, ok := states[r.Fields[fieldState]]

@@ -9,6 +9,7 @@ import (
 	random "math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/libvegas/vegas/internal/fetch"
@@ -31,7 +32,9 @@ type session struct {
 	reader    *fetch.Reader
 	began     time.Time
 	fuse      *time.Timer
-	base      context.Context // of Asks and shards: outlives Run's
+	told      context.Context // Run's: when it is over, the session stops
+	base      context.Context // of Asks and shards: outlives that
+	asking    sync.WaitGroup
 
 	answers chan answered
 	closed  chan closed
@@ -57,6 +60,7 @@ type closed struct {
 	how      fleet.Closing
 	children []fleet.Shard
 	err      error // that ends the session
+	remade   bool  // for the stream is another one now
 }
 
 // errNobody: no shard can be read, for the stream has none.
@@ -70,10 +74,10 @@ func (g *Group) newSession(ctx context.Context, fn shard.Func, sum kinesisapi.Su
 			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack, Retention: sum.Retention,
 			Warn: g.Warn, Observer: g.Observer, Where: g.where(),
 		},
-		base:    context.WithoutCancel(ctx),
+		told: ctx, base: context.WithoutCancel(ctx),
 		answers: make(chan answered), closed: make(chan closed), news: make(chan fleet.Lease, 16), over: make(chan struct{}),
 	}
-	s.table.warn, s.table.attrs = g.Warn, g.attrs()
+	s.table.beats, s.table.warn, s.table.attrs = g.beats, g.Warn, g.attrs()
 	s.table.seen = func(l fleet.Lease) {
 		select {
 		case s.news <- l:
@@ -89,9 +93,10 @@ func (s *session) now() time.Duration { return time.Since(s.began) }
 
 // run is the worker's loop, until its part is over and all shards have ended.
 // It returns ErrDead of package fleet where another session may go on.
-func (s *session) run(ctx context.Context) error {
+func (s *session) run() error {
 	var endAsks context.CancelFunc
 	s.base, endAsks = context.WithCancel(s.base)
+	defer s.asking.Wait()
 	defer endAsks()
 	defer close(s.over)
 	s.fuse = time.AfterFunc(time.Hour, s.burn)
@@ -99,7 +104,7 @@ func (s *session) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var late <-chan time.Time
-	done := ctx.Done()
+	done := s.told.Done()
 	for {
 		asks, acts, next := s.m.Poll(s.now())
 		for _, a := range asks {
@@ -119,7 +124,7 @@ func (s *session) run(ctx context.Context) error {
 		case a := <-s.answers:
 			s.answered(a)
 		case c := <-s.closed:
-			s.onClosed(ctx, c)
+			s.onClosed(c)
 		case l := <-s.news:
 			s.m.Seen(s.now(), l)
 		case <-timer.C:
@@ -170,7 +175,7 @@ func (s *session) ending(why error) error {
 }
 
 // leave gives up the functions that go on although their context is over. Their
-// leases are left to whoever takes them from a worker that is gone.
+// leases are given away as the others are.
 func (s *session) leave() {
 	s.mu.Lock()
 	var left []*life
@@ -193,11 +198,14 @@ func (s *session) leave() {
 // ask carries out an Ask, and brings its answer to the loop.
 func (s *session) ask(a *fleet.Ask) {
 	limit := min(storeTime, s.Timing.Lease)
-	if a.Verb == fleet.Beat || a.Verb == fleet.Join {
+	switch a.Verb {
+	case fleet.Beat:
 		limit = min(storeTime, s.Timing.Lease/4)
+	case fleet.Join:
+		limit = storeTime // over a connection that is new
 	}
 	first := !*s.started
-	go func() {
+	s.asking.Go(func() {
 		r := answered{ask: a}
 		sent := time.Now()
 		if a.Verb == fleet.List {
@@ -205,14 +213,19 @@ func (s *session) ask(a *fleet.Ask) {
 		} else {
 			r.answer = s.table.do(s.base, a, limit)
 		}
-		if a.Verb == fleet.Beat {
+		switch a.Verb {
+		case fleet.Join, fleet.Look, fleet.LookSurely:
+			if err := r.answer.Err; first && err != nil {
+				r.err = fmt.Errorf("consume: stream %q: group %q: %w", s.stream(), s.Name, err)
+			}
+		case fleet.Beat:
 			s.Observer.Observe(observe.HeartbeatLatency, s.where(), int64(time.Since(sent)))
 		}
 		select {
 		case s.answers <- r:
 		case <-s.over:
 		}
-	}()
+	})
 }
 
 func (s *session) answered(r answered) {
@@ -267,8 +280,7 @@ func (s *session) list(first bool) (fleet.Answer, error) {
 	case s.base.Err() == nil && (first || kinesisapi.Classify(err) == kinesisapi.Fatal):
 		return fleet.Answer{Outcome: fleet.Unknown}, err
 	}
-	s.Warn.Warn("shards could not be listed, trying again", append(s.attrs(), slog.Any("error", err))...)
-	return fleet.Answer{Outcome: fleet.Unknown}, nil
+	return s.table.unknown(s.base, "shards could not be listed, trying again", err), nil
 }
 
 // ---- the end of proof
@@ -283,6 +295,20 @@ func (s *session) burn() {
 	}
 }
 
+// unproven is why shards end whose lease time is over.
+// lost is why a shard ends that the machine gives up.
+func (s *session) lost() error {
+	why := "another worker has taken it, or its row is gone"
+	switch until := s.m.Until(); {
+	case until == 0:
+		why = "this worker was declared dead, or its row is gone"
+	case s.now() >= until:
+		return s.unproven()
+	}
+	return fmt.Errorf("%w: %s (see docs/troubleshooting.md#lease-lost)", record.ErrLeaseLost, why)
+}
+
+// unproven is why shards end when the lease time is over.
 func (s *session) unproven() error {
 	return fmt.Errorf("%w: the store did not acknowledge a heartbeat for %v (see docs/troubleshooting.md#lease-lost)", record.ErrLeaseLost, s.Timing.Lease-s.Timing.Margin)
 }

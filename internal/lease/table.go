@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ import (
 // another table behind the same machine and the same shard runner.
 type table struct {
 	store  store.Store
-	beats  store.Store // the same rows, over connections of its own
+	beats  store.Store // the same rows, for heartbeats
 	group  string
 	stream string // its ID
 	me     string // ID of this worker
@@ -35,7 +36,6 @@ type table struct {
 	peers map[string]store.Row
 	names map[string]string // of workers, by ID
 	floor uint64            // as it is stored
-	high  uint64            // highest possession number seen
 }
 
 // cell is a lease's row as it was last seen. Who writes it holds the turn, so
@@ -46,7 +46,7 @@ type cell struct {
 }
 
 func newTable(s store.Store, group, stream, me string) *table {
-	return &table{store: s, beats: store.Separate(s), group: group, stream: stream, me: me,
+	return &table{store: s, beats: s, group: group, stream: stream, me: me,
 		rows: map[string]*cell{}, peers: map[string]store.Row{}, names: map[string]string{}}
 }
 
@@ -86,11 +86,19 @@ func (t *table) do(ctx context.Context, a *fleet.Ask, limit time.Duration) fleet
 	return t.change(ctx, a, limit)
 }
 
-func (t *table) warnOf(message string, err error, more ...any) {
-	t.warn.Warn(message, append(append(t.attrs, more...), slog.Any("error", err))...)
+// warnOf warns of what went wrong, unless that is only that we leave.
+func (t *table) warnOf(ctx context.Context, message string, err error, more ...any) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	t.warn.Warn(message, append(append(slices.Clip(t.attrs), more...), slog.Any("error", err))...)
 }
 
-// ---- leases
+// unknown is the answer where the store gave none, and warns of that.
+func (t *table) unknown(ctx context.Context, message string, err error, more ...any) fleet.Answer {
+	t.warnOf(ctx, message, err, more...)
+	return fleet.Answer{Outcome: fleet.Unknown, Err: err}
+}
 
 func (t *table) cell(shard string) *cell {
 	t.mu.Lock()
@@ -222,14 +230,13 @@ func (t *table) change(ctx context.Context, a *fleet.Ask, limit time.Duration) f
 		return write
 	})
 	if bad != nil {
-		t.warnOf("a lease row cannot be read", bad)
-		return fleet.Answer{Outcome: fleet.Unknown}
+		return t.unknown(ctx, "a lease row cannot be read", bad)
 	}
-	return t.told(a.Lease, row, err)
+	return t.told(ctx, a.Lease, row, err)
 }
 
 // told makes an answer of the outcome of an update.
-func (t *table) told(shard string, row store.Row, err error) fleet.Answer {
+func (t *table) told(ctx context.Context, shard string, row store.Row, err error) fleet.Answer {
 	ans := fleet.Answer{Outcome: fleet.Done}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -237,8 +244,7 @@ func (t *table) told(shard string, row store.Row, err error) fleet.Answer {
 	case errors.Is(err, store.ErrConflict):
 		ans.Outcome = fleet.Refused
 	case err != nil:
-		t.warnOf("the store did not answer", err)
-		return fleet.Answer{Outcome: fleet.Unknown}
+		return t.unknown(ctx, "the store did not answer", err)
 	}
 	if l, err := readLease(row, shard); err == nil {
 		ans.Leases = []fleet.Lease{l}
@@ -249,12 +255,12 @@ func (t *table) told(shard string, row store.Row, err error) fleet.Answer {
 // freshPossession is above every possession number that the group ever used,
 // also when rows were deleted: it follows the clock, which runs faster than
 // possessions change hands, and where the clock went back it is above the floor
-// that deletions left.
-func (t *table) freshPossession() uint64 {
+// that deletions left, and above all that this worker has seen.
+func (t *table) freshPossession(seen uint64) uint64 {
 	n := uint64(max(1, time.Now().UnixMilli()))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return max(n, t.floor+1, t.high+1)
+	return max(n, t.floor+1, seen)
 }
 
 // create makes a lease, or finds that it is there.
@@ -264,15 +270,14 @@ func (t *table) create(ctx context.Context, a *fleet.Ask, limit time.Duration) f
 		return fleet.Answer{Outcome: fleet.Unknown}
 	}
 	defer c.unlock()
-	row := leaseRow(t.group, t.leaseID(a.Shard.ID), a.Shard, t.start, t.freshPossession())
+	row := leaseRow(t.group, t.leaseID(a.Shard.ID), a.Shard, t.start, t.freshPossession(a.Possession))
 	set(&row, fieldOwner, a.To)
 	set(&row, fieldWorker, t.nameOf(a.To))
 	out, err := swap(ctx, t.store, row, limit)
 	if err != nil {
 		var getErr error
 		if out, getErr = get(ctx, t.store, t.group, row.ID, limit); getErr != nil {
-			t.warnOf("a lease could not be made, trying again", err, slog.String("shard", a.Shard.ID))
-			return fleet.Answer{Outcome: fleet.Unknown}
+			return t.unknown(ctx, "a lease could not be made, trying again", err, slog.String("shard", a.Shard.ID))
 		}
 		// Ours, if an earlier try was applied though its answer was lost.
 		if out.Fields[fieldPossession] != row.Fields[fieldPossession] || out.Fields[fieldOwner] != a.To {
@@ -282,7 +287,7 @@ func (t *table) create(ctx context.Context, a *fleet.Ask, limit time.Duration) f
 		}
 	}
 	t.note(c, out)
-	return t.told(a.Shard.ID, out, err)
+	return t.told(ctx, a.Shard.ID, out, err)
 }
 
 // forget deletes the rows of a shard that nobody needs. What fails is tried
@@ -351,26 +356,24 @@ func (t *table) sweep(ctx context.Context, limit time.Duration) fleet.Answer {
 	defer cancel()
 	rows, err := t.store.List(ctx, t.group, t.leasePrefix())
 	if err != nil {
-		t.warnOf("the leases could not be read, trying again", err)
-		return fleet.Answer{Outcome: fleet.Unknown}
+		return t.unknown(ctx, "the leases could not be read, trying again", err)
 	}
 	ans := fleet.Answer{Leases: make([]fleet.Lease, 0, len(rows))}
 	for _, row := range rows {
-		t.add(&ans, row)
+		t.add(ctx, &ans, row)
 	}
 	return ans
 }
 
 // add adds a row that was read to an answer.
-func (t *table) add(ans *fleet.Answer, row store.Row) {
+func (t *table) add(ctx context.Context, ans *fleet.Answer, row store.Row) {
 	shard := t.shardOf(row)
 	l, err := readLease(row, shard)
 	if err != nil {
-		t.warnOf("a lease row cannot be read, its shard is left alone", err)
+		t.warnOf(ctx, "a lease row cannot be read, its shard is left alone", err)
 		return
 	}
 	t.mu.Lock()
-	t.high = max(t.high, l.Possession)
 	c := t.rows[shard]
 	if c == nil {
 		c = &cell{turn: make(chan struct{}, 1)}
@@ -392,167 +395,12 @@ func (t *table) read(ctx context.Context, shards []string, limit time.Duration) 
 		case errors.Is(err, store.ErrNotFound):
 			ans.Gone = append(ans.Gone, shard)
 		case err != nil:
-			t.warnOf("a lease could not be read, trying again", err)
-			return fleet.Answer{Outcome: fleet.Unknown}
+			return t.unknown(ctx, "a lease could not be read, trying again", err)
 		default:
-			t.add(&ans, row)
+			t.add(ctx, &ans, row)
 		}
 	}
 	return ans
-}
-
-// ---- workers
-
-// nameOf is the name of a worker, or its ID.
-func (t *table) nameOf(id string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if name := t.names[id]; name != "" {
-		return name
-	}
-	return id
-}
-
-func (t *table) noteWorker(id string, row store.Row) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.peers[id], t.names[id] = row, row.Fields[fieldName]
-}
-
-func (t *table) look(ctx context.Context, surely bool, limit time.Duration) fleet.Answer {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	var rows []store.Row
-	var err error
-	if surely {
-		rows, err = t.store.List(ctx, t.group, t.workerPrefix())
-	} else {
-		rows, err = store.Peek(ctx, t.store, t.group, t.workerPrefix())
-	}
-	if err != nil {
-		t.warnOf("the workers could not be looked at, trying again", err)
-		return fleet.Answer{Outcome: fleet.Unknown}
-	}
-	ans := fleet.Answer{Workers: make([]fleet.Worker, 0, len(rows))}
-	peers, names := make(map[string]store.Row, len(rows)), make(map[string]string, len(rows))
-	for _, row := range rows {
-		id := t.workerIDOf(row)
-		w, err := readWorker(row, id)
-		if err != nil {
-			t.warnOf("a worker's row cannot be read", err)
-			continue
-		}
-		peers[id], names[id] = row, w.Name
-		ans.Workers = append(ans.Workers, w)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if own, ok := t.peers[t.me]; ok { // nobody knows it better
-		peers[t.me], names[t.me] = own, t.names[t.me]
-	}
-	t.peers, t.names = peers, names
-	return ans
-}
-
-func (t *table) join(ctx context.Context, a *fleet.Ask, limit time.Duration) fleet.Answer {
-	row := newRow(t.group, t.workerPrefix()+a.Worker.ID)
-	writeWorker(&row, a.Worker)
-	out, err := swap(ctx, t.beats, row, limit)
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return fleet.Answer{Outcome: fleet.Refused}
-	case err != nil:
-		t.warnOf("the worker's row could not be made, trying again", err)
-		return fleet.Answer{Outcome: fleet.Unknown}
-	}
-	t.noteWorker(a.Worker.ID, out)
-	// An administrator closes the group first and looks for workers then.
-	group, err := get(ctx, t.store, t.group, t.groupID(), limit)
-	if err != nil || group.Fields[fieldReset] != "" {
-		if err == nil {
-			err = errClosed
-		}
-		t.warnOf("the worker cannot join, trying again", err)
-		return fleet.Answer{Outcome: fleet.Unknown}
-	}
-	return fleet.Answer{Workers: []fleet.Worker{a.Worker}}
-}
-
-// beat writes a heartbeat over the row as we know it. Nobody else writes it but
-// to declare us dead.
-func (t *table) beat(ctx context.Context, a *fleet.Ask, limit time.Duration) fleet.Answer {
-	t.mu.Lock()
-	row := t.peers[a.Worker.ID]
-	t.mu.Unlock()
-	for range 4 {
-		next := row.Clone()
-		writeWorker(&next, a.Worker)
-		out, err := swap(ctx, t.beats, next, limit)
-		if err == nil {
-			t.noteWorker(a.Worker.ID, out)
-			return fleet.Answer{Workers: []fleet.Worker{a.Worker}}
-		}
-		got, getErr := get(ctx, t.beats, t.group, next.ID, limit)
-		switch {
-		case errors.Is(getErr, store.ErrNotFound):
-			return fleet.Answer{Outcome: fleet.Refused}
-		case getErr != nil:
-			t.warnOf("a heartbeat could not be written, trying again", err)
-			return fleet.Answer{Outcome: fleet.Unknown}
-		}
-		w, readErr := readWorker(got, a.Worker.ID)
-		if readErr != nil || w.State == fleet.Dead && a.Worker.State != fleet.Dead {
-			return fleet.Answer{Outcome: fleet.Refused, Workers: []fleet.Worker{w}}
-		}
-		t.noteWorker(a.Worker.ID, got)
-		if w.Beat >= a.Worker.Beat {
-			return fleet.Answer{Workers: []fleet.Worker{w}} // this very write, or a later one of ours
-		}
-		if !errors.Is(err, store.ErrConflict) && got.Revision == row.Revision {
-			t.warnOf("a heartbeat could not be written, trying again", err)
-			return fleet.Answer{Outcome: fleet.Unknown}
-		}
-		row = got // a heartbeat that was given up arrived after all
-	}
-	return fleet.Answer{Outcome: fleet.Unknown}
-}
-
-// declare writes that a worker is dead, over the row with the beat that was
-// seen and no other.
-func (t *table) declare(ctx context.Context, a *fleet.Ask, limit time.Duration) fleet.Answer {
-	t.mu.Lock()
-	row := t.peers[a.Worker.ID]
-	t.mu.Unlock()
-	w, err := readWorker(row, a.Worker.ID)
-	if err != nil || w.Beat != a.Worker.Beat {
-		return fleet.Answer{Outcome: fleet.Refused, Workers: []fleet.Worker{w}}
-	}
-	next := row.Clone()
-	set(&next, fieldState, fleet.Dead.String())
-	out, err := swap(ctx, t.store, next, limit)
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return fleet.Answer{Outcome: fleet.Refused}
-	case err != nil:
-		t.warnOf("a worker's death could not be written, trying again", err)
-		return fleet.Answer{Outcome: fleet.Unknown}
-	}
-	t.noteWorker(a.Worker.ID, out)
-	w.State = fleet.Dead
-	return fleet.Answer{Workers: []fleet.Worker{w}}
-}
-
-func (t *table) bury(ctx context.Context, a *fleet.Ask, limit time.Duration) fleet.Answer {
-	err := remove(ctx, t.store, t.group, t.workerPrefix()+a.Worker.ID, limit, func(r store.Row) bool {
-		return r.Fields[fieldState] == fleet.Dead.String()
-	})
-	if err != nil {
-		return fleet.Answer{Outcome: fleet.Unknown}
-	}
-	t.mu.Lock()
-	delete(t.peers, a.Worker.ID)
-	t.mu.Unlock()
-	return fleet.Answer{}
 }
 
 // ---- calls of the store, each in its time

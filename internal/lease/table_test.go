@@ -225,11 +225,13 @@ func TestHeartbeats(t *testing.T) {
 	// A heartbeat after what was seen, and the death is refused; and the other
 	// way round.
 	seen := ans.Workers[0]
+	old := b.peers["a"]
 	beat(fleet.Done)
-	if ans := do(t, b, fleet.Ask{Verb: fleet.Declare, Worker: seen}); ans.Outcome != fleet.Refused {
+	if ans := do(t, b, fleet.Ask{Verb: fleet.Declare, Worker: seen}); ans.Outcome != fleet.Refused || len(ans.Workers) != 1 || ans.Workers[0].Beat != w.Beat {
 		t.Errorf("declared over a later heartbeat: %+v", ans)
 	}
 	seen = do(t, b, fleet.Ask{Verb: fleet.LookSurely}).Workers[0]
+	b.peers["a"] = old // as a look does that is behind
 	if ans := do(t, b, fleet.Ask{Verb: fleet.Declare, Worker: seen}); ans.Outcome != fleet.Done {
 		t.Errorf("%+v", ans)
 	}
@@ -298,5 +300,17 @@ func TestCheckpointsBesideAsks(t *testing.T) {
 	}
 	if got := do(t, b, fleet.Ask{Verb: fleet.Read, Leases: []string{oneShard}}).Leases[0]; got.Takeovers != 0 {
 		t.Errorf("nobody died at the new position: %+v", got)
+	}
+	// A row that was made anew by somebody whose clock is behind is not its own.
+	row, err := f.Get(t.Context(), "g", b.leaseID(oneShard))
+	if err == nil {
+		setNumber(&row, fieldPossession, l.Possession)
+		_, err = f.Swap(t.Context(), row)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Checkpoint(t.Context(), record.Position{Sequence: "13"}, time.Time{}); !errors.Is(err, record.ErrLeaseLost) {
+		t.Errorf("of a lower possession: %v", err)
 	}
 }

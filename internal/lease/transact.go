@@ -76,16 +76,13 @@ func (t *transaction) commit(ctx context.Context, from, to record.Position, seen
 	c := h.table.cell(h.shard)
 	for range 4 {
 		next := h.table.known(c).Clone()
-		// What is known may have been forgotten, or read since an earlier attempt
-		// arrived after all.
-		if f := (fields{row: next}); next.Revision == 0 || f.position().Compare(from) != 0 {
+		// What is known may have been forgotten, or be of before we took it, or read
+		// since an earlier attempt arrived after all.
+		if f := (fields{row: next}); next.Revision == 0 || !h.ours(&next) || f.position().Compare(from) != 0 {
 			if err := h.reread(ctx, from); err != nil {
 				return err
 			}
 			continue
-		}
-		if !h.ours(&next) {
-			return record.ErrLeaseLost
 		}
 		setPosition(&next, to)
 		setNumber(&next, fieldMoved, time.Now().UnixMilli())
