@@ -13,14 +13,14 @@ check: ## all that CI runs, with its time budget
 	.ci/run
 
 # The stages of .ci/run; each prints its wall time and what failed.
-STAGES := test race vet-cross lint fuzz rehearse-release test-peers-short
+STAGES := test race vet-cross lint fuzz rehearse-release test-peers-short test-stores
 .PHONY: $(STAGES)
 $(STAGES):
 	.ci/run $@
 
 .PHONY: test-peers
 test-peers: ## like test-peers-short, with Java and every foreign server
-	go test -count=1 -timeout 60m -tags peers ./peers/...
+	go test -count=1 -timeout 60m -tags peers,servers ./peers/...
 
 .PHONY: simulate
 SEEDS ?= 1000000
@@ -35,7 +35,7 @@ simulate: ## both rings of proof at length (SEEDS=1000000 FLEET_SEEDS=1000000 FL
 KILLS ?= 100
 kill: ## kill -9 workers whose effects must happen once, on SQLite and PostgreSQL (KILLS=100)
 	go test -count=1 -timeout 0 -v ./examples/ledger -args -kills=$(KILLS)
-	go test -count=1 -timeout 0 -v -tags peers -run=TestPostgresKills ./peers -args -kills=$(KILLS)
+	go test -count=1 -timeout 0 -v -tags peers,servers -run=TestPostgresKills ./peers -args -kills=$(KILLS)
 
 .PHONY: fleet-kill
 KILLS ?= 200
@@ -46,7 +46,7 @@ fleet-kill: ## kill -9 processes of a fleet under load, 0 lost and 0 out of orde
 fleet-numbers: ## what a fleet promises, measured: silences, store units, cost of a shard (KILLS=100)
 	@mkdir -p .cache
 	cd internal/fleetnumbers && go test -count=1 -timeout 0 -o ../../.cache/fleetnumbers.test -args -whole -kills=$(KILLS)
-	go test -count=1 -timeout 0 -v -tags peers -run=TestFleetOnDynamoDB ./peers -args -kills=$(KILLS)
+	go test -count=1 -timeout 0 -v -tags peers,servers -run=TestFleetOnDynamoDB ./peers -args -kills=$(KILLS)
 
 .PHONY: bench
 BENCH ?= .

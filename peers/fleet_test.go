@@ -1,4 +1,4 @@
-//go:build peers && unix
+//go:build peers && servers && unix
 
 package peers
 
