@@ -46,7 +46,7 @@ fleet-kill: ## kill -9 processes of a fleet under load, 0 lost and 0 out of orde
 fleet-numbers: ## what a fleet promises, measured: silences, store units, cost of a shard (KILLS=100)
 	@mkdir -p .cache
 	cd internal/fleetnumbers && go test -count=1 -timeout 0 -o ../../.cache/fleetnumbers.test -args -whole -kills=$(KILLS)
-	go test -count=1 -timeout 0 -v -tags peers,servers -run=TestFleetOnDynamoDB ./peers -args -kills=$(KILLS)
+	go test -count=1 -timeout 0 -v -tags peers,servers -run=TestDynamoDBFleet ./peers -args -kills=$(KILLS)
 
 .PHONY: bench
 BENCH ?= .

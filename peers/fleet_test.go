@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { fleetnumbers.Main(m, nil) }
 
 // A fleet on DynamoDB gets over the end of its workers as one on files does.
-func TestFleetOnDynamoDB(t *testing.T) {
+func TestDynamoDBFleet(t *testing.T) {
 	t.Parallel()
 	store := "dynamodb:" + dynamoLocal(t)
 	rounds := *kills
