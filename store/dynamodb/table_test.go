@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,4 +187,21 @@ func TestAStartThatFailsIsNotRemembered(t *testing.T) {
 	if _, err := s.List(t.Context(), "g", ""); err != nil {
 		t.Error(err)
 	}
+}
+
+// An answer that comes in the moment in which its attempt is given up is an
+// answer all the same.
+func TestAnAnswerAtTheLastMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := func(ctx context.Context) (*http.Response, error) {
+			<-ctx.Done()
+			return notFound(ctx)
+		}
+		s, _ := stubbed(t, map[string][]answer{
+			"DescribeTable": {late, table("ACTIVE")}, "CreateTable": {done},
+		})
+		if err := s.Open(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

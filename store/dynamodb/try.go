@@ -49,12 +49,13 @@ func (l *line) try(ctx context.Context, again rule, do func(context.Context) err
 		allowed := min(firstAttempt<<min(n-1, 8), longAttempt)
 		attempt, cancel := context.WithTimeout(ctx, allowed)
 		err = do(attempt)
-		hung := err != nil && attempt.Err() != nil && ctx.Err() == nil
+		over := attempt.Err() != nil && ctx.Err() == nil
 		cancel()
 		if err == nil {
 			return unsure, nil
 		}
 		v := classify(err)
+		hung := over && v.class == unknown // else the answer came at the last moment
 		if v.class == unknown {
 			unsure = true
 		}
