@@ -135,6 +135,7 @@ func (d *door) List(ctx context.Context, group, prefix string) ([]store.Row, err
 	if err != nil || t.after || t.late {
 		return nil, errors.Join(err, errStore)
 	}
+	d.rows.read(prefix)
 	return d.Store.List(ctx, group, prefix)
 }
 
@@ -166,6 +167,7 @@ func (d *door) Get(ctx context.Context, group, id string) (store.Row, error) {
 	if err != nil || t.after || t.late {
 		return store.Row{}, errors.Join(err, errStore)
 	}
+	d.rows.read(id)
 	row, err := d.Store.Get(ctx, group, id)
 	if err == nil {
 		d.hears(row)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +53,9 @@ func (l *life) complain() {
 		return
 	}
 	l.trace.add("%s ends with %v", l.name, l.err)
+	if strings.Contains(l.err.Error(), "#worker-name-taken") {
+		l.audit.fail("%s: nobody else of its name lives: %v", l.name, l.err)
+	}
 	l.ended(l.err)
 }
 

@@ -34,6 +34,7 @@ type rows struct {
 	announced map[string]time.Time // when a lease got its heir
 	history   map[string][]version // of workers' rows
 	written   time.Time            // when something else than a worker's row was written
+	reads     int                  // how often something else was read
 }
 
 // version of a row; of one that was deleted it is empty.
@@ -124,6 +125,22 @@ func (w *rows) quiet() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Since(w.written)
+}
+
+// looks counts the reads of something else than workers' rows.
+func (w *rows) looks() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reads
+}
+
+// read counts a read.
+func (w *rows) read(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !strings.HasPrefix(id, "worker#") {
+		w.reads++
+	}
 }
 
 // owned counts the unfinished leases of each life.
