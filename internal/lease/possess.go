@@ -63,7 +63,7 @@ func (s *session) begin(a fleet.Act) {
 	l := &life{
 		Life: shard.Life{
 			Policy: s.Policy, ID: e.ID, Stream: s.stream(), Parents: e.Parents, Range: e.Range,
-			At: e.At, Time: a.Begin, Where: s.where(), Prefetched: s.Budget.Used, Possession: e.Possession,
+			At: e.At, Time: a.Begin, Where: s.where(), Prefetched: s.Budget.Used, Possession: e.Possession, Proven: s.proven,
 			Seen: e.Seen, Retention: s.retention, Takeovers: e.Takeovers, Suspect: e.Suspect, Tried: e.Tried,
 			Source: func(ctx context.Context, from fetch.From, deliver func(context.Context, fetch.Answer) error) error {
 				return s.reader.Read(ctx, e.ID, from, deliver)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libvegas/vegas/internal/fetch"
@@ -32,6 +33,7 @@ type session struct {
 	reader    *fetch.Reader
 	began     time.Time
 	fuse      *time.Timer
+	until     atomic.Int64    // until when leases can be proven, in nanoseconds since began
 	told      context.Context // Run's: when it is over, the session stops
 	base      context.Context // of Asks and shards: outlives that
 	asking    sync.WaitGroup
@@ -240,6 +242,7 @@ func (s *session) answered(r answered) {
 	if until := s.m.Until(); until != before {
 		// What was left of the lease's time says how close it was.
 		s.Observer.Gauge(observe.LeaseLeftMillis, s.where(), int64((before-s.now())/time.Millisecond))
+		s.until.Store(int64(until))
 		s.fuse.Reset(until - s.now())
 	}
 	if n := s.m.Overdue(); a.Verb == fleet.Sweep && n > 0 && s.MaxShards > 0 {
@@ -309,6 +312,15 @@ func (s *session) lost() error {
 }
 
 // unproven is why shards end when the lease time is over.
+// proven tells whether leases can be proven at a time. Whoever hands a record out
+// asks, since a process that was frozen may wake up there before the fuse does.
+func (s *session) proven(now time.Time) error {
+	if int64(now.Sub(s.began)) >= s.until.Load() {
+		return s.unproven()
+	}
+	return nil
+}
+
 func (s *session) unproven() error {
 	return fmt.Errorf("%w: the store did not acknowledge a heartbeat for %v (see docs/troubleshooting.md#lease-lost)", record.ErrLeaseLost, s.Timing.Lease-s.Timing.Margin)
 }

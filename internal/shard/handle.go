@@ -97,6 +97,10 @@ func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, 
 	defer l.unhandled.Add(-1)
 	for attempt := 1; ; attempt++ {
 		began := w.begin(r, 1)
+		if err := l.expired(began); err != nil {
+			w.end()
+			return err
+		}
 		err := guard(func() error { return h(ctx, r) })
 		w.end()
 		now := time.Now()
@@ -116,6 +120,10 @@ func (s *Shard) handleBatch(ctx context.Context, h func(context.Context, *record
 	defer l.unhandled.Add(-int64(len(b.Records)))
 	for attempt := 1; ; attempt++ {
 		began := w.begin(b.Records[0], len(b.Records))
+		if err := l.expired(began); err != nil {
+			w.end()
+			return err
+		}
 		err := guard(func() error { return h(ctx, b) })
 		w.end()
 		l.Observer.Observe(observe.HandlerTime, l.where, int64(time.Since(began)))

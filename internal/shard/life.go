@@ -127,6 +127,10 @@ type Life struct {
 	ParentsMarks []*mark.Saved
 	// Where names stream, group and worker.
 	Where observe.Where
+	// Proven is asked before each record is handed out: an error tells that the
+	// lease cannot be proven at that time, though nobody has come to say so: the
+	// process may have been frozen since. May be nil.
+	Proven func(now time.Time) error
 	// Prefetched tells how much the consumer has read ahead; may be nil.
 	Prefetched func() int64
 
@@ -511,6 +515,18 @@ func (l *Life) Snapshot() Snapshot {
 	s := l.state
 	s.Unhandled = l.unhandled.Load()
 	return s
+}
+
+// expired ends the shard's context if the lease cannot be proven now.
+func (l *Life) expired(now time.Time) error {
+	if l.Proven == nil {
+		return nil
+	}
+	err := l.Proven(now)
+	if err != nil {
+		l.lose(err)
+	}
+	return err
 }
 
 func (l *Life) prefetched() int64 {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/libvegas/vegas/internal/fetch"
 	"github.com/libvegas/vegas/observe"
@@ -215,6 +216,10 @@ func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 					a.Release()
 					return nil, nil, s.broken
 				}
+			}
+			if err := s.life.expired(time.Now()); err != nil {
+				a.Release()
+				return nil, nil, err
 			}
 			b := s.take(&a)
 			if b == nil {
