@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/admin"
 	"github.com/libvegas/vegas/record"
 	"github.com/libvegas/vegas/store"
 )
@@ -286,29 +287,39 @@ func TestAStartThatMayNotWriteIsAnError(t *testing.T) {
 	})
 }
 
-// Of a lease that was taken away one is told that, and not that the store is slow.
+// Whoever loses a lease is told how, and not that the store is slow.
 func TestALostLeaseIsToldAsItIs(t *testing.T) {
-	consumerBench(t, "", 1, func(b *bench) {
-		cause := make(chan error, 10)
-		f := func(ctx context.Context, s *vegas.Shard) error {
-			<-ctx.Done()
-			cause <- context.Cause(ctx)
-			return ctx.Err()
-		}
-		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
-		defer cancel()
-		done := make(chan error)
-		c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Grace = 0 })
-		go func() { done <- c.RunShards(ctx, f) }()
-		time.Sleep(3 * time.Second)
-		if err := c.Admin().Release(b.Context(), "shardId-000000000000", true); err != nil {
-			b.Error(err)
-		}
-		if err := <-cause; !errors.Is(err, vegas.ErrLeaseLost) || !strings.Contains(err.Error(), "another worker has taken it") {
-			b.Errorf("cause: %v", err)
-		}
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	})
+	for want, lose := range map[string]func(context.Context, *admin.Group) error{
+		"another worker has taken it": func(ctx context.Context, g *admin.Group) error {
+			return g.Release(ctx, "shardId-000000000000", true)
+		},
+		"this worker was declared dead": func(ctx context.Context, g *admin.Group) error {
+			return g.Reset(ctx, vegas.TrimHorizon(), true)
+		},
+	} {
+		consumerBench(t, want, 1, func(b *bench) {
+			cause := make(chan error, 10)
+			ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+			defer cancel()
+			done := make(chan error)
+			c := b.consumer("g", func(o *vegas.ConsumerOptions) { o.Grace = 0 })
+			go func() {
+				done <- c.RunShards(ctx, func(ctx context.Context, _ *vegas.Shard) error {
+					<-ctx.Done()
+					cause <- context.Cause(ctx)
+					return ctx.Err()
+				})
+			}()
+			time.Sleep(3 * time.Second)
+			if err := lose(b.Context(), c.Admin()); err != nil {
+				b.Error(err)
+			}
+			if err := <-cause; !errors.Is(err, vegas.ErrLeaseLost) || !strings.Contains(err.Error(), want) {
+				b.Errorf("cause: %v", err)
+			}
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
+		})
+	}
 }

@@ -57,8 +57,9 @@ type Lease struct {
 	Shard   string
 	Parents []string
 	// Owner is the name of the worker that reads it; empty: nobody does. Heir is
-	// the one that it is being handed to.
-	Owner, Heir string
+	// the one that it is being handed to. OwnerID tells which run of the owner:
+	// one that is dead keeps its leases until somebody takes them.
+	Owner, OwnerID, Heir string
 	// Possession rises with every change of the owner.
 	Possession uint64
 	// Checkpoint is the position; Start where the shard begins while that is a
@@ -111,7 +112,7 @@ func (g *Group) Inspect(ctx context.Context, behind bool) (State, error) {
 			owned[l.Owner]++
 			d, known := lag[l.ID]
 			out.Leases = append(out.Leases, Lease{
-				Shard: l.ID, Parents: l.Parents, Owner: l.Worker, Heir: l.Next, Possession: l.Possession,
+				Shard: l.ID, Parents: l.Parents, Owner: l.Worker, OwnerID: l.Owner, Heir: l.Next, Possession: l.Possession,
 				Checkpoint: l.At, Start: l.Start, Moved: l.Moved, Takeovers: l.Takeovers, Behind: d, Known: known,
 			})
 		}
@@ -136,8 +137,8 @@ func (g *Group) Release(ctx context.Context, shard string, force bool) error {
 // Reset makes the group start anew, at a place as for a new group: positions and
 // marks are deleted. It is refused with ErrInhabited while workers live, after
 // having watched those that do not say anything for their lease time. force
-// declares them dead: they stop, and what they have not checkpointed is lost to
-// them.
+// declares them dead: they lose their shards at their next heartbeat, and join
+// again once the group has been reset.
 func (g *Group) Reset(ctx context.Context, to lease.Start, force bool) error {
 	return g.open(ctx, "reset", func(adm *lease.Admin) error {
 		return adm.Reset(ctx, to, force)
@@ -151,7 +152,7 @@ func (g *Group) Move(ctx context.Context, shard string, to record.Position, forc
 }
 
 // Delete deletes all that the group remembers of the stream. Workers as in
-// Reset.
+// Reset: those that run in spite of force make the group anew.
 func (g *Group) Delete(ctx context.Context, force bool) error {
 	return g.open(ctx, "delete", func(adm *lease.Admin) error { return adm.Delete(ctx, force) })
 }

@@ -78,9 +78,6 @@ func (s *session) begin(a fleet.Act) {
 		}
 	}
 	s.count(func() { s.lives[e.ID] = l })
-	if s.now() >= s.m.Until() { // the fuse has burned since the machine was asked
-		cancel(s.unproven())
-	}
 	go func() {
 		c := closed{life: l, err: fmt.Errorf("stream %q %s: %w", s.stream(), e.ID, shard.ErrExited)}
 		defer func() {

@@ -239,7 +239,10 @@ func (s *session) answered(r answered) {
 	}
 	before := s.m.Until()
 	s.m.Answer(s.now(), a, r.answer)
-	if until := s.m.Until(); until != before {
+	switch until := s.m.Until(); {
+	case until == 0 && before != 0:
+		s.endAll(s.lost())
+	case until != before:
 		// What was left of the lease's time says how close it was.
 		s.Observer.Gauge(observe.LeaseLeftMillis, s.where(), int64((before-s.now())/time.Millisecond))
 		s.until.Store(int64(until))
@@ -290,15 +293,16 @@ func (s *session) list(first bool) (fleet.Answer, error) {
 
 // burn ends every shard: the lease time is over, and nobody has acknowledged a
 // heartbeat. It runs by itself, however busy the loop is.
-func (s *session) burn() {
+func (s *session) burn() { s.endAll(s.unproven()) }
+
+func (s *session) endAll(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.lives {
-		l.cancel(s.unproven())
+		l.cancel(why)
 	}
 }
 
-// unproven is why shards end whose lease time is over.
 // lost is why a shard ends that the machine gives up.
 func (s *session) lost() error {
 	why := "another worker has taken it, or its row is gone"
@@ -311,7 +315,6 @@ func (s *session) lost() error {
 	return fmt.Errorf("%w: %s (see docs/troubleshooting.md#lease-lost)", record.ErrLeaseLost, why)
 }
 
-// unproven is why shards end when the lease time is over.
 // proven tells whether leases can be proven at a time. Whoever hands a record out
 // asks, since a process that was frozen may wake up there before the fuse does.
 func (s *session) proven(now time.Time) error {
@@ -321,6 +324,7 @@ func (s *session) proven(now time.Time) error {
 	return nil
 }
 
+// unproven is why shards end when the lease time is over.
 func (s *session) unproven() error {
 	return fmt.Errorf("%w: the store did not acknowledge a heartbeat for %v (see docs/troubleshooting.md#lease-lost)", record.ErrLeaseLost, s.Timing.Lease-s.Timing.Margin)
 }
