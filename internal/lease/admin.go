@@ -174,7 +174,7 @@ func (a *Admin) Release(ctx context.Context, shard string, force bool) error {
 	}
 	row, err := get(ctx, a.Store, a.Name, a.table.leaseID(shard), storeTime)
 	if err != nil {
-		return fail(err)
+		return fail(unknown(err))
 	}
 	l, err := readLease(row, shard)
 	if err != nil {
@@ -230,6 +230,18 @@ func (a *Admin) Move(ctx context.Context, shard string, to record.Position, forc
 	fail := func(err error) error {
 		return fmt.Errorf("stream %q %s: group %q: %w", a.stream(), shard, a.Name, err)
 	}
+	if _, err := get(ctx, a.Store, a.Name, a.table.leaseID(shard), storeTime); err != nil {
+		return fail(unknown(err))
+	}
+	if !to.IsStart() && !to.IsShardEnd() { // a reader would take it for trimmed, and start over
+		at := types.StartingPosition{Type: types.ShardIteratorTypeAfterSequenceNumber, SequenceNumber: &to.Sequence}
+		switch _, err := a.Client.Iterator(ctx, shard, at); {
+		case kinesisapi.Invalid(err):
+			return fail(fmt.Errorf("the shard has no position %s, or not any more: %w", to, err))
+		case err != nil:
+			return fail(err)
+		}
+	}
 	if err := a.empty(ctx, force); err != nil {
 		return fail(err)
 	}
@@ -254,6 +266,14 @@ func (a *Admin) Move(ctx context.Context, shard string, to record.Position, forc
 		return fail(err)
 	}
 	return nil
+}
+
+// unknown explains why a shard has no row.
+func unknown(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("the group has no lease of this shard, which is of another stream, or new: look at the leases of the group: %w", err)
+	}
+	return err
 }
 
 // Reset makes the group start anew: its leases and marks are deleted.

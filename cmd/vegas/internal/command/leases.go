@@ -36,7 +36,8 @@ A shard is reading, handing over, waiting (for its parents to be read to their
 end), unowned or ended. The lag is that of the saved position: while records
 flow it is behind the handlers by up to the time between two saves. A worker that
 has been silent for longer than its lease time has died or is cut off; others
-declare it dead and take its shards.
+declare it dead and take its shards. Workers that stopped or were declared dead
+are gone, and shown for a minute or two.
 
 The store is what --store names, else VEGAS_STORE, else dynamodb:
 ` + stores.Help,
@@ -96,6 +97,9 @@ func (l *leases) open(ctx context.Context, name string) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if text, _ := l.store.named(); stores.Empty(text) {
+		return nil, noGroup(name)
+	}
 	rows, err := l.store.open(ctx, l.e, stream)
 	if err != nil {
 		return nil, err
@@ -132,9 +136,13 @@ func (l *leases) streams(ctx context.Context, g *group) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("the store knows no group %q: check the name, and that --store or VEGAS_STORE is that of its workers (see docs/troubleshooting.md#no-group)", g.name)
+		return nil, noGroup(g.name)
 	}
 	return names, nil
+}
+
+func noGroup(name string) error {
+	return fmt.Errorf("the store knows no group %q: check the name, and that --store or VEGAS_STORE is that of its workers (see docs/troubleshooting.md#no-group)", name)
 }
 
 // one is the stream of a command that changes something.
@@ -252,7 +260,7 @@ func (l *leases) look(ctx context.Context, g *group, before *lags) (*groupView, 
 			case lease.Known:
 				before.known[key] = lease.Behind
 			default:
-				lease.Behind, lease.Known = before.known[key], before.known[key] != 0
+				lease.Behind, lease.Known = before.known[key]
 			}
 		}
 		v.Streams = append(v.Streams, viewLeases(name, s, now))

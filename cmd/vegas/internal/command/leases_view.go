@@ -74,6 +74,10 @@ func viewLeases(stream string, s admin.State, now time.Time) streamLeases {
 	slices.SortFunc(v.Workers, func(a, b workerView) int {
 		return cmp.Or(strings.Compare(a.Worker, b.Worker), strings.Compare(a.ID, b.ID))
 	})
+	gone := map[string]bool{}
+	for _, w := range s.Workers {
+		gone[w.ID] = w.State == "dead"
+	}
 	unread := map[string]bool{}
 	for _, l := range s.Leases {
 		unread[l.Shard] = !l.Ended()
@@ -99,6 +103,8 @@ func viewLeases(stream string, s admin.State, now time.Time) streamLeases {
 		switch {
 		case l.Ended():
 			one.State = shardEnded
+		case gone[l.OwnerID]: // whoever comes takes it at once
+			one.State = shardUnowned
 		case l.Owner != "" && l.Heir != "":
 			one.State = shardHanding
 		case l.Owner != "":

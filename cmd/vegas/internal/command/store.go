@@ -22,12 +22,17 @@ func (s *storeFlag) add(f *pflag.FlagSet) {
 	f.StringVar(&s.text, "store", "", "the `store` of the group, see above; default: VEGAS_STORE, or else dynamodb")
 }
 
+// named is the text that names the store, and where it stands.
+func (s *storeFlag) named() (text, from string) {
+	if s.text != "" {
+		return s.text, "--store"
+	}
+	return os.Getenv("VEGAS_STORE"), "VEGAS_STORE"
+}
+
 // open makes the store, of a group that reads the stream that is named.
 func (s *storeFlag) open(ctx context.Context, e *env, name kinesisapi.Name) (store.Store, error) {
-	text, from := s.text, "--store"
-	if text == "" {
-		text, from = os.Getenv("VEGAS_STORE"), "VEGAS_STORE"
-	}
+	text, from := s.named()
 	if text == "" {
 		if at := e.ownMachine(); at != "" {
 			return nil, usagef("the stream is on this machine (%s) and no store is named, so its positions would go to a table in AWS: use --store or VEGAS_STORE, such as file:DIR (see docs/troubleshooting.md#no-store)", at)

@@ -3,8 +3,11 @@
 package stores
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 
@@ -63,6 +66,21 @@ func Open(text string, o Options) (store.Store, error) {
 		return nil, fmt.Errorf("%.80q: want %s", text, Wants)
 	}
 	return kinds[i].open(place, o)
+}
+
+// Empty tells that no other process can have written to the store that text
+// names: there is nothing at its place. It spares those who only look the
+// making of one.
+func Empty(text string) bool {
+	name, place, _ := strings.Cut(text, ":")
+	switch name {
+	case "memory":
+		return true
+	case "file", "sqlite":
+		_, err := os.Stat(place)
+		return place != "" && errors.Is(err, fs.ErrNotExist)
+	}
+	return false
 }
 
 func openTable(table string, o Options) (store.Store, error) {

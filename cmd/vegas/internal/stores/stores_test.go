@@ -52,3 +52,15 @@ func TestTextsNameStores(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestWhereNothingIsIsEmpty(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]bool{
+		"memory": true, "file:" + dir: false, "file:" + dir + "/x": true, "sqlite:" + dir + "/x.db": true, "file:": false,
+		"dynamodb": false, "postgres://host/d": false, "": false,
+	} {
+		if got := Empty(text); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}
