@@ -53,7 +53,7 @@ func prepare(ctx context.Context, disk disk, dir string) error {
 		return upgrade(ctx, disk, dir)
 	}
 	if err := makeDir(dir); err != nil {
-		return fmt.Errorf("file store: make the directory: %w", err)
+		return fmt.Errorf("file store: make the directory: %w: name one that this program may write to"+help, err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -88,7 +88,7 @@ func marked(dir string) (int, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("file store: read %s: %w", path, err)
+		return 0, fmt.Errorf("file store: %w: name a directory that this program may write to"+help, err)
 	}
 	var h head
 	if err := json.Unmarshal(data, &h); err != nil {

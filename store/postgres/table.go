@@ -61,7 +61,7 @@ func (s *Store) usable(ctx context.Context) (*pgxpool.Pool, error) {
 	if s.pool.Load() == nil {
 		pool, err := pgxpool.NewWithConfig(ctx, s.given)
 		if err != nil {
-			return nil, s.fail("connect", err)
+			return nil, s.unconnected(err)
 		}
 		s.pool.Store(pool)
 	}
@@ -70,6 +70,10 @@ func (s *Store) usable(ctx context.Context) (*pgxpool.Pool, error) {
 	}
 	s.ready.Store(true)
 	return s.pool.Load(), nil
+}
+
+func (s *Store) unconnected(err error) error {
+	return fmt.Errorf("postgres store %s: connect: is there a server, and does a firewall let this machine through?"+help+": %w", s.name(), err)
 }
 
 // prepare makes the table where it is missing, and refuses one that is not ours.
@@ -89,7 +93,7 @@ func (s *Store) prepare(ctx context.Context, pool *pgxpool.Pool) error {
 	case err != nil && codeOf(err) != "":
 		return fmt.Errorf("postgres store %s: the server refused: %w"+help, s.name(), err)
 	case err != nil:
-		return s.fail("connect", err)
+		return s.unconnected(err)
 	case looks != columns:
 		return fmt.Errorf("postgres store %s: table vegas_rows is something else: it has the columns (%s), want (%s): name another database or search_path, or rename that table"+help, s.name(), looks, columns)
 	}
