@@ -32,12 +32,14 @@ type bench struct {
 // consumerBench runs f in a bubble of its own.
 func consumerBench(t *testing.T, name string, shards int, f func(b *bench)) {
 	t.Run(name, func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			f(&bench{T: t, rows: memory.New(), srv: localkinesis.Start(t, func(o *localkinesis.Options) {
-				o.Streams, o.StateDelay = map[string]int{"orders": shards}, 0
-			})})
-		})
+		synctest.Test(t, func(t *testing.T) { f(newBench(t, shards)) })
 	})
+}
+
+func newBench(t *testing.T, shards int) *bench {
+	return &bench{T: t, rows: memory.New(), srv: localkinesis.Start(t, func(o *localkinesis.Options) {
+		o.Streams, o.StateDelay = map[string]int{"orders": shards}, 0
+	})}
 }
 
 func (b *bench) Write(p []byte) (int, error) {

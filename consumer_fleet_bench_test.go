@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libvegas/vegas"
@@ -37,9 +38,11 @@ type arrival struct {
 	key, n int
 }
 
+// fleetBench runs f in a bubble of its own.
 func fleetBench(t *testing.T, name string, shards int, f func(f *fleet)) {
-	t.Helper()
-	consumerBench(t, name, shards, func(b *bench) { f(&fleet{bench: b}) })
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { f(&fleet{bench: newBench(t, shards)}) })
+	})
 }
 
 // send puts a record of each key every 100 ms, for so long.
