@@ -119,7 +119,10 @@ type Event struct {
 	Where       Where
 	Sequence    string // where it starts, or what was checkpointed
 	SubSequence int64
-	Parents     []string // of the shard, where known
+	// Start is the arrival time to start with, of Acquired while Sequence is a
+	// start; zero: with the oldest record.
+	Start   time.Time
+	Parents []string // of the shard, where known
 	// How a shard was acquired (free, dead, handoff, again), and Worker is its
 	// former owner, or with HandedOver its next one.
 	How    string

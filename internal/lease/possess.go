@@ -136,9 +136,14 @@ func (s *session) possess(ctx context.Context, l *life, parents []fleet.Lease) c
 	if l.act.From != "" {
 		from = s.table.nameOf(l.act.From)
 	}
-	s.Observer.Event(observe.Event{Kind: observe.Acquired, Time: time.Now(), Where: where, Sequence: e.At.Sequence, SubSequence: e.At.SubSequence, Parents: e.Parents,
+	begins, at := time.Time{}, e.At.String()
+	if e.At.IsStart() && !l.act.Begin.IsZero() {
+		begins = l.act.Begin
+		at = begins.UTC().Format(time.RFC3339)
+	}
+	s.Observer.Event(observe.Event{Kind: observe.Acquired, Time: time.Now(), Where: where, Sequence: e.At.Sequence, SubSequence: e.At.SubSequence, Start: begins, Parents: e.Parents,
 		How: l.act.How.String(), Worker: from})
-	s.Log.Info("reading shard", append(attrs, slog.String("from", e.At.String()), slog.Uint64("possession", e.Possession), slog.String("how", l.act.How.String()), slog.String("former_owner", from))...)
+	s.Log.Info("reading shard", append(attrs, slog.String("from", at), slog.Uint64("possession", e.Possession), slog.String("how", l.act.How.String()), slog.String("former_owner", from))...)
 
 	r, err := l.Run(ctx, l.brake, s.fn)
 	if err != nil && kinesisapi.NotFound(err) && ctx.Err() == nil {

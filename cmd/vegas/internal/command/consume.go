@@ -57,7 +57,8 @@ What a line looks like:
                     stopping, stopped), time in milliseconds, shard, worker (this
                     one), where it starts or what was checkpointed in sequence
                     and sub_sequence; with acquired how (free, dead, handoff,
-                    again) and former_owner, with handed_over new_owner
+                    again), former_owner, and start in milliseconds where a new
+                    group starts at a time; with handed_over new_owner
 
 FORMAT is text with
 ` + format.Help,

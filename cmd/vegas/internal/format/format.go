@@ -150,6 +150,9 @@ func Event(b []byte, e observe.Event) []byte {
 		b = Quote(append(b, `,"sequence":`...), e.Sequence)
 		b = strconv.AppendInt(append(b, `,"sub_sequence":`...), e.SubSequence, 10)
 	}
+	if !e.Start.IsZero() {
+		b = strconv.AppendInt(append(b, `,"start":`...), e.Start.UnixMilli(), 10)
+	}
 	if e.How != "" {
 		b = Quote(append(b, `,"how":`...), e.How)
 	}
