@@ -19,7 +19,9 @@
 //	err = c.Run(ctx, func(ctx context.Context, r *vegas.Record) error { return nil })
 //
 // A record is done with when its handler returns nil; after a crash a group goes
-// on from its last checkpoint.
+// on from its last checkpoint. Start as many consumers of a group as you like, on
+// as many machines: they share the shards, take over from each other, and remember
+// positions in a store, a DynamoDB table unless another is named.
 //
 // # Configuration
 //
