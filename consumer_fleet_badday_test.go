@@ -60,7 +60,7 @@ func TestAStoreThatRefusesAtOnceIsLeftInPeace(t *testing.T) {
 		m.set(true)
 		before := m.asked()
 		time.Sleep(10 * time.Second)
-		if n := m.asked() - before; n > 400 {
+		if n := m.asked() - before; n > 150 {
 			f.Errorf("%d calls in ten seconds", n)
 		}
 		m.set(false)

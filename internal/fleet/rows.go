@@ -12,8 +12,10 @@ const (
 	sweepShare = 20 * time.Second
 	// mostReads are under way at once.
 	mostReads = 4
-	// readAgain is the time before a read that had no answer is repeated.
-	readAgain = 100 * time.Millisecond
+	// readAgain is the time before a read that had no answer is repeated. It
+	// doubles up to readRarely, so that a store in trouble is left in peace.
+	readAgain  = 100 * time.Millisecond
+	readRarely = time.Second
 )
 
 // rows is what has to be read of the lease rows.
@@ -21,6 +23,7 @@ type rows struct {
 	wanted map[string]bool
 	reads  int           // under way
 	at     time.Duration // the next read, not before
+	missed int           // reads and sweeps in a row that had no answer
 
 	sweep    bool          // wanted
 	sweeping bool          // under way
@@ -32,6 +35,12 @@ type rows struct {
 }
 
 func (r *rows) want(id string) { r.wanted[id] = true }
+
+// miss puts the next read off, as one had no answer.
+func (r *rows) miss(now time.Duration) {
+	r.at = now + min(readAgain<<min(r.missed, 8), readRarely)
+	r.missed++
+}
 
 // quiet tells that the rows that we know are those of our last news.
 func (r *rows) quiet() bool { return r.swept && !r.sweep && !r.sweeping && r.reads+len(r.wanted) == 0 }
@@ -53,7 +62,7 @@ func (m *Machine) read(now time.Duration) {
 	if r.sweep && !r.swept {
 		clear(r.wanted)
 	}
-	switch due := r.asked + m.period(); {
+	switch due := max(r.asked+m.period(), r.at); {
 	case r.sweeping:
 	case r.sweep && (r.asked == 0 || now >= due):
 		m.sweep(now)
@@ -88,8 +97,10 @@ func (m *Machine) swept(now time.Duration, a *Ask, ans Answer) {
 	r.sweeping = false
 	if ans.Outcome != Done {
 		r.sweep = true
+		r.miss(now)
 		return
 	}
+	r.missed = 0
 	if !r.swept {
 		m.plan.news = true
 	}
@@ -115,12 +126,13 @@ func (m *Machine) readDone(now time.Duration, a *Ask, ans Answer) {
 	r := &m.rows
 	r.reads--
 	if ans.Outcome != Done {
-		r.at = now + readAgain
+		r.miss(now)
 		for _, id := range a.Leases {
 			r.want(id)
 		}
 		return
 	}
+	r.missed = 0
 	for _, row := range ans.Leases {
 		if m.accept(now, row, a.sent) {
 			m.plan.news = true

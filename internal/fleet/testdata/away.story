@@ -22,10 +22,10 @@ back
 run 5s
 rows
 ----
-  65.72s  a: take s2: of a, possession 2
-  65.72s  b: take s1: of b, possession 3
-  65.73s  a starts s2, again from a, possession 2
-  65.73s  b starts s1, again from b, possession 3
+  66.08s  a: take s2: of a, possession 2
+  66.08s  b: take s1: of b, possession 3
+  66.09s  a starts s2, again from a, possession 2
+  66.09s  b starts s1, again from b, possession 3
   worker a is running
   worker b is running
   lease s1: of b, possession 3
@@ -38,8 +38,8 @@ stop a
 run 10s
 ----
   71.00s  a drains s2 to stop
-  73.16s  a is over: <nil>
-  73.16s  b loses s1
+  72.69s  a is over: <nil>
+  72.69s  b loses s1
 
 # A short time away is not noticed.
 fleet
