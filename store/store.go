@@ -42,7 +42,8 @@ func (r Row) Clone() Row {
 	return r
 }
 
-// Store keeps rows. Its methods may be called by many goroutines at once.
+// Store keeps rows. Its methods may be called by many goroutines at once, and
+// return soon after their context is over: a consumer that stops waits for them.
 //
 // An error other than ErrConflict and ErrNotFound from a write means that its
 // outcome is unknown: it may have been applied, or may be applied later. The
