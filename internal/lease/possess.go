@@ -124,6 +124,10 @@ func (s *session) possess(ctx context.Context, l *life, parents []fleet.Lease) c
 		if ctx.Err() != nil {
 			return closed{life: l, how: fleet.Lost}
 		}
+		if errors.Is(err, errNewer) {
+			s.Warn.Warn("a shard is left to workers of a later release", append(attrs, slog.Any("error", err))...)
+			return closed{life: l, how: fleet.GivenBack}
+		}
 		s.Warn.Warn("marks could not be read, trying again", append(attrs, slog.Any("error", err))...)
 		select {
 		case <-time.After(retries.Full(attempt, rand.Float64())):
@@ -162,8 +166,12 @@ func (s *session) possess(ctx context.Context, l *life, parents []fleet.Lease) c
 		at := l.Snapshot().Checkpoint
 		s.Observer.Event(observe.Event{Kind: observe.Lost, Time: time.Now(), Where: where, Sequence: at.Sequence, SubSequence: at.SubSequence})
 		s.Warn.Warn("lease lost", append(attrs, slog.Any("error", err))...)
-	case errors.Is(err, record.ErrGraceOver):
-		// Its function has returned, later than it should.
+	case errors.Is(err, record.ErrGraceOver), err != nil && errors.Is(context.Cause(ctx), record.ErrGraceOver):
+		// Its function has returned, later than it should; whoever reads on does so
+		// from its last checkpoint.
+		if !errors.Is(err, record.ErrGraceOver) {
+			s.Warn.Warn("a shard is handed over without its last checkpoint", append(attrs, slog.Any("error", err))...)
+		}
 	case err != nil:
 		c.err = err
 	case r.Ended:

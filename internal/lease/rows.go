@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -76,10 +77,12 @@ func streamID(s kinesisapi.Summary) string {
 	return fmt.Sprintf("%s:%s:%d", account, s.Name, s.Created.UnixMilli())
 }
 
+var errNewer = errors.New("newer vegas has used the group")
+
 // checkVersion refuses rows that a later release wrote.
 func checkVersion(r store.Row) error {
 	if v := r.Fields[fieldVersion]; v != rowVersion {
-		return fmt.Errorf("store row %q/%q: version %q, this program knows %s: a newer vegas has used the group, update this program (see docs/troubleshooting.md#newer-rows)", r.Group, r.ID, v, rowVersion)
+		return fmt.Errorf("store row %q/%q: version %q, this program knows %s: a %w, update this program (see docs/troubleshooting.md#newer-rows)", r.Group, r.ID, v, rowVersion, errNewer)
 	}
 	return nil
 }
