@@ -186,7 +186,7 @@ func (l *Live) tree(p *Picture, width, rows int) []string {
 	lines, left := shardtree.Draw(shards, shardtree.Options{Width: width, Rows: rows, Style: s})
 	head := s.Bold("shards") + s.Dim(fmt.Sprintf("   %d open, %d closed", open, len(shards)-open))
 	if left > 0 {
-		head += s.Dim(fmt.Sprintf(", %d older ones not shown", left))
+		head += s.Dim(fmt.Sprintf(", %d not shown", left))
 	}
 	if columns := "read by, silent for"; terminal.Width(head)+len(columns)+12 <= width {
 		gap := width - terminal.Width(head) - 3 - 1 - meterWidth - 7 - 8
