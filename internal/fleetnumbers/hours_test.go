@@ -12,8 +12,11 @@ import (
 // hours measures a fleet in a bubble: of its time, of whole hours if -whole says so.
 func hours(t *testing.T, o HoursOptions) (c *Cost) {
 	t.Helper()
-	if *whole {
+	switch {
+	case *whole:
 		o.For = time.Hour
+	case testing.Short():
+		o.For = 3 * time.Minute
 	}
 	synctest.Test(t, func(t *testing.T) { c = Hours(t, o) })
 	t.Logf("%d workers, %d shards, %v: writes %v, reads %v, CPU %v", c.Workers, c.Shards, c.For, c.Writes, c.Reads, c.CPU)
@@ -69,9 +72,12 @@ func TestBusyHours(t *testing.T) {
 func TestCostPerShard(t *testing.T) {
 	const few, more, grows = 100, 1000, 1.1
 	o := HoursOptions{Workers: 10, Put: true, Settle: 5 * time.Second}
-	long, tries := 5*time.Second, 1 // with that many
-	if *whole {
+	long, tries := 3*time.Second, 1 // with that many
+	switch {
+	case *whole:
 		o.Settle, long, tries = 10*time.Second, 20*time.Second, 3
+	case testing.Short():
+		long = time.Second
 	}
 	cost := func(shards int) (c *Cost) {
 		// As much work in all: the garbage of few shards is collected seldom.
