@@ -112,8 +112,8 @@ type ConsumerOptions struct {
 	Grace time.Duration
 
 	// Worker names this worker of the group to people, in rows and logs. Default:
-	// host name, process id and a random part. Of two workers that live under one
-	// name the younger is refused.
+	// host name, process id and a random part. At most 256 bytes. Of two workers
+	// that live under one name the younger is refused.
 	Worker string
 	// LeaseTime is how long a worker that crashed, or whose store is away, keeps
 	// its shards: then others take them over. A stop waits for nobody. Default
@@ -216,6 +216,8 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 		return nil, fmt.Errorf("o.LeaseTime is %v: want 1 s to 1 h", o.LeaseTime)
 	case o.MaxShards < 0:
 		return nil, fmt.Errorf("o.MaxShards is %d: want 0 (no limit) or more", o.MaxShards)
+	case len(o.Worker) > 256:
+		return nil, fmt.Errorf("o.Worker has %d bytes, at most 256 fit into the rows", len(o.Worker))
 	case o.Worker == "":
 		return nil, errors.New("o.Worker is empty")
 	}

@@ -56,6 +56,7 @@ func TestArgumentsOfNewConsumer(t *testing.T) {
 		"no group":       {"orders", "", nil, []string{"group"}},
 		"a bad group":    {"orders", "a/b", nil, []string{"a/b"}},
 		"a bad poll":     {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.PollBusy = 2 * time.Second }), []string{"o.PollBusy"}},
+		"a long name":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Worker = strings.Repeat("w", 257) }), []string{"o.Worker"}},
 		"no prefetch":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.PrefetchBytes = 0 }), []string{"o.PrefetchBytes"}},
 		"no parallel":    {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.Parallel = 0 }), []string{"o.Parallel"}},
 		"bad attempts":   {"orders", "g", with(func(o *vegas.ConsumerOptions) { o.MaxAttempts = -1 }), []string{"o.MaxAttempts"}},

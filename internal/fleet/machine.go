@@ -65,7 +65,7 @@ var (
 	// ErrDead: it was declared dead, or its row is gone, or its creation had no
 	// answer: a new Machine with a new ID may go on, once everything of this
 	// one has been Closed.
-	ErrDead = errors.New("declared dead by another worker")
+	ErrDead = errors.New("declared dead, by another worker or an administrator")
 )
 
 const (

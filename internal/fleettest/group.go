@@ -217,10 +217,11 @@ func (g *group) last() {
 		wait(g.forever, time.Second)
 		g.revive(slots, lives)
 	}
-	// Each may read all leases once in that time, as it does once in a while.
+	// Each may read all leases once in that time, as it does once in a while, and
+	// once more before it buries the dead.
 	before := g.rows.looks()
 	wait(g.forever, restful)
-	if n := g.rows.looks() - before; (n > len(lives) || g.rows.quiet() < restful) && g.forever.Err() == nil {
+	if n := g.rows.looks() - before; (n > 2*len(lives) || g.rows.quiet() < restful) && g.forever.Err() == nil {
 		g.audit.fail("%s: %d reads of leases in %v in which nothing happens, last written to %v ago", g.name, n, restful, g.rows.quiet())
 	}
 	g.trace.add("%s: is told to stop, %d records missing", g.name, missing())
