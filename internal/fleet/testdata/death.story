@@ -25,7 +25,7 @@ rows
 ----
    9.00s  a loses s2
    9.01s  a: its heartbeat is refused
-   9.01s  a is over: declared dead by another worker
+   9.01s  a is over: declared dead, by another worker or an administrator
   worker a is dead
   worker b is running
   lease s1: of b, possession 2
@@ -82,7 +82,7 @@ run 1s
    6.58s  b declares a dead
    6.61s  b: take s2: of b, possession 2, 1 takeovers
    6.61s  b starts s2, dead from a, possession 2
-   6.78s  a is over: declared dead by another worker
+   6.78s  a is over: declared dead, by another worker or an administrator
    9.01s  a: its heartbeat is refused
 
 # Whoever was paused itself looks again before it declares anybody.
@@ -148,7 +148,7 @@ run 1s
    7.29s  b starts s2, dead from a, possession 2
    9.00s  a loses s2
    9.01s  a: its heartbeat is refused
-   9.01s  a is over: declared dead by another worker
+   9.01s  a is over: declared dead, by another worker or an administrator
 
 # Dead rows are buried.
 run 5s

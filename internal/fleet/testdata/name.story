@@ -73,7 +73,7 @@ rows
 ----
    0.01s  a is joining
    0.51s  a: no answer to its join
-   0.51s  a is over: declared dead by another worker
+   0.51s  a is over: declared dead, by another worker or an administrator
    6.07s  b declares a dead
    6.08s  b is joining
    6.13s  b is running
