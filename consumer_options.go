@@ -131,7 +131,7 @@ type ConsumerOptions struct {
 
 	// Logger gets the Consumer's log. Default slog.Default(). Repeated warnings
 	// are one line a minute; keys and payloads are never logged, but errors of
-	// handlers are.
+	// handlers are. Like Observer it must not block: heartbeats wait for it.
 	Logger *slog.Logger
 	// Observer gets the Consumer's metrics and the events of its shards. Default
 	// observe.Nop.
