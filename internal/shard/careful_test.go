@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,12 +38,13 @@ func (b *bench) die(t *testing.T, at record.Position, run func(record.Handler) F
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
+	var dead atomic.Bool
 	r, err = b.Run(ctx, b.stop, run(func(ctx context.Context, r *record.Record) error {
-		if died {
+		if dead.Load() {
 			return context.Canceled
 		}
 		if r.Position == at {
-			died = true
+			dead.Store(true)
 			b.mu.Lock()
 			b.fail = record.ErrLeaseLost
 			b.mu.Unlock()
@@ -52,7 +54,7 @@ func (b *bench) die(t *testing.T, at record.Position, run func(record.Handler) F
 		time.Sleep(10 * time.Millisecond)
 		return l.handle(ctx, r)
 	}))
-	return died, r, err
+	return dead.Load(), r, err
 }
 
 func byBatch(h record.Handler) Func {
