@@ -237,9 +237,10 @@ func TestCarefulReadingEndsWhenNobodyDies(t *testing.T) {
 	})
 	bubble(t, "stopped right behind the end of it, it loses nothing", func(t *testing.T) {
 		b := start(1500)
-		n := 0
+		var handled atomic.Int64
 		r, err := b.Run(t.Context(), b.stop, Records(func(context.Context, *record.Record) error {
-			if n++; n == calmRecords {
+			n := handled.Add(1)
+			if n == calmRecords {
 				time.AfterFunc(0, func() { b.stop.Stop(Shutdown) })
 			}
 			if n > calmRecords {
