@@ -49,17 +49,37 @@ func (f *fleetRun) moveBack(t *fleetShard, l *leaseRow) {
 	f.store.putLease(next, l.rev, "admin", reset)
 }
 
-// owe wants the records behind a position to be handled once more.
+// owe wants the records behind a position to be handled once more, but for those
+// that are stored before it as well, here or in a parent: these are done with, and
+// who begins there may know it, as the record at the position is read again for
+// its mark.
 func (f *fleetRun) owe(t *fleetShard, after record.Position) {
+	done := map[*message]bool{}
+	t.handledBefore(done)
 	for i, c := range t.log {
 		c.m.unmarked = true // the marks lead now, and are thrown away
 		if after.Compare(record.Position{Sequence: c.name}) >= 0 {
+			done[c.m] = true
 			continue
 		}
 		t.low = min(t.low, i)
-		if c.by != nil || c.m.owed {
-			c.m.owed, c.m.loose, c.covered = true, true, false
+		if c.by == nil && !c.m.owed {
+			continue
 		}
+		c.m.loose, c.covered = true, false
+		c.m.owed = c.m.owed || !done[c.m]
+	}
+}
+
+// handledBefore adds what was handled of a shard's ancestors.
+func (t *fleetShard) handledBefore(done map[*message]bool) {
+	for _, p := range t.parents {
+		for _, c := range p.log {
+			if c.by != nil {
+				done[c.m] = true
+			}
+		}
+		p.handledBefore(done)
 	}
 }
 
