@@ -205,6 +205,7 @@ func (l *Life) prepare() {
 		for _, m := range l.ParentsMarks {
 			l.marks.Inherit(m)
 		}
+		l.marks.Checkpointed(l.At) // or the next one reads from the oldest record for them
 	}
 	l.from = l.startAt(l.At)
 	if restored && l.Marks.At.Compare(l.At) < 0 {

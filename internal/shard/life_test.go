@@ -343,3 +343,19 @@ func TestAHandoffEndsWithItsReasonAndTellsWhatIsStored(t *testing.T) {
 		})
 	}
 }
+
+// Somebody moved the checkpoint, which deletes the marks: the first ones that are
+// saved again belong to that checkpoint, not to the oldest record of the shard.
+func TestTheFirstMarksBelongToTheCheckpointWhereReadingBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := setUp()
+		b.At = record.Position{Sequence: "5"}
+		b.answers = []fetch.Answer{{Records: []fetch.Record{packed(t, 6, lane, 1, "a")}}}
+		if _, err := b.Run(t.Context(), b.stop, Records((&list{}).handle)); err != nil {
+			t.Fatal(err)
+		}
+		if first, err := mark.Decode(b.marks[0]); err != nil || first.At != b.At {
+			t.Errorf("marks of %v, %v", first.At, err)
+		}
+	})
+}
