@@ -101,14 +101,14 @@ func (m *Machine) survey(now time.Duration) *view {
 		owner := m.owner(l)
 		p := m.peers[owner]
 		switch {
-		case owner == m.c.ID && (l.ask != nil || l.row.Owner == m.c.ID || !m.dead(now, l)):
+		case owner == m.c.ID:
 			v.own++
 			v.leases++
 			if m.stopping && !l.done || l.hold == reading && l.row.Heir == "" && l.ask == nil {
 				v.mine = append(v.mine, l.id)
 			}
 			if free, at := m.takeable(now, l); free {
-				v.heir = append(v.heir, l) // promised by one that died since
+				v.heir = append(v.heir, l) // promised by one that died since: others leave it to us
 			} else {
 				m.plan.at = min(m.plan.at, at)
 			}
