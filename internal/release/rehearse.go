@@ -112,7 +112,7 @@ func installCommand(ctx context.Context, m *module, work string, env []string) (
 	if !strings.Contains(said, rehearsed) {
 		return "", fmt.Errorf("%s version: says %q, which does not name %s", name, said, rehearsed)
 	}
-	if _, err := command(ctx, work, nil, program, "demo", "--duration", "3s"); err != nil {
+	if _, err := command(ctx, work, nil, program, "demo", "--duration", "5s"); err != nil {
 		return "", err
 	}
 	return "installed, says " + strings.TrimSpace(said) + ", demo runs", nil
