@@ -43,6 +43,7 @@ type entry struct {
 	done     bool // its function has read it to its end
 	doneAt   time.Duration
 	children []Shard
+	barren   bool // a listing that came long after that does not show any
 
 	shard  Shard // of a lease that is to be made
 	make   bool  // before its parent ends

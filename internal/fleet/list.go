@@ -54,9 +54,9 @@ func (m *Machine) listed(now time.Duration, a *Ask, ans Answer) {
 			}
 		}
 		if l.done && len(l.children) == 0 {
-			if l.children = childrenOf(l.id, ans.Shards); len(l.children) > 0 {
-				m.enqueue(l)
-			}
+			l.children = childrenOf(l.id, ans.Shards)
+			l.barren = len(l.children) == 0 && a.sent >= l.doneAt+childTime
+			m.enqueue(l) // finish ends it, or wants another listing
 		}
 	}
 	// A listing may be behind, but not for so long: a shard that waits for its

@@ -170,7 +170,7 @@ func (m *Machine) Closed(now time.Duration, lease string, possession uint64, how
 		l.back = possession
 		m.rest(now, l)
 	case ReadToEnd:
-		l.done, l.doneAt, l.children = true, now, children
+		l.done, l.doneAt, l.children, l.barren = true, now, children, false
 	}
 	if lost {
 		// Whether it is still ours only the row can tell.

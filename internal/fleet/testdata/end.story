@@ -191,3 +191,33 @@ rows
    1.06s  a is over: <nil>
   worker a is dead
   lease s1: free, possession 2
+
+# A worker is frozen for longer than the children that nobody named may take to
+# show. It knows nothing of them, and does not end the shard without a listing.
+fleet
+shards s1
+start a
+run 2s
+hold a list
+close a s1 end
+run 1s
+pause a
+run 35s
+shards s1 s2<s1
+resume a
+let a
+run 3s
+rows
+----
+   0.01s  a is joining
+   0.07s  a is running
+   0.09s  a: create s1: of a, possession 1
+   0.09s  a starts s1, free, possession 1
+   2.00s  a: its list has no answer yet
+  38.02s  a: create s2: free, possession 2
+  38.02s  a: end s1: ended, possession 1
+  38.05s  a: take s2: of a, possession 3
+  38.05s  a starts s2, free, possession 3
+  worker a is running
+  lease s1: ended, possession 1
+  lease s2: of a, possession 3
