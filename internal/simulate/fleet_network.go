@@ -75,7 +75,8 @@ func (w *proc) ask(a *fleet.Ask) {
 	f := w.f
 	c := &call{w: w, a: a, began: f.now, clock: w.clock(), limit: f.p.askLimit, run: w.runs}
 	if a.Verb == fleet.Beat {
-		c.limit = max(w.timing.Beat, 100*time.Millisecond)
+		// A quarter of the lease time for each of two calls, as the runner has it.
+		c.limit = w.timing.Lease / 2
 	}
 	f.asked(w, a)
 	f.store.reads[a.Verb]++
