@@ -1,21 +1,16 @@
 package assign
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/libvegas/vegas/internal/story"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what happens into the stories")
-
-// TestStories plays the scripts of testdata. A step is a command, "----", and what
-// it shows, up to an empty line. Run with -rewrite to write down what happens now,
-// and read the difference.
+// TestStories plays the scripts of testdata. See package story.
 //
 // The fleet is set up with
 //
@@ -28,55 +23,10 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the stories")
 //	take, give           what each would do, and then does, all by one view
 //	settle               take and give until nothing happens
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.story")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".story"), func(t *testing.T) { play(t, f) })
-	}
-}
-
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out strings.Builder
-	s := newFleet()
-	lines := strings.Split(string(text), "\n")
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
-		if line == "" || strings.HasPrefix(line, "#") {
-			fmt.Fprintln(&out, line)
-			continue
-		}
-		at := i + 1
-		var cmds, want []string
-		for ; i < len(lines) && lines[i] != "----" && lines[i] != ""; i++ {
-			cmds = append(cmds, lines[i])
-		}
-		for i++; i < len(lines) && lines[i] != ""; i++ {
-			want = append(want, lines[i])
-		}
-		var got []string
-		for _, c := range cmds {
-			got = append(got, do(s, c)...)
-		}
-		fmt.Fprintf(&out, "%s\n----\n", strings.Join(cmds, "\n"))
-		for _, g := range got {
-			fmt.Fprintln(&out, g)
-		}
-		fmt.Fprintln(&out)
-		if a, b := strings.Join(got, "\n"), strings.Join(want, "\n"); a != b && !*rewrite {
-			t.Errorf("%s:%d: %s\ngot\n%s\nwant\n%s", file, at, strings.Join(cmds, "; "), a, b)
-		}
-	}
-	if *rewrite {
-		if err := os.WriteFile(file, []byte(strings.TrimRight(out.String(), "\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	story.Play(t, func() func(string) []string {
+		f := newFleet()
+		return func(line string) []string { return do(f, line) }
+	})
 }
 
 func do(f *fleet, line string) []string {

@@ -7,8 +7,8 @@ import (
 )
 
 // world is a fleet at rest.
-func world(workers, shards int) *story {
-	s := &story{timing: TimingOf(4 * time.Second), table: newTable()}
+func world(workers, shards int) *stage {
+	s := &stage{timing: TimingOf(4 * time.Second), table: newTable()}
 	for i := range shards {
 		s.shards = append(s.shards, Shard{ID: fmt.Sprintf("shardId-%012d", i)})
 	}

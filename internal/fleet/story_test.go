@@ -2,23 +2,18 @@ package fleet
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/libvegas/vegas/internal/story"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what happens into the stories")
-
 // TestStories plays the scripts of testdata: what the workers of a fleet do, told
-// step by step. A step is some commands, "----", and what they show, up to an
-// empty line. Run with -rewrite to write down what happens now, and read the
-// difference.
+// step by step (see package story).
 //
 // The store answers within 10 ms, and the shards' functions do what they are told
 // at once, unless that is told otherwise. What is shown is what changes a row, but
@@ -39,59 +34,18 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the stories")
 //	delete W | heir SHARD W               somebody else writes
 //	rows
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.story")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".story"), func(t *testing.T) { play(t, f) })
-	}
+	story.Play(t, func() func(string) []string {
+		s := &stage{}
+		return func(line string) []string {
+			s.out = nil
+			s.do(line)
+			return s.out
+		}
+	})
 }
 
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out strings.Builder
-	s := &story{}
-	lines := strings.Split(string(text), "\n")
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
-		if line == "" || strings.HasPrefix(line, "#") {
-			fmt.Fprintln(&out, line)
-			continue
-		}
-		at := i + 1
-		var cmds, want []string
-		for ; i < len(lines) && lines[i] != "----" && lines[i] != ""; i++ {
-			cmds = append(cmds, lines[i])
-		}
-		for i++; i < len(lines) && lines[i] != ""; i++ {
-			want = append(want, lines[i])
-		}
-		s.out = nil
-		for _, c := range cmds {
-			s.do(c)
-		}
-		fmt.Fprintf(&out, "%s\n----\n", strings.Join(cmds, "\n"))
-		for _, g := range s.out {
-			fmt.Fprintln(&out, g)
-		}
-		fmt.Fprintln(&out)
-		if a, b := strings.Join(s.out, "\n"), strings.Join(want, "\n"); a != b && !*rewrite {
-			t.Errorf("%s:%d: %s\ngot\n%s\nwant\n%s", file, at, strings.Join(cmds, "; "), a, b)
-		}
-	}
-	if *rewrite {
-		if err := os.WriteFile(file, []byte(strings.TrimRight(out.String(), "\n")+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// story is a fleet, its store and its stream.
-type story struct {
+// stage is a fleet, its store and its stream.
+type stage struct {
 	now    time.Duration
 	timing Timing
 	actors []*actor
@@ -127,11 +81,11 @@ type actor struct {
 	open   map[string]uint64 // functions, by their possessions
 }
 
-func (s *story) say(format string, a ...any) {
+func (s *stage) say(format string, a ...any) {
 	s.out = append(s.out, fmt.Sprintf("%7.2fs  ", s.now.Seconds())+fmt.Sprintf(format, a...))
 }
 
-func (s *story) actor(id string) *actor {
+func (s *stage) actor(id string) *actor {
 	for _, a := range slices.Backward(s.actors) {
 		if a.id == id {
 			return a
@@ -140,11 +94,11 @@ func (s *story) actor(id string) *actor {
 	panic("no worker " + id)
 }
 
-func (s *story) do(line string) {
+func (s *stage) do(line string) {
 	f := strings.Fields(line)
 	switch f[0] {
 	case "fleet":
-		*s = story{timing: TimingOf(4 * time.Second), out: s.out, table: newTable()}
+		*s = stage{timing: TimingOf(4 * time.Second), out: s.out, table: newTable()}
 		for _, x := range f[1:] {
 			if k, v, _ := strings.Cut(x, "="); k == "lease" {
 				s.timing = TimingOf(span(v))
@@ -209,7 +163,7 @@ func (s *story) do(line string) {
 	}
 }
 
-func (s *story) start(args []string) {
+func (s *stage) start(args []string) {
 	limit := 0
 	for _, x := range args {
 		if k, n, _ := strings.Cut(x, "="); k == "limit" {
@@ -232,20 +186,20 @@ func (s *story) start(args []string) {
 }
 
 // quiet notes that nobody reads a shard.
-func (s *story) quiet(id string) {
+func (s *stage) quiet(id string) {
 	if s.silent == nil {
 		s.silent = map[string]time.Duration{}
 	}
 	s.silent[id] = s.now
 }
 
-func (s *story) after(d time.Duration, do func()) {
+func (s *stage) after(d time.Duration, do func()) {
 	s.events = append(s.events, event{s.now + d, do})
 	slices.SortStableFunc(s.events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 }
 
 // run lets time pass.
-func (s *story) run(until time.Duration) {
+func (s *stage) run(until time.Duration) {
 	for len(s.events) > 0 && s.events[0].at <= until {
 		e := s.events[0]
 		s.events = s.events[1:]
@@ -266,7 +220,7 @@ func (a *actor) in(do func()) {
 	}
 }
 
-func (s *story) poll(a *actor) {
+func (s *stage) poll(a *actor) {
 	if a.gone || a.paused {
 		return
 	}
@@ -302,7 +256,7 @@ func (s *story) poll(a *actor) {
 }
 
 // send brings an ask to the store and the answer back.
-func (s *story) send(a *actor, q *Ask) {
+func (s *stage) send(a *actor, q *Ask) {
 	s.requests++
 	fate := a.lose[q.Verb]
 	delete(a.lose, q.Verb)
@@ -328,7 +282,7 @@ func (s *story) send(a *actor, q *Ask) {
 	}
 }
 
-func (s *story) act(a *actor, act Act) {
+func (s *stage) act(a *actor, act Act) {
 	id, possession := act.Lease.ID, act.Lease.Possession
 	switch act.Kind {
 	case Start:
@@ -362,7 +316,7 @@ func (s *story) act(a *actor, act Act) {
 	}
 }
 
-func (s *story) close(a *actor, id string, how Closing, children []Shard) {
+func (s *stage) close(a *actor, id string, how Closing, children []Shard) {
 	a.in(func() {
 		possession, ok := a.open[id]
 		if !ok {

@@ -97,7 +97,7 @@ func told(q *Ask) string {
 }
 
 // execute does what an ask wants, as the store does.
-func (s *story) execute(a *actor, q *Ask) Answer {
+func (s *stage) execute(a *actor, q *Ask) Answer {
 	t := s.table
 	switch q.Verb {
 	case Join, Beat, Declare, Bury:
@@ -124,7 +124,7 @@ func (s *story) execute(a *actor, q *Ask) Answer {
 	return s.writeLease(a, q)
 }
 
-func (s *story) writeWorker(a *actor, q *Ask) Answer {
+func (s *stage) writeWorker(a *actor, q *Ask) Answer {
 	t, w := s.table, q.Worker
 	row, there := t.workers[w.ID]
 	refused := Answer{Outcome: Refused}
@@ -163,7 +163,7 @@ func (s *story) writeWorker(a *actor, q *Ask) Answer {
 	return Answer{Workers: []Worker{w}}
 }
 
-func (s *story) writeLease(a *actor, q *Ask) Answer {
+func (s *stage) writeLease(a *actor, q *Ask) Answer {
 	t := s.table
 	l, there := t.leases[q.Lease]
 	switch {

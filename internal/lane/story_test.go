@@ -2,11 +2,8 @@ package lane
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,14 +11,11 @@ import (
 
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/shardmap"
+	"github.com/libvegas/vegas/internal/story"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write what happens into the stories")
-
 // TestStories plays the scripts of testdata: what a producer's machine does,
-// told step by step. A step is a command, "----", and what it shows, up to an
-// empty line. Run with -rewrite to write down what happens now, and read the
-// difference.
+// told step by step (see package story).
 //
 // The hash key space has 32 slots; a record is shown as counter@slot, a shard
 // as a number.
@@ -35,59 +29,9 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the stories")
 //	answer REQUEST RESULT...                      stored[:SHARD] (by default the right one), throttled, ...;
 //	                                              the last is for all that follow
 //	fail REQUEST STATUS
-func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.story")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no stories: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".story"), func(t *testing.T) { play(t, f) })
-	}
-}
+func TestStories(t *testing.T) { story.Play(t, func() func(string) []string { return (&stage{}).do }) }
 
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out strings.Builder
-	s := &story{}
-	lines := strings.Split(string(text), "\n")
-	for i := 0; i < len(lines); i++ {
-		line := lines[i]
-		if line == "" || strings.HasPrefix(line, "#") {
-			fmt.Fprintln(&out, line)
-			continue
-		}
-		at := i + 1
-		var cmds, want []string
-		for ; i < len(lines) && lines[i] != "----" && lines[i] != ""; i++ {
-			cmds = append(cmds, lines[i])
-		}
-		for i++; i < len(lines) && lines[i] != ""; i++ {
-			want = append(want, lines[i])
-		}
-		var got []string
-		for _, c := range cmds {
-			got = append(got, s.do(c)...)
-		}
-		fmt.Fprintf(&out, "%s\n----\n", strings.Join(cmds, "\n"))
-		for _, g := range got {
-			fmt.Fprintln(&out, g)
-		}
-		fmt.Fprintln(&out)
-		if a, b := strings.Join(got, "\n"), strings.Join(want, "\n"); a != b && !*rewrite {
-			t.Errorf("%s:%d: %s\ngot\n%s\nwant\n%s", file, at, strings.Join(cmds, "; "), a, b)
-		}
-	}
-	if *rewrite {
-		if err := os.WriteFile(file, []byte(strings.TrimRight(out.String(), "\n")+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-type story struct {
+type stage struct {
 	m        *Machine
 	now      time.Duration
 	requests []*Request
@@ -107,7 +51,7 @@ func slots(from, to int) keyspace.Range {
 	return r
 }
 
-func (s *story) do(line string) (out []string) {
+func (s *stage) do(line string) (out []string) {
 	f := strings.Fields(line)
 	show := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
 	num := func(x string) int {
@@ -146,7 +90,7 @@ func (s *story) do(line string) (out []string) {
 				panic(line)
 			}
 		}
-		*s = story{m: New(c)}
+		*s = stage{m: New(c)}
 		s.m.Poll(0) // wants the map
 	case "learn":
 		var listing []shardmap.Shard
@@ -261,7 +205,7 @@ func (s *story) do(line string) (out []string) {
 	return out
 }
 
-func (s *story) result(x string) Result {
+func (s *stage) result(x string) Result {
 	what, shard, _ := strings.Cut(x, ":")
 	for st := Unknown; st <= Fatal; st++ {
 		if strings.ReplaceAll(st.String(), " ", "-") != what {

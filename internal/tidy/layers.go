@@ -28,7 +28,7 @@ type floor struct {
 var house = []floor{
 	{
 		name:     "leaf",
-		packages: []string{"record", "internal/keyspace", "internal/aggregate", "internal/limits", "internal/backoff", "internal/quiet"},
+		packages: []string{"record", "internal/keyspace", "internal/aggregate", "internal/limits", "internal/backoff", "internal/quiet", "internal/story"},
 		imports:  []string{"leaf"},
 		plain:    true,
 	},
