@@ -262,7 +262,7 @@ func (s *session) answered(r answered) {
 	case fleet.Declare:
 		s.Observer.Count(observe.WorkersDeclaredDead, s.where(), 1)
 		s.Log.Warn("a worker has not sent a heartbeat for the lease time: it is declared dead, and its shards are taken over",
-			append(s.attrs(), slog.String("dead_worker", a.Worker.Name), slog.Duration("lease_time", s.Timing.Lease))...)
+			append(s.attrs(), slog.String("dead_worker", a.Worker.Name), slog.Duration("lease_time", a.Worker.Lease))...)
 	case fleet.Give:
 		if a.To != "" {
 			where := s.where()
@@ -274,8 +274,8 @@ func (s *session) answered(r answered) {
 	}
 }
 
-// list lists the stream's shards. An error ends the session; the first time everything
-// that goes wrong is one, for it may never go right.
+// list lists the stream's shards. An error ends the session; the first time
+// everything that goes wrong is one, for it may never go right.
 func (s *session) list(first bool) (fleet.Answer, error) {
 	all, err := s.listing(s.base)
 	switch {

@@ -102,7 +102,7 @@ func (w *world) follow(plan []step, now time.Duration) []step {
 
 // outcome is what came of an incident.
 func (i *Incident) outcome() string {
-	text := fmt.Sprintf("all shards flow, %s was silent longest: %s", shardtree.Short(i.Shard), short(i.Silent))
+	text := fmt.Sprintf("all shards flow, shard %s was silent longest: %s", shardtree.Short(i.Shard), short(i.Silent))
 	if i.Repeated > 0 {
 		text += fmt.Sprintf("; %s again", plural(int(i.Repeated), "record"))
 	}
