@@ -331,11 +331,14 @@ func (f *fleetRun) missing() (Invariant, string) {
 }
 
 // waits tells that nobody reads a shard, which is in order where no worker has
-// room for more.
+// room for more: also one that was forgotten after it had got a lease.
 func (f *fleetRun) waits(t *fleetShard, running map[string]int) bool {
 	l := f.store.lease(t.id)
 	_, runs := running[l.Owner]
-	return f.p.limit > 0 && t.forgotten == 0 && (l.rev == 0 || !l.Ended() && !runs)
+	if l.rev == 0 {
+		return f.p.limit > 0 && t.forgotten == 0
+	}
+	return f.p.limit > 0 && !l.Ended() && !runs
 }
 
 // restless says what is to be done yet about a shard.
