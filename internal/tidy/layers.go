@@ -28,7 +28,7 @@ type floor struct {
 var house = []floor{
 	{
 		name:     "leaf",
-		packages: []string{"record", "internal/keyspace", "internal/aggregate", "internal/limits", "internal/backoff", "internal/quiet", "internal/story"},
+		packages: []string{"record", "internal/keyspace", "internal/aggregate", "internal/limits", "internal/backoff", "internal/quiet", "internal/story", "internal/filesys"},
 		imports:  []string{"leaf"},
 		plain:    true,
 	},
@@ -55,12 +55,12 @@ var house = []floor{
 	},
 	{
 		name:     "runner",
-		packages: []string{"internal/send", "internal/lease", "internal/fetch", "internal/shard"},
+		packages: []string{"internal/send", "internal/lease", "internal/fetch", "internal/shard", "internal/durable"},
 		imports:  []string{"leaf", "port", "decision", "outside", "runner"},
 	},
 	{
-		name:     "built-in store", // so that two arguments make a consumer
-		packages: []string{"store/memory", "store/file", "store/dynamodb"},
+		name:     "built-in backend", // so that two arguments make a consumer
+		packages: []string{"store/memory", "store/file", "store/dynamodb", "buffer/memory", "buffer/disk"},
 		imports:  []string{"leaf", "port"},
 	},
 	{
@@ -76,12 +76,12 @@ var house = []floor{
 	{
 		name:     "root",
 		packages: []string{"."},
-		imports:  []string{"leaf", "port", "decision", "outside", "runner", "built-in store", "administration"},
+		imports:  []string{"leaf", "port", "decision", "outside", "runner", "built-in backend", "administration"},
 	},
 	{
 		name:     "test kit",
 		packages: []string{"vegastest"},
-		imports:  []string{"leaf", "port", "decision", "outside", "runner", "built-in store", "root"},
+		imports:  []string{"leaf", "port", "decision", "outside", "runner", "built-in backend", "root"},
 	},
 	{
 		// With vegas' own codecs one mistake would agree with itself.
@@ -91,9 +91,9 @@ var house = []floor{
 	},
 	{
 		name:     "proof",
-		packages: []string{"internal/simulate", "internal/fleettest", "internal/fleetnumbers"},
+		packages: []string{"internal/simulate", "internal/fleettest", "internal/fleetnumbers", "internal/crashfs"},
 		imports: []string{
-			"leaf", "port", "decision", "outside", "runner", "built-in store", "adapter",
+			"leaf", "port", "decision", "outside", "runner", "built-in backend", "adapter",
 			"administration", "root", "test kit", "server", "proof",
 		},
 	},
@@ -104,7 +104,7 @@ var house = []floor{
 			"bindings/...", "bench/...", "peers/...", "examples/...",
 		},
 		imports: []string{
-			"leaf", "port", "decision", "outside", "runner", "built-in store", "adapter",
+			"leaf", "port", "decision", "outside", "runner", "built-in backend", "adapter",
 			"administration", "root", "test kit", "server", "top",
 		},
 	},
