@@ -2,6 +2,7 @@ package vegas
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
+	"github.com/libvegas/vegas/buffer"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/send"
 	"github.com/libvegas/vegas/observe"
@@ -63,10 +65,40 @@ type ProducerOptions struct {
 	// same identities.
 	RequestTimeout time.Duration
 
+	// Durable is a directory to keep records in until the stream has them, so that
+	// outages, the end of the process and crashes of the machine lose none
+	// (docs/durability.md). It has to lie on a local disk that outlives the process
+	// and belongs to one Producer at a time, which is of one stream. Default "":
+	// records are in memory only. With it
+	//   - NewProducer opens the directory and sends what earlier Producers left
+	//     there, first and under the identities that they gave;
+	//   - a record that is safe in the directory has been sent: Send returns, and
+	//     callbacks are called, with a Receipt that says Durable;
+	//   - Deadline does not apply. Outages, missing permissions and a missing
+	//     stream hold records for as long as they take, and are warned of. What
+	//     leaves without being stored (never storable, or older than DurableAge)
+	//     is kept in the directory as a dead letter, with its reason;
+	//   - Close whose context ends leaves records for the next Producer.
+	Durable string
+	// DurableBytes bounds the room that the directory takes. Default 1 GiB. At the
+	// bound calls wait, as at BufferBytes.
+	DurableBytes int64
+	// DurableAge makes dead letters of records that the stream did not take for
+	// that long. Default 0: none are.
+	DurableAge time.Duration
+	// WaitStored makes Send and the others wait, and call back, until the stream
+	// has the record, as without Durable. Default false. See also
+	// [Producer.SendStaged].
+	WaitStored bool
+	// Buffer is another buffer to use in place of a directory. The Producer opens
+	// it and closes it. Default nil.
+	Buffer buffer.Buffer
+
 	// BufferBytes bounds the memory for accepted records, about 350 bytes for
 	// each and its payload and keys. Default 64 MiB. At the bound calls wait, in
 	// the order in which they came. What is under way takes two and a half times
-	// its payload on top of that, encoded.
+	// its payload on top of that, encoded. With Durable it bounds how far sending
+	// looks ahead of a shard that takes nothing: beyond that, it holds up all.
 	BufferBytes int64
 	// MaxRequests is how many PutRecords calls may be under way at once. Default
 	// 16. One call carries many shards; raise it for streams of hundreds of
@@ -106,6 +138,7 @@ func NewProducer(stream string, opts ...func(*ProducerOptions)) (*Producer, erro
 		Aggregate:      true,
 		Deadline:       2 * time.Minute,
 		RequestTimeout: 10 * time.Second,
+		DurableBytes:   1 << 30,
 		BufferBytes:    64 << 20,
 		MaxRequests:    16,
 		Logger:         slog.Default(),
@@ -116,6 +149,9 @@ func NewProducer(stream string, opts ...func(*ProducerOptions)) (*Producer, erro
 	}
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("new producer: stream %q: %w", name.Stream, err)
+	}
+	if o.Durable != "" || o.Buffer != nil {
+		return nil, fmt.Errorf("new producer: stream %q: the durable buffer is not built yet", name.Stream)
 	}
 	api := kinesisapi.New(name, kinesisapi.Options{AWS: o.AWS, Kinesis: o.Kinesis})
 	return &Producer{
@@ -145,6 +181,12 @@ func (o *ProducerOptions) check() error {
 		return fmt.Errorf("o.Deadline is %v: want 0 (none) or more", o.Deadline)
 	case o.RequestTimeout <= 0:
 		return fmt.Errorf("o.RequestTimeout is %v: want more than 0", o.RequestTimeout)
+	case o.Durable != "" && o.Buffer != nil:
+		return errors.New("o.Durable and o.Buffer are both set: want one of them")
+	case o.DurableBytes <= 0:
+		return fmt.Errorf("o.DurableBytes is %d: want more than 0", o.DurableBytes)
+	case o.DurableAge < 0:
+		return fmt.Errorf("o.DurableAge is %v: want 0 (none) or more", o.DurableAge)
 	case o.BufferBytes <= 0:
 		return fmt.Errorf("o.BufferBytes is %d: want more than 0", o.BufferBytes)
 	case o.MaxRequests <= 0:
@@ -247,6 +289,27 @@ func (p *Producer) SendAsync(ctx context.Context, r *Record, done func(Receipt, 
 	return p.engine.SendAsync(ctx, r, done)
 }
 
+// SendStaged is SendAsync for a caller that wants to know of both stages of a
+// record that is kept in a durable buffer on its way: durable is called when it is
+// safe there, and stored when the stream has it or it has become a dead letter.
+// Each is called once, durable first, or may be nil; where durable is told of an
+// error, stored is told of the same. Without [ProducerOptions.Durable] both are
+// called at the end.
+//
+// stored waits in memory, some 100 bytes a record, for as long as its record waits
+// in the buffer, and is forgotten, uncalled, by the end of the process: it is
+// called with an Unknown outcome where Close gave up.
+func (p *Producer) SendStaged(ctx context.Context, r *Record, durable func(error), stored func(Receipt, error)) error {
+	return p.engine.SendAsync(ctx, r, func(receipt Receipt, err error) {
+		if durable != nil {
+			durable(err)
+		}
+		if stored != nil {
+			stored(receipt, err)
+		}
+	})
+}
+
 // Flush sends what was accepted before the call without further lingering and
 // waits until it has ended, callbacks included. The results are told to those
 // who sent; Flush's own error is that of ctx.
@@ -293,6 +356,8 @@ type ProducerStats struct {
 	// Open are the records accepted that have not ended; they hold BufferBytes.
 	Open        int
 	BufferBytes int64
+	// Durable is the state of the durable buffer; zero without one.
+	Durable buffer.Stats
 	// Lanes are the queues of the shards.
 	Lanes []LaneStats
 }

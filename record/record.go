@@ -85,6 +85,9 @@ type Handler func(ctx context.Context, r *Record) error
 
 // Receipt tells where an acknowledged record was stored.
 type Receipt struct {
+	// Durable: it is safe in the producer's durable buffer, and will be sent. The
+	// stream is not known to have it yet: the other fields are empty.
+	Durable bool
 	// Shard is the shard that holds it.
 	Shard string
 	// Position is its sequence number and, inside an aggregate, its index.
