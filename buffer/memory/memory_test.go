@@ -1,0 +1,36 @@
+package memory_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/libvegas/vegas/buffer/memory"
+	"github.com/libvegas/vegas/record"
+)
+
+func TestBatchThatExceedsTheLimitHasToBeAlone(t *testing.T) {
+	b := memory.New(func(o *memory.Options) { o.Bytes = 1000 })
+	if err := b.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	large := []*record.Record{{PartitionKey: "k", Data: make([]byte, 5000)}}
+	first, err := b.Append(t.Context(), large, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := b.Append(t.Context(), large, nil)
+		done <- err
+	}()
+	b.Ack([]uint64{first})
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Append(t.Context(), large, nil); !errors.Is(err, record.ErrClosed) {
+		t.Errorf("after Close: %v, want ErrClosed", err)
+	}
+}
