@@ -100,6 +100,9 @@ func (m *Machine) answer(now time.Duration, e *Entry, res Result, took time.Dura
 		return
 	}
 	l.cause = res.Err
+	if res.Status == Fatal && m.c.Patient && m.c.Broken != Patience {
+		res.Status = NotStored
+	}
 	switch res.Status {
 	case Throttled:
 		m.counts.Throttled++

@@ -28,6 +28,10 @@ type Config struct {
 	MaxRequests int
 	// FailKey ends the records queued behind one of the same hash that failed.
 	FailKey bool
+	// Patient keeps records until they are stored, refused for what they are, or
+	// aborted: what holds for every record (Fatal, FailQueued) holds them up, and
+	// the caller looks for late ones and ends them (Late, End).
+	Patient bool
 	// SlowAfter is how long a request may take before its lanes count as slow
 	// and travel alone. Default 2 s.
 	SlowAfter time.Duration
@@ -87,4 +91,6 @@ const (
 	OneFlight Rule = "oneflight" // one aggregate of a lane under way
 	OneKey    Rule = "onekey"    // raw: one unacknowledged record per hash
 	Front     Rule = "front"     // what comes back goes before what is queued
+	Blend     Rule = "blend"     // an aggregate has the records of one producer
+	Patience  Rule = "patience"  // what holds for every record ends none, where it shall not
 )

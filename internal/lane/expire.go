@@ -78,7 +78,7 @@ func (m *Machine) endLate(late []*Item, cause error) {
 	if m.c.Raw {
 		sortItems(late)
 	}
-	err := deadlineError(cause)
+	err := DeadlineError(cause)
 	for _, it := range late {
 		if it.state == done {
 			continue // with FailKey, behind an earlier one
@@ -126,7 +126,7 @@ func (e *Entry) over() bool {
 }
 
 func (m *Machine) failLate(e *Entry, now time.Duration, cause error) {
-	err := deadlineError(cause)
+	err := DeadlineError(cause)
 	for _, it := range e.Items {
 		if it.state != done && deadline(it) <= now {
 			m.fail(it, err)

@@ -19,7 +19,10 @@ type Item struct {
 	Hash            keyspace.Hash // the effective hash of the two keys
 	Accepted        time.Duration // when linger starts to count
 	Deadline        time.Duration // 0: none
-	Tag             any           // the caller's own
+	// Producer is the identity that its aggregate carries; nil: Config.Producer.
+	// Items of one identity point to the same place: an entry never mixes two.
+	Producer *[16]byte
+	Tag      any // the caller's own
 
 	// Err is nil where the record was stored, else the cause of its end: wraps
 	// record.ErrDeadline, record.ErrEarlierFailed, or what Answer, Fail,
@@ -31,7 +34,8 @@ type Item struct {
 	// Sequence and Index say where it lies in the shard: sequence number and
 	// index inside the aggregate.
 	Sequence string
-	// Counter is its number in the order of acceptance, from 1.
+	// Counter is its number in the order of acceptance, from 1. A caller that has
+	// numbers of its own sets them, and they rise.
 	Counter uint64
 	Index   int32
 	// Attempts is how often it left.

@@ -136,8 +136,8 @@ func (m *Machine) cut(l *lane, now time.Duration) *Entry {
 
 // build makes an entry of the head of the queue.
 func (m *Machine) build(l *lane) *Entry {
-	e := &Entry{Shard: l.shard.ID, lane: l, Laned: m.laned, Range: l.shard.Range}
 	head := l.q.head
+	e := &Entry{Shard: l.shard.ID, lane: l, Laned: m.laned, Range: l.shard.Range, Producer: head.Producer}
 	if head.form != Shared {
 		e.Items = []*Item{head}
 		e.group = head.group
@@ -151,13 +151,18 @@ func (m *Machine) build(l *lane) *Entry {
 	}
 	n, most := 0, m.most(l)
 	e.bound = aggregateFixed
-	for it := head; it != nil && (n == 0 || it.form == Shared && e.bound+int(it.size) <= most); it = it.next {
+	for it := head; it != nil && (n == 0 || it.form == Shared && e.bound+int(it.size) <= most && m.joins(it, head)); it = it.next {
 		e.bound += int(it.size)
 		n++
 	}
 	e.Items = make([]*Item, n)
 	l.q.take(e.Items)
 	return e
+}
+
+// joins tells whether an item may be in an aggregate that head begins.
+func (m *Machine) joins(it, head *Item) bool {
+	return it.Producer == head.Producer || m.c.Broken == Blend
 }
 
 // size is what the entry weighs with its key, exactly once it is encoded.

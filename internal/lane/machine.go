@@ -67,6 +67,7 @@ type Machine struct {
 	onHold   bool
 
 	wake  time.Duration // what Poll last said
+	rest  time.Duration // patient: when to look for late items again
 	lone  int           // requests under way that carry a lane in trouble
 	group int32         // the last one given
 	turn  int           // where the next round over the lanes starts
@@ -110,14 +111,17 @@ func New(c Config) *Machine {
 // headers that would go Single, are not to be accepted.
 func (m *Machine) Form(it *Item) Form { return m.c.form(it, it.bound()) }
 
-// Accept takes in an item, assigns its counter and puts it at the end of its
-// lane's queue; before the first map is learnt it is kept in order of arrival.
+// Accept takes in an item, assigns its counter if it has none, and puts it at the
+// end of its lane's queue; before the first map is learnt it is kept in order of arrival.
 // It reports whether Poll is due earlier than its last Wake said.
 func (m *Machine) Accept(now time.Duration, it *Item) (early bool) {
-	m.counter++
+	if it.Counter == 0 {
+		it.Counter = m.counter + 1
+	}
+	m.counter = it.Counter
 	m.open++
 	size := it.bound()
-	it.Counter, it.size, it.form, it.state = m.counter, int32(size), m.c.form(it, size), queued
+	it.size, it.form, it.state = int32(size), m.c.form(it, size), queued
 	if m.c.Raw && !m.raw.enter(it) && m.c.Broken != OneKey {
 		it.state = waiting
 	}
@@ -179,9 +183,15 @@ func (m *Machine) unqueue(it *Item) {
 // Flush lets all that is queued now leave without linger. Poll is due.
 func (m *Machine) Flush() { m.flushed = m.counter }
 
-// Poll ends what is past its deadline and says what to do.
+// SetLinger changes Config.Linger. Poll is due.
+func (m *Machine) SetLinger(d time.Duration) { m.c.Linger = d }
+
+// Poll ends what is past its deadline, unless Config.Patient leaves that to its
+// caller, and says what to do.
 func (m *Machine) Poll(now time.Duration) Turn {
-	m.expire(now)
+	if !m.c.Patient {
+		m.expire(now)
+	}
 	var t Turn
 	t.Requests = m.depart(now)
 	t.Refresh = m.refreshNow(now)
@@ -192,10 +202,11 @@ func (m *Machine) Poll(now time.Duration) Turn {
 
 // nextWake is when the passing of time alone brings work.
 func (m *Machine) nextWake(now time.Duration) time.Duration {
-	t := min(m.refresh.due(m), m.early.due())
+	t := m.refresh.due(m)
+	late := m.early.due()
 	room := len(m.sent) < m.c.MaxRequests && !m.onHold
 	for _, l := range m.lanes {
-		t = min(t, l.deadline())
+		late = min(late, l.deadline())
 		if room {
 			// What is due now and did not leave waits for a request to end.
 			if d := m.due(l, now, m.c.Linger); d > now {
@@ -204,9 +215,9 @@ func (m *Machine) nextWake(now time.Duration) time.Duration {
 		}
 	}
 	for _, e := range m.parked {
-		t = min(t, e.deadline())
+		late = min(late, e.deadline())
 	}
-	return max(t, now)
+	return max(min(t, max(late, m.rest)), now)
 }
 
 // Hold keeps everything from leaving until it is called with false; deadlines
@@ -287,8 +298,14 @@ type Counts struct {
 func (m *Machine) Counts() Counts { return m.counts }
 
 // FailQueued ends every item that is not under way: not stored, or unknown if
-// an earlier attempt was.
+// an earlier attempt was. A patient machine keeps them.
 func (m *Machine) FailQueued(err error) {
+	if !m.c.Patient || m.c.Broken == Patience {
+		m.drop(err)
+	}
+}
+
+func (m *Machine) drop(err error) {
 	m.dropQueue(&m.early, err)
 	for _, l := range m.lanes {
 		for _, e := range l.again {
@@ -312,7 +329,7 @@ func (m *Machine) dropQueue(q *queue, err error) {
 // Abort ends every item, those under way as unknown. Answers that come later
 // are ignored; nothing may be accepted any more.
 func (m *Machine) Abort(err error) {
-	m.FailQueued(err)
+	m.drop(err)
 	for _, r := range m.sent {
 		for _, e := range r.Entries {
 			m.abandon(e, err)
@@ -421,8 +438,8 @@ func (m *Machine) end(it *Item) {
 	m.finished = append(m.finished, it)
 }
 
-// deadlineError is how a record ends at its deadline, with what held it up.
-func deadlineError(cause error) error {
+// DeadlineError is how a record ends at its deadline, with what held it up.
+func DeadlineError(cause error) error {
 	if cause == nil {
 		return record.ErrDeadline
 	}

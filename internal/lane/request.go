@@ -28,10 +28,12 @@ type Entry struct {
 	Items []*Item
 	// Raw asks for the item's own key and data, not wrapped in an aggregate.
 	Raw bool
-	// Laned and Range go into the aggregate's identity, with Config.Producer
-	// and the items' counters.
+	// Laned and Range go into the aggregate's identity, with the producer and the
+	// items' counters.
 	Laned bool
 	Range keyspace.Range
+	// Producer is that of all its items; nil: Config.Producer.
+	Producer *[16]byte
 	// Wire is for the caller to set: the bytes of data and partition key that
 	// it put. Until then the lane's pace counts an upper bound.
 	Wire int
@@ -75,7 +77,7 @@ const (
 	Refused
 	// Fatal: refused for a reason that holds for every record (access denied,
 	// no such stream, key disabled). All records that are not under way end
-	// with it.
+	// with it, unless the machine is patient.
 	Fatal
 )
 

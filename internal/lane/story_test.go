@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,10 +21,11 @@ import (
 // The hash key space has 32 slots; a record is shown as counter@slot, a shard
 // as a number.
 //
-//	new [linger=D] [raw] [failkey] [aggregate=N] [record=N] [requests=N]    and the first Poll, which wants the map
+//	new [linger=D] [raw] [failkey] [patient] [aggregate=N] [record=N] [requests=N]    and the first Poll, which wants the map
 //	learn [ID:FROM-TO[<PARENT[,PARENT]][!]]...   a listing; ! is closed
 //	learn-failed [lasting] | forget | laned true|false | flush | abort | fail-queued
-//	accept SLOT[,size=N][,deadline=D]...          a deadline counts from now
+//	accept SLOT[,size=N][,deadline=D][,counter=N][,producer=N]...    a deadline counts from now
+//	late | end COUNTER...                         patient: who is late; they end, each with an error
 //	withdraw COUNTER
 //	poll [after D]                                time passes, then Poll
 //	answer REQUEST RESULT...                      stored[:SHARD] (by default the right one), throttled, ...;
@@ -37,6 +39,8 @@ type stage struct {
 	requests []*Request
 	items    []*Item
 	seq      int
+
+	producers [3][16]byte
 }
 
 const storySlots = 32
@@ -80,6 +84,8 @@ func (s *stage) do(line string) (out []string) {
 				c.Raw = true
 			case "failkey":
 				c.FailKey = true
+			case "patient":
+				c.Patient = true
 			case "aggregate":
 				c.AggregateBytes = num(v)
 			case "record":
@@ -135,6 +141,10 @@ func (s *stage) do(line string) (out []string) {
 					it.Data = make([]byte, num(v))
 				case "deadline":
 					it.Deadline = s.now + span(v)
+				case "counter":
+					it.Counter = uint64(num(v))
+				case "producer":
+					it.Producer = &s.producers[num(v)]
 				default:
 					panic(line)
 				}
@@ -144,6 +154,16 @@ func (s *stage) do(line string) (out []string) {
 			}
 			s.items = append(s.items, it)
 		}
+	case "late":
+		show("late: %s", recs(s.m.Late(s.now, nil)))
+	case "end":
+		var items []*Item
+		var errs []error
+		for _, x := range f[1:] {
+			i := slices.IndexFunc(s.items, func(it *Item) bool { return it.Counter == uint64(num(x)) })
+			items, errs = append(items, s.items[i]), append(errs, errors.New("buried"))
+		}
+		s.m.End(items, errs)
 	case "withdraw":
 		show("%v", s.m.Withdraw(s.items[num(f[1])-1]))
 	case "poll":
