@@ -259,6 +259,8 @@ func (l *life) Event(e observe.Event) {
 	case observe.Acquired:
 		l.books.acquired(l.worker, e.Where.Shard, at)
 		l.count("shard " + e.How)
+	case observe.Stopping:
+		l.books.stops(l.worker)
 	case observe.Lost:
 		l.books.lost(l.worker, e.Where.Shard)
 	}

@@ -14,7 +14,7 @@ type worker struct {
 	parallel int
 
 	dead    bool                               // whatever it still does did not happen
-	stopped time.Time                          // when it was told to stop
+	stopped time.Time                          // when it began to stop
 	proven  time.Time                          // the acknowledged heartbeats prove its leases until then
 	failing map[string]map[vegas.Position]bool // by shard: handlers that run side by side with others and have not succeeded
 }
@@ -31,11 +31,13 @@ func (c *account) beat(w *worker, sent time.Time) {
 	}
 }
 
-// stops: a worker is told to.
+// stops: a worker is told to, or stops by itself since it could not start.
 func (c *account) stops(w *worker) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w.stopped = time.Now()
+	if w.stopped.IsZero() {
+		w.stopped = time.Now()
+	}
 }
 
 // acquired: a worker reads a shard from behind a position on.
