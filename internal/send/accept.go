@@ -147,19 +147,24 @@ func (e *Engine) accept(ctx context.Context, p *parcel) error {
 	if e.cfg.Deadline > 0 {
 		p.Deadline = now + e.cfg.Deadline
 	}
-	p.group = e.group
-	e.group.open++
 	if p.batch != nil {
 		p.batch.parcels[p.at] = p
 	}
-	e.ensureRunning()
-	e.ask(now)
-	early := e.machine.Accept(now, &p.Item)
+	early := e.enter(now, p)
 	e.mu.Unlock()
 	if early {
 		e.wake()
 	}
 	return nil
+}
+
+// enter gives a parcel that has room to the machine; the lock is held.
+func (e *Engine) enter(now time.Duration, p *parcel) (early bool) {
+	p.group = e.group
+	e.group.open++
+	e.ensureRunning()
+	e.ask(now)
+	return e.machine.Accept(now, &p.Item)
 }
 
 // admissible tells what forbids to accept a parcel; the lock is held.
@@ -170,18 +175,23 @@ func (e *Engine) admissible(p *parcel) error {
 	if e.refusal != nil {
 		return e.refusal
 	}
-	switch e.machine.Form(&p.Item) {
+	return e.sendable(&p.Item, p.bare)
+}
+
+// sendable tells why a record can never be sent; the lock is held.
+func (e *Engine) sendable(it *lane.Item, bare bool) error {
+	switch e.machine.Form(it) {
 	case lane.TooLarge:
-		if len(p.Data)+len(p.Key) <= limits.RecordBytesMax {
+		if len(it.Data)+len(it.Key) <= limits.RecordBytesMax {
 			e.askRecordSize()
 		}
 		return link("record-too-large", fmt.Errorf("%w: data and partition key are %d bytes, the stream's MaxRecordSize is %d",
-			record.ErrTooLarge, len(p.Data)+len(p.Key), e.shards.recordBytes()))
+			record.ErrTooLarge, len(it.Data)+len(it.Key), e.shards.recordBytes()))
 	case lane.Single:
-		if len(p.Headers) > 0 {
+		if len(it.Headers) > 0 {
 			return link("headers-need-aggregation", errHeaders)
 		}
-		if p.bare {
+		if bare {
 			return link("looks-like-aggregate", errLooksLikeAggregate)
 		}
 	}
@@ -194,9 +204,22 @@ var (
 	errLooksLikeAggregate = errors.New("the payload is a KPL aggregate, which readers would open: it has to be wrapped, and cannot be (too large, or o.Aggregate is off)")
 )
 
-// claim waits for room. It is called, and returns, with the lock held.
+// claim waits for room for a record that is still admissible then. It is called,
+// and returns, with the lock held.
 func (e *Engine) claim(ctx context.Context, p *parcel) error {
-	c := e.room.lineUp(p.bytes)
+	if err := e.lineUp(ctx, p.bytes); err != nil {
+		return err
+	}
+	if err := e.admissible(p); err != nil { // things changed meanwhile
+		e.room.give(p.bytes)
+		return err
+	}
+	return nil
+}
+
+// lineUp waits for room. It is called, and returns, with the lock held.
+func (e *Engine) lineUp(ctx context.Context, bytes int64) error {
+	c := e.room.lineUp(bytes)
 	e.mu.Unlock()
 	e.lining.Add(1)
 	err := e.awaitRoom(ctx, c)
@@ -208,10 +231,6 @@ func (e *Engine) claim(ctx context.Context, p *parcel) error {
 	}
 	if c.void {
 		return record.ErrClosed
-	}
-	if err := e.admissible(p); err != nil { // things changed meanwhile
-		e.room.give(p.bytes)
-		return err
 	}
 	return nil
 }
@@ -385,6 +404,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	open := e.machine.Open()
+	e.aborted = true
 	if open > 0 {
 		e.machine.Abort(fmt.Errorf("%w before it was acknowledged: %w", record.ErrClosed, context.Cause(ctx)))
 	}

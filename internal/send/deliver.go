@@ -48,7 +48,9 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 	e.mu.Lock()
 	for _, it := range items {
 		p := of(it)
-		t.add(p)
+		if p.Err == nil || !p.fed || !e.aborted { // else it is in its buffer still
+			t.add(p)
+		}
 		// A failed record can be part of an entry that is yet to leave again.
 		p.pinned = p.Err != nil
 		if p.Err != nil && p.Attempts == 0 && e.lastLook != nil && errors.Is(p.Err, record.ErrDeadline) {

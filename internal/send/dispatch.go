@@ -21,6 +21,7 @@ type dispatcher struct {
 	queue   []*parcel
 	running bool
 	closed  bool
+	ended   bool // over is closed
 }
 
 func newDispatcher(e *Engine) *dispatcher {
@@ -43,12 +44,20 @@ func (d *dispatcher) add(ps []*parcel) {
 	}
 }
 
-// close says that nothing more will be added.
+// close says that no more records will be added.
 func (d *dispatcher) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
 	if !d.running {
+		d.end()
+	}
+}
+
+// end says that all callbacks have returned; the lock is held.
+func (d *dispatcher) end() {
+	if !d.ended {
+		d.ended = true
 		close(d.over)
 	}
 }
@@ -86,7 +95,7 @@ func (d *dispatcher) run(todo []*parcel) {
 			d.running = false
 			d.id.Store(0)
 			if d.closed {
-				close(d.over)
+				d.end()
 			}
 			returned = true
 			d.mu.Unlock()

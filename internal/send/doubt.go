@@ -36,7 +36,7 @@ func (e *Engine) ask(now time.Duration) {
 		return
 	}
 	d.is = true
-	e.machine.Hold(true)
+	e.hold(true)
 	e.wg.Go(e.confirm)
 }
 
@@ -63,12 +63,18 @@ func (e *Engine) gone() {
 	e.doubt.turn++
 	e.shards.described = time.Time{}
 	e.machine.Forget()
-	e.machine.Hold(false) // a void map holds by itself
+	e.hold(false) // a void map holds by itself
 }
 
 // dispel ends doubt; the lock is held.
 func (e *Engine) dispel() {
 	e.doubt.is = false
 	e.doubt.contact = e.now()
-	e.machine.Hold(false)
+	e.hold(false)
+}
+
+// hold keeps everything from leaving while there is doubt, and what was fed also
+// while the stream is not as it is wanted; the lock is held.
+func (e *Engine) hold(doubt bool) {
+	e.machine.Hold(doubt || e.refusal != nil && e.cfg.Ledger != nil)
 }

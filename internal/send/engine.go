@@ -48,6 +48,12 @@ type Config struct {
 	MaxRequests    int
 	RequestTimeout time.Duration
 
+	// Ledger is told of the ends of records that Feed accepts; nil: none are fed.
+	// With one, what holds for every record (no permission, no such stream, a
+	// distribution that RequireOrder does not want) ends none but holds all up,
+	// and Deadline counts from a record's acceptance by the buffer.
+	Ledger Ledger
+
 	Logger   *slog.Logger
 	Observer observe.Observer // nil: none
 }
@@ -75,12 +81,15 @@ type Engine struct {
 	toCall   []*parcel    // the loop's
 	heldBack []*parcel    // likewise: they wait for an earlier record of their key
 	gauged   gauged       // likewise
+	ends     ends         // likewise
 	lining   atomic.Int32 // how many wait for room
 
 	mu       sync.Mutex // guards what follows; never held across a wait
 	machine  *lane.Machine
 	running  bool
 	closing  bool
+	aborted  bool  // Close ran out of patience: fed records stay in their buffer
+	hurries  int   // that nothing lingers for
 	refusal  error // why nothing is accepted at present; nil: it is
 	room     room
 	group    *group   // of what is accepted now
@@ -89,6 +98,7 @@ type Engine struct {
 	looked   chan struct{} // closed after the first look at the stream
 	lastLook error         // why the last look at the stream failed
 	doubt    doubt         // whether the stream is still the one that the map is of
+	feeding  *[16]byte     // the identity of what is fed
 }
 
 // New makes an engine. It starts its goroutines with the first record.
@@ -122,6 +132,7 @@ func New(c Config) *Engine {
 		Raw:         c.Raw,
 		MaxRequests: c.MaxRequests,
 		FailKey:     c.FailKey,
+		Patient:     c.Ledger != nil,
 		Rand: rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]),
 			binary.LittleEndian.Uint64(seed[8:]))),
 	})
@@ -155,6 +166,7 @@ func (e *Engine) run() {
 	defer timer.Stop()
 	var finished []*lane.Item
 	for {
+		e.buryLate()
 		e.mu.Lock()
 		now := e.now()
 		turn := e.machine.Poll(now)
@@ -171,8 +183,13 @@ func (e *Engine) run() {
 		}
 		open := e.machine.Open()
 		over := e.closing && open == 0
+		aborted := e.aborted
 		e.mu.Unlock()
 
+		if !e.settle(finished, aborted) {
+			e.withhold(turn.Requests)
+			turn.Requests = nil
+		}
 		for _, r := range turn.Requests {
 			e.hand(r)
 		}

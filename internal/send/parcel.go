@@ -19,6 +19,8 @@ type parcel struct {
 	buf   []byte // Data's memory, kept for the next record
 	bytes int64  // what it takes of the memory bound
 	bare  bool   // its payload may not go out unwrapped: readers would open it
+	fed   bool   // it came out of a buffer, which has to be told of its end
+	grave bool   // fed: it is a dead letter there
 
 	// Who waits; one of these, or nobody.
 	wait  bool // Send: signal gets one value

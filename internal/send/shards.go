@@ -20,6 +20,7 @@ import (
 // shards is what the engine has seen of the stream.
 type shards struct {
 	described time.Time // when the last summary came; zero: never
+	measured  time.Time // when MaxRecordSize was asked for by itself
 	created   time.Time // of the stream; zero: not known
 	bytes     int       // MaxRecordSize; 0: not known
 	auto      bool      // record distribution AUTO
@@ -135,8 +136,12 @@ func (e *Engine) learn(s kinesisapi.Summary, described bool, listing []shardmap.
 	}
 	e.lookedOnce()
 	auto := e.shards.auto
+	held := e.refusal
 	e.mu.Unlock()
 
+	if held != nil && e.cfg.Ledger != nil {
+		e.warn.Warn("what is buffered is held until the stream is as it is wanted", slog.Any("error", held))
+	}
 	switch {
 	case auto && (!wasAuto || first):
 		e.log.Warn("the stream distributes records itself: no order per key, no de-duplication (see docs/troubleshooting.md#order)")

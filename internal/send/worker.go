@@ -116,7 +116,11 @@ func (e *Engine) encode(s *scratch, r *lane.Request) {
 			s.entries, s.ends = append(s.entries, out), append(s.ends, -1)
 			continue
 		}
-		s.builder.Reset(&aggregate.Identity{Producer: e.producer, Laned: entry.Laned, Range: entry.Range})
+		producer := &e.producer
+		if entry.Producer != nil {
+			producer = entry.Producer
+		}
+		s.builder.Reset(&aggregate.Identity{Producer: *producer, Laned: entry.Laned, Range: entry.Range})
 		for _, it := range entry.Items {
 			// Counters rise: the machine orders by them.
 			_ = s.builder.Add(aggregate.Sub{
@@ -152,6 +156,10 @@ func (e *Engine) judge(err error) (lane.Status, error) {
 		e.throttled(1, nil)
 		return lane.Throttled, fmt.Errorf("%w: %w", record.ErrThrottled, err)
 	case kinesisapi.Fatal, kinesisapi.Refused:
+		if class == kinesisapi.Fatal && e.cfg.Ledger != nil {
+			e.warn.Warn("put records refused, what is buffered is held until that changes", slog.Any("error", err))
+			break
+		}
 		e.warn.Warn("put records refused", slog.Any("error", err))
 	default:
 		if !errors.Is(err, context.Canceled) || e.ctx.Err() == nil {

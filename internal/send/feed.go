@@ -1,0 +1,253 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/libvegas/vegas/buffer"
+	"github.com/libvegas/vegas/internal/aggregate"
+	"github.com/libvegas/vegas/internal/keyspace"
+	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/internal/limits"
+	"github.com/libvegas/vegas/observe"
+	"github.com/libvegas/vegas/record"
+)
+
+// Ledger is the buffer that fed records come out of, as far as their ends
+// concern it.
+type Ledger interface {
+	// Stored tells of acknowledged records, in batches. It does not block, and
+	// keeps nothing of the slice.
+	Stored(stored []Stored)
+	// Bury makes dead letters; they are durable when it returns nil. Nothing
+	// behind them leaves before: a crash could bring them back under identities
+	// that consumers have seen later ones of. After an error it is called again.
+	// errs are how they ended, each a *record.SendError. It keeps neither slice,
+	// nor the data, and may be called by two goroutines at once.
+	Bury(ctx context.Context, dead []buffer.Dead, errs []error) error
+}
+
+// Stored is an acknowledged record of a buffer.
+type Stored struct {
+	Seq     uint64
+	Receipt record.Receipt
+}
+
+// Feed accepts an item of the buffer under the identity that it has, copies what
+// it keeps of it, and waits for room, which is how far one shard that does not
+// take its records lets others go on. Items are fed by one goroutine, by rising
+// Seq. An item that can never be sent is buried and counts as accepted. An error
+// says that it was not accepted: ctx's, or record.ErrClosed.
+func (e *Engine) Feed(ctx context.Context, it *buffer.Item) error {
+	p, cause := e.pack(&record.Record{
+		PartitionKey: it.Key, ExplicitHashKey: it.ExplicitHashKey, Data: it.Data, Headers: it.Headers,
+	})
+	if cause != nil {
+		return e.buryUnsent(ctx, it, cause)
+	}
+	p.fed, p.Counter = true, it.Seq
+	p.Accepted = min(it.Accepted.Sub(e.start), e.now()) // clocks go back
+	if e.cfg.Deadline > 0 {
+		p.Deadline = max(1, p.Accepted+e.cfg.Deadline) // 0 would be none
+	}
+	cause, err := e.feed(ctx, p, &it.Producer)
+	if err != nil || cause != nil {
+		e.recycle(p)
+	}
+	if cause != nil {
+		return e.buryUnsent(ctx, it, e.refused(&record.Record{PartitionKey: it.Key}, cause))
+	}
+	return err
+}
+
+// feed gives a parcel to the machine, as soon as there is room. cause is why it
+// can never be sent.
+func (e *Engine) feed(ctx context.Context, p *parcel, producer *[16]byte) (cause, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for !e.closing {
+		if cause = e.sendable(&p.Item, p.bare); cause == nil {
+			break
+		}
+		if e.shards.fresh() || len(p.Data)+len(p.Key) > limits.RecordBytesMax {
+			return cause, nil
+		}
+		e.mu.Unlock()
+		err = e.measure(ctx, p)
+		e.mu.Lock()
+		if errors.Is(err, record.ErrDeadline) {
+			return err, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !e.closing && !e.room.take(p.bytes) {
+		if err := e.lineUp(ctx, p.bytes); err != nil { // unlocks while it waits
+			return nil, err
+		}
+		if e.closing {
+			e.room.give(p.bytes)
+		}
+	}
+	if e.closing {
+		return nil, record.ErrClosed
+	}
+	if e.feeding == nil || *e.feeding != *producer {
+		id := *producer
+		e.feeding = &id
+	}
+	p.Producer = e.feeding
+	if e.enter(e.now(), p) {
+		e.wake()
+	}
+	return nil, nil
+}
+
+// fresh tells that the stream's MaxRecordSize was heard of lately: what is too
+// large by it may become a dead letter.
+func (s *shards) fresh() bool {
+	return s.bytes > 0 && min(time.Since(s.described), time.Since(s.measured)) < recordSizeEvery
+}
+
+// measure asks for the stream's MaxRecordSize. If nobody tells, the record and
+// all behind it wait some time. Its error is ctx's, the deadline's, or that the
+// engine has ended.
+func (e *Engine) measure(ctx context.Context, p *parcel) error {
+	ask, cancel := context.WithTimeout(ctx, lookTimeout)
+	s, err := e.cfg.API.Describe(ask)
+	cancel()
+	if err == nil {
+		e.mu.Lock()
+		e.shards.measured, e.shards.bytes = time.Now(), s.RecordBytes
+		e.machine.SetRecordBytes(s.RecordBytes)
+		e.mu.Unlock()
+		return nil
+	}
+	if p.Deadline > 0 && p.Deadline <= e.now() {
+		return link("deadline", lane.DeadlineError(err))
+	}
+	e.warn.Warn("a large record, and all behind it, waits until the stream tells its MaxRecordSize", slog.Any("error", err))
+	return e.pause(ctx, describeEvery)
+}
+
+// retryEvery is how often is tried again what holds everything up.
+const retryEvery = time.Second
+
+// pause waits; its error is ctx's, or that the engine has ended.
+func (e *Engine) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.ended:
+		return record.ErrClosed
+	}
+}
+
+// Admit tells what forbids to accept a record at present, without accepting it.
+// A size above the default, which the stream was not asked about yet, is
+// admitted as far as any stream could take it.
+func (e *Engine) Admit(r *record.Record) error {
+	if r == nil {
+		return e.refused(&record.Record{}, errNoRecord)
+	}
+	if err := limits.CheckPartitionKey(r.PartitionKey); err != nil {
+		return e.refused(r, link("partition-key", err))
+	}
+	if r.ExplicitHashKey != "" {
+		if _, err := keyspace.Effective(r.PartitionKey, r.ExplicitHashKey); err != nil {
+			return e.refused(r, link("explicit-hash-key", err))
+		}
+	}
+	it := lane.Item{Key: r.PartitionKey, ExplicitHashKey: r.ExplicitHashKey, Data: r.Data, Headers: r.Headers}
+	bare := aggregate.LooksLikeAggregate(r.Data)
+	n := len(r.Data) + len(r.PartitionKey)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closing:
+		return e.refused(r, record.ErrClosed)
+	case e.refusal != nil:
+		return e.refused(r, e.refusal)
+	case e.shards.bytes == 0 && n > limits.RecordBytes && n <= limits.RecordBytesMax:
+		return nil
+	}
+	if err := e.sendable(&it, bare); err != nil {
+		return e.refused(r, err)
+	}
+	return nil
+}
+
+// Call queues a function behind the callbacks that wait: one runs at a time.
+// Flush and Close wait for it.
+func (e *Engine) Call(f func()) {
+	p := e.parcels.Get().(*parcel)
+	p.done = func(record.Receipt, error) { f() }
+	e.mu.Lock()
+	p.group = e.group
+	e.group.open++
+	e.mu.Unlock()
+	e.calls.add([]*parcel{p})
+}
+
+// IsCaller tells whether the calling goroutine runs a callback.
+func (e *Engine) IsCaller() bool { return e.calls.isCaller() }
+
+// Hurry lets nothing linger until the function that it returns is called.
+func (e *Engine) Hurry() (done func()) {
+	hurry := func(n int) {
+		e.mu.Lock()
+		e.hurries += n
+		if e.hurries > 0 {
+			e.machine.SetLinger(0)
+		} else {
+			e.machine.SetLinger(e.cfg.Linger)
+		}
+		e.mu.Unlock()
+		e.wake()
+	}
+	hurry(1)
+	return func() { hurry(-1) }
+}
+
+// buryUnsent buries an item that can never be sent, before anything behind it is
+// fed.
+func (e *Engine) buryUnsent(ctx context.Context, it *buffer.Item, cause error) error {
+	dead := []buffer.Dead{{Item: *it, Reason: cause.Error(), At: time.Now()}}
+	if err := e.bury(ctx, dead, []error{cause}); err != nil {
+		return err
+	}
+	e.sums.failed.Add(1)
+	if e.cfg.Observer != nil {
+		e.cfg.Observer.Count(observe.RecordsFailed, e.at, 1)
+	}
+	return nil
+}
+
+// bury makes dead letters, however often it takes. Its error is ctx's, or that
+// the engine has ended.
+func (e *Engine) bury(ctx context.Context, dead []buffer.Dead, errs []error) error {
+	for {
+		err := e.cfg.Ledger.Bury(ctx, dead, errs)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		e.warn.Warn("a record cannot be made a dead letter, what is behind it waits", slog.Any("error", err))
+		if err := e.pause(ctx, retryEvery); err != nil {
+			return fmt.Errorf("bury: stream %q: %w", e.cfg.Stream, err)
+		}
+	}
+}
