@@ -206,23 +206,22 @@ func (g *group) last() {
 		g.revive(slots, lives)
 	}
 	for end := time.Now().Add(2 * time.Minute); ; {
-		uneven := g.uneven(lives)
-		if uneven == "" && g.rows.quiet() > restful {
+		before := g.rows.looks()
+		wait(g.forever, restful)
+		reads, quiet, uneven := g.rows.looks()-before, g.rows.quiet(), g.uneven(lives)
+		if uneven == "" && quiet >= 2*restful {
+			// Each may read all leases once in that time, as it does once in a
+			// while, and once more before it buries the dead.
+			if reads > 2*len(lives) {
+				g.audit.fail("%s: %d reads of leases in %v in which nothing happens", g.name, reads, restful)
+			}
 			break
 		}
 		if time.Now().After(end) || g.forever.Err() != nil {
-			g.audit.fail("%s: does not come to rest: %s, last written to %v ago", g.name, uneven, g.rows.quiet())
+			g.audit.fail("%s: does not come to rest: %s, last written to %v ago", g.name, uneven, quiet)
 			break
 		}
-		wait(g.forever, time.Second)
 		g.revive(slots, lives)
-	}
-	// Each may read all leases once in that time, as it does once in a while, and
-	// once more before it buries the dead.
-	before := g.rows.looks()
-	wait(g.forever, restful)
-	if n := g.rows.looks() - before; (n > 2*len(lives) || g.rows.quiet() < restful) && g.forever.Err() == nil {
-		g.audit.fail("%s: %d reads of leases in %v in which nothing happens, last written to %v ago", g.name, n, restful, g.rows.quiet())
 	}
 	g.trace.add("%s: is told to stop, %d records missing", g.name, missing())
 	for i, l := range lives {
