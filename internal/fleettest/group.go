@@ -211,8 +211,8 @@ func (g *group) last() {
 		reads, quiet, uneven := g.rows.looks()-before, g.rows.quiet(), g.uneven(lives)
 		if uneven == "" && quiet >= 2*restful {
 			// Each may read all leases once in that time, as it does once in a
-			// while, and once more before it buries the dead.
-			if reads > 2*len(lives) {
+			// while, and once more before it buries dead of a time.
+			if reads > 3*len(lives) {
 				g.audit.fail("%s: %d reads of leases in %v in which nothing happens", g.name, reads, restful)
 			}
 			break
