@@ -61,6 +61,23 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// Why is what keeps records from being stored at present, as far as it is known:
+// nil if nothing does, or nothing was tried.
+func (e *Engine) Why() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	why := e.refusal
+	if why == nil {
+		why = e.lastLook
+	}
+	e.machine.Lanes(func(d lane.Depth) {
+		if why == nil && d.Records > 0 {
+			why = d.Cause
+		}
+	})
+	return why
+}
+
 // gaugeEvery is how often gauges are reported while there is something to do.
 const gaugeEvery = time.Second
 
