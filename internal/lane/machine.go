@@ -270,7 +270,7 @@ func (m *Machine) Lanes(f func(Depth)) {
 
 func (l *lane) depth() Depth {
 	d := Depth{Shard: l.shard.ID, Records: l.q.n + l.wait.n + l.under, Bytes: l.q.bytes + l.wait.bytes + l.volume,
-		InFlight: l.flights, Oldest: Never, PaceBytes: l.pace.bytesPerSecond(), Draining: l.closed}
+		InFlight: l.flights, Oldest: Never, PaceBytes: l.pace.bytesPerSecond(), Draining: l.closed, Cause: l.cause}
 	for _, e := range l.again {
 		d.Records += len(e.Items)
 		d.Bytes += e.bound
@@ -457,4 +457,5 @@ type Depth struct {
 	Oldest    time.Duration // when the oldest of them was accepted; Never if there are none
 	PaceBytes int           // what the lane allows itself a second
 	Draining  bool          // its shard has given way
+	Cause     error         // the last failure, nil after an acknowledgement
 }

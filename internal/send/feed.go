@@ -39,16 +39,17 @@ type Stored struct {
 // Feed accepts an item of the buffer under the identity that it has, copies what
 // it keeps of it, and waits for room, which is how far one shard that does not
 // take its records lets others go on. Items are fed by one goroutine, by rising
-// Seq. An item that can never be sent is buried and counts as accepted. An error
-// says that it was not accepted: ctx's, or record.ErrClosed.
-func (e *Engine) Feed(ctx context.Context, it *buffer.Item) error {
+// Seq. old says that an earlier opening of the buffer accepted it, which may have
+// sent it. An item that can never be sent is buried and counts as accepted. An
+// error says that it was not accepted: ctx's, or record.ErrClosed.
+func (e *Engine) Feed(ctx context.Context, it *buffer.Item, old bool) error {
 	p, cause := e.pack(&record.Record{
 		PartitionKey: it.Key, ExplicitHashKey: it.ExplicitHashKey, Data: it.Data, Headers: it.Headers,
 	})
 	if cause != nil {
-		return e.buryUnsent(ctx, it, cause)
+		return e.buryUnsent(ctx, it, old, cause)
 	}
-	p.fed, p.Counter = true, it.Seq
+	p.fed, p.old, p.Counter = true, old, it.Seq
 	p.Accepted = min(it.Accepted.Sub(e.start), e.now()) // clocks go back
 	if e.cfg.Deadline > 0 {
 		p.Deadline = max(1, p.Accepted+e.cfg.Deadline) // 0 would be none
@@ -58,7 +59,7 @@ func (e *Engine) Feed(ctx context.Context, it *buffer.Item) error {
 		e.recycle(p)
 	}
 	if cause != nil {
-		return e.buryUnsent(ctx, it, e.refused(&record.Record{PartitionKey: it.Key}, cause))
+		return e.buryUnsent(ctx, it, old, e.refused(&record.Record{PartitionKey: it.Key}, cause))
 	}
 	return err
 }
@@ -222,8 +223,12 @@ func (e *Engine) Hurry() (done func()) {
 
 // buryUnsent buries an item that can never be sent, before anything behind it is
 // fed.
-func (e *Engine) buryUnsent(ctx context.Context, it *buffer.Item, cause error) error {
-	dead := []buffer.Dead{{Item: *it, Reason: cause.Error(), At: time.Now()}}
+func (e *Engine) buryUnsent(ctx context.Context, it *buffer.Item, old bool, cause error) error {
+	var failed *record.SendError
+	if old && errors.As(cause, &failed) {
+		failed.Outcome = record.Unknown
+	}
+	dead := []buffer.Dead{{Item: *it, Reason: cause.Error(), Unknown: old, At: time.Now()}}
 	if err := e.bury(ctx, dead, []error{cause}); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func fedItem(producer byte, seq uint64, key string) *buffer.Item {
 func fed(t *testing.T, e *Engine, items ...*buffer.Item) {
 	t.Helper()
 	for _, it := range items {
-		if err := e.Feed(t.Context(), it); err != nil {
+		if err := e.Feed(t.Context(), it, it.Accepted.Before(e.start)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -220,7 +220,7 @@ func TestLateRecordsAreBuriedFirst(t *testing.T) {
 		old.Accepted = old.Accepted.Add(-2 * time.Hour)
 		fed(t, e, old, fedItem(1, 2, "a"))
 		synctest.Wait()
-		l.told(t, "[2]", "[1 not stored a]")
+		l.told(t, "[2]", "[1 unknown a]")
 
 		api.set(func() { api.err = denied() })
 		l.broken = errors.New("the disk is full")
@@ -228,19 +228,19 @@ func TestLateRecordsAreBuriedFirst(t *testing.T) {
 		<-time.After(30 * time.Minute)
 		fed(t, e, fedItem(1, 4, "a"))
 		<-time.After(31 * time.Minute)
-		l.told(t, "[2]", "[1 not stored a]")
+		l.told(t, "[2]", "[1 unknown a]")
 		if l.tries < 30 || l.tries > 70 {
 			t.Errorf("%d attempts to bury in a minute", l.tries)
 		}
 		l.broken = nil
 		<-time.After(10 * time.Second)
-		l.told(t, "[2]", "[1 not stored a 3 not stored a]")
+		l.told(t, "[2]", "[1 unknown a 3 not stored a]")
 
 		l.broken = errors.New("the disk is full")
 		<-time.After(30 * time.Minute)
 		api.set(func() { api.err = nil })
 		<-time.After(10 * time.Second)
-		l.told(t, "[2 4]", "[1 not stored a 3 not stored a]")
+		l.told(t, "[2 4]", "[1 unknown a 3 not stored a]")
 	})
 }
 
@@ -292,7 +292,7 @@ func TestALargeRecordWaitsForWhatTheStreamSays(t *testing.T) {
 			t.Error(err)
 		}
 		done := make(chan error)
-		go func() { done <- e.Feed(t.Context(), large) }()
+		go func() { done <- e.Feed(t.Context(), large, false) }()
 		<-time.After(time.Minute)
 		l.told(t, "[]", "[]")
 		api.set(func() { api.descErr = nil })
@@ -320,7 +320,7 @@ func TestCloseLeavesFedRecordsAlone(t *testing.T) {
 			t.Error(err)
 		}
 		l.told(t, "[]", "[]")
-		if err := e.Feed(t.Context(), fedItem(1, 3, "c")); !errors.Is(err, record.ErrClosed) {
+		if err := e.Feed(t.Context(), fedItem(1, 3, "c"), false); !errors.Is(err, record.ErrClosed) {
 			t.Error(err)
 		}
 		if err := e.Admit(&record.Record{PartitionKey: "c"}); !errors.Is(err, record.ErrClosed) {
@@ -360,7 +360,7 @@ func TestFeedWaitsForRoom(t *testing.T) {
 		fed(t, e, fedItem(1, 1, "a"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := e.Feed(ctx, fedItem(1, 2, "a")); !errors.Is(err, context.DeadlineExceeded) {
+		if err := e.Feed(ctx, fedItem(1, 2, "a"), false); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 		api.set(func() { api.err = nil })
@@ -413,11 +413,14 @@ func TestHurry(t *testing.T) {
 		fed(t, e, fedItem(1, 3, "a"))
 		synctest.Wait()
 		l.told(t, "[1 2]", "[]")
+		<-time.After(time.Hour)
+		synctest.Wait()
+		l.told(t, "[1 2 3]", "[]")
 		// A backlog has lingered already.
 		old := fedItem(1, 4, "a")
 		old.Accepted = old.Accepted.Add(-2 * time.Hour)
 		fed(t, e, old)
-		<-time.After(time.Hour)
+		synctest.Wait()
 		l.told(t, "[1 2 3 4]", "[]")
 	})
 }

@@ -21,8 +21,8 @@ type ends struct {
 
 // letter adds a dead letter.
 func (e *Engine) letter(p *parcel, cause error) {
-	outcome := record.NotStored
-	if p.Unknown {
+	outcome, unknown := record.NotStored, p.Unknown || p.old
+	if unknown {
 		outcome = record.Unknown
 	}
 	err := &record.SendError{
@@ -34,7 +34,7 @@ func (e *Engine) letter(p *parcel, cause error) {
 			Producer: *p.Producer, Seq: p.Counter, Accepted: e.start.Add(p.Accepted).Round(0),
 			Key: p.Key, ExplicitHashKey: p.ExplicitHashKey, Data: p.Data, Headers: p.Headers,
 		},
-		Reason: err.Error(), Unknown: p.Unknown, At: time.Now().Round(0),
+		Reason: err.Error(), Unknown: unknown, At: time.Now().Round(0),
 	})
 }
 

@@ -20,6 +20,7 @@ type parcel struct {
 	bytes int64  // what it takes of the memory bound
 	bare  bool   // its payload may not go out unwrapped: readers would open it
 	fed   bool   // it came out of a buffer, which has to be told of its end
+	old   bool   // fed: by an earlier opening of the buffer, which may have sent it
 	grave bool   // fed: it is a dead letter there
 
 	// Who waits; one of these, or nobody.
