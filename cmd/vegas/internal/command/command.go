@@ -23,6 +23,7 @@ const (
 	exitFailure     = 1
 	exitUsage       = 2
 	exitPartly      = 3
+	exitLeft        = 4
 	exitInterrupted = 130
 	exitPipe        = 141
 )
@@ -63,7 +64,7 @@ func newRoot(e *env) *cobra.Command {
 without loss, through splits, merges, throttling and failures.
 
 Start here, without an account:
-  vegas demo                    watch it work for 45 seconds
+  vegas demo                    watch it work for 45 seconds (or --outage, for 25)
 
 Then, in two terminals:
   vegas dev --stream orders:2   an embedded Kinesis; it prints what to export
@@ -193,11 +194,14 @@ func (e *env) report(cmd *cobra.Command, err error) int {
 		fmt.Fprintf(e.err, "%s\n", indent(line))
 	}
 	var partly *partlyError
+	var left *leftError
 	switch {
 	case isUsage:
 		return exitUsage
 	case errors.As(err, &partly):
 		return exitPartly
+	case errors.As(err, &left):
+		return exitLeft
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
@@ -209,11 +213,14 @@ func indent(s string) string { return "  " + strings.ReplaceAll(s, "\n", "\n  ")
 // json tells that output is for programs.
 func (e *env) json() bool { return e.output == "json" }
 
-// printJSON writes one value, indented on a terminal for the eye.
-func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.out)
+// printJSON writes one value to standard output.
+func (e *env) printJSON(v any) error { return e.writeJSON(e.out, v) }
+
+// writeJSON writes one value, indented on a terminal for the eye.
+func (e *env) writeJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	if terminal.Is(e.out) {
+	if terminal.Is(out) {
 		enc.SetIndent("", "  ")
 	}
 	return enc.Encode(v)

@@ -38,10 +38,13 @@ Where the key comes from:
 
 A line that cannot be sent does not stop the others. It is told on standard
 error and, with --failed, written to a file that can be sent again. The exit
-code is 0 if all lines were stored and 3 if some were not.`,
+code is 0 if all lines were stored and 3 if some were not.
+
+`+durableHelp,
 		Example: `  vegas produce orders < orders.txt
   vegas produce orders -K '\t' --failed failed.txt orders-*.tsv.gz
-  tail -f app.log | vegas produce logs --key-json request.user`,
+  tail -f app.log | vegas produce logs --key-json request.user
+  tail -f app.log | vegas produce logs --durable /var/spool/logs`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("STREAM is missing")
@@ -56,6 +59,9 @@ code is 0 if all lines were stored and 3 if some were not.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p.keySet = cmd.Flags().Changed("key")
+			if err := p.durable.check(cmd.Flags()); err != nil {
+				return err
+			}
 			return p.run(cmd.Context(), args[0], args[1:])
 		},
 	}
@@ -67,6 +73,7 @@ code is 0 if all lines were stored and 3 if some were not.`,
 	f.DurationVar(&p.linger, "linger", 10*time.Millisecond, "how long a record may wait for company")
 	f.DurationVar(&p.deadline, "deadline", 2*time.Minute, "how long a record is tried; 0: for ever")
 	f.BoolVar(&p.single, "no-aggregate", false, "a Kinesis record per line, for readers that cannot take aggregates apart; slow for few keys")
+	p.durable.add(c)
 	return c
 }
 
@@ -80,12 +87,14 @@ type produce struct {
 	linger     time.Duration
 	deadline   time.Duration
 	single     bool
+	durable    durable
 
-	lines   *input.Reader
-	split   input.Split
-	started time.Time
+	lines    *input.Reader
+	split    input.Split
+	producer *vegas.Producer
+	started  time.Time
 
-	read, stored, bytes, notStored, unknown atomic.Int64
+	read, accepted, bytes, notStored, unknown atomic.Int64 // accepted: stored, or safe in the directory
 
 	mu        sync.Mutex
 	failed    *bufio.Writer // nil without --failed
@@ -115,40 +124,69 @@ func (p *produce) run(ctx context.Context, stream string, files []string) error 
 	if err != nil {
 		return err
 	}
-	producer, err := vegas.NewProducer(stream, func(o *vegas.ProducerOptions) {
+	p.producer, err = vegas.NewProducer(stream, func(o *vegas.ProducerOptions) {
 		o.AWS, o.Linger, o.Deadline, o.Aggregate, o.Logger = cfg, p.linger, p.deadline, !p.single, p.e.logger()
+		o.Durable, o.DurableBytes, o.DurableAge = p.durable.dir, int64(p.durable.bytes), p.durable.age
 	})
-	if err != nil {
+	switch {
+	case err != nil && p.durable.dir != "":
+		return err // of the directory
+	case err != nil:
 		return &usageError{err}
 	}
-	if err := producer.Check(ctx); err != nil {
-		return errors.Join(err, closeNow(producer))
+	p.durable.dead = p.producer.Stats().Durable.Dead
+	stopCheck, err := p.check(ctx)
+	if err != nil {
+		return errors.Join(err, closeNow(p.producer))
 	}
+	defer stopCheck()
 	closeFailed, err := p.openFailed()
 	if err != nil {
-		return errors.Join(err, closeNow(producer))
+		return errors.Join(err, closeNow(p.producer))
 	}
 	p.started = time.Now()
-	stopProgress := p.progress()
-	failure := p.sendAll(ctx, producer)
-	// An interrupted run still brings home what it accepted.
+	stopProgress, stopReport := p.progress(), p.durable.reportSafe(p.e.out)
+	failure := p.sendAll(ctx)
+	failure = errors.Join(failure, p.close(ctx))
+	stopProgress()
+	failure = errors.Join(failure, stopReport(), closeFailed())
+	if p.durable.dir != "" {
+		return p.keptLines(ctx, stream, failure)
+	}
+	if err := p.summary(stream); err != nil {
+		return err
+	}
+	return p.verdict(ctx, stream, failure)
+}
+
+// check finds what cannot work before anything is sent.
+func (p *produce) check(ctx context.Context) (stop func(), err error) {
+	if p.durable.dir != "" {
+		return p.warnOf(ctx), nil
+	}
+	return func() {}, p.producer.Check(ctx)
+}
+
+// close brings home what was accepted, also of an interrupted run.
+func (p *produce) close(ctx context.Context) error {
+	if p.durable.dir != "" {
+		return p.leave(ctx)
+	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(p.deadline, 30*time.Second))
 	if ctx.Err() != nil {
 		cancel()
 		closing, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	}
 	defer cancel()
-	cerr := producer.Close(closing)
-	stopProgress()
-	ferr := closeFailed()
-	if err := p.summary(stream); err != nil {
-		return err
-	}
-	failure = errors.Join(failure, cerr, ferr)
+	return p.producer.Close(closing)
+}
+
+// verdict is how the run ended.
+func (p *produce) verdict(ctx context.Context, stream string, failure error) error {
 	switch bad := p.notStored.Load() + p.unknown.Load(); {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case failure != nil && p.stored.Load() > 0:
+	case failure != nil && p.accepted.Load() > 0:
 		return &partlyError{failure}
 	case failure != nil:
 		return failure
@@ -197,20 +235,23 @@ func unescape(s string) string {
 
 // sendAll reads and sends until the input or ctx ends. Reading may block for
 // ever, on a terminal say: it is then left behind.
-func (p *produce) sendAll(ctx context.Context, producer *vegas.Producer) error {
+func (p *produce) sendAll(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	p.durable.stop = stop
 	ended := make(chan error, 1)
-	go func() { ended <- p.sendLines(ctx, producer) }()
+	go func() { ended <- p.sendLines(ctx) }()
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
-func (p *produce) sendLines(ctx context.Context, producer *vegas.Producer) error {
+func (p *produce) sendLines(ctx context.Context) error {
 	r := &vegas.Record{}
-	for {
+	for n := int64(1); ; n++ {
 		line, err := p.lines.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -219,30 +260,35 @@ func (p *produce) sendLines(ctx context.Context, producer *vegas.Producer) error
 			return err
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		p.read.Add(1)
 		key, data, err := p.split(line.Text)
 		if err != nil {
-			p.notStored.Add(1)
-			p.tell(line.Place(), line.Text, err)
+			p.refused(n, line, err)
 			continue
 		}
 		r.PartitionKey, r.Data = key, data
-		if err := producer.SendAsync(ctx, r, p.answer(line, len(data))); err != nil {
+		if err := p.producer.SendAsync(ctx, r, p.answer(n, line, len(data))); err != nil {
 			if ctx.Err() != nil || errors.Is(err, vegas.ErrClosed) {
 				p.read.Add(-1)
 				return err
 			}
-			p.notStored.Add(1)
-			p.tell(line.Place(), line.Text, err)
+			p.refused(n, line, err)
 		}
 	}
 }
 
-// answer books the result of a line. It keeps the line's text only if a file
+// refused books a line that no attempt would send.
+func (p *produce) refused(n int64, line input.Line, err error) {
+	p.notStored.Add(1)
+	p.tell(line.Place(), line.Text, err)
+	p.durable.settled(n)
+}
+
+// answer books the result of the n-th line. It keeps the line's text only if a file
 // wants it.
-func (p *produce) answer(line input.Line, bytes int) func(vegas.Receipt, error) {
+func (p *produce) answer(n int64, line input.Line, bytes int) func(vegas.Receipt, error) {
 	source, number := line.Source, line.Number
 	var text []byte
 	if p.failed != nil {
@@ -250,8 +296,9 @@ func (p *produce) answer(line input.Line, bytes int) func(vegas.Receipt, error) 
 	}
 	return func(_ vegas.Receipt, err error) {
 		if err == nil {
-			p.stored.Add(1)
+			p.accepted.Add(1)
 			p.bytes.Add(int64(bytes))
+			p.durable.settled(n)
 			return
 		}
 		var failed *vegas.SendError
@@ -261,6 +308,7 @@ func (p *produce) answer(line input.Line, bytes int) func(vegas.Receipt, error) 
 			p.unknown.Add(1)
 		}
 		p.tell(input.Line{Source: source, Number: number}.Place(), text, err)
+		p.durable.failed(err)
 	}
 }
 
@@ -342,7 +390,10 @@ func (p *produce) progress() (stop func()) {
 func (p *produce) bar() string {
 	read, total := p.lines.Progress()
 	took := time.Since(p.started).Seconds()
-	text := fmt.Sprintf("%s stored, %s/s", thousands(p.stored.Load()), thousands(int64(float64(p.stored.Load())/took)))
+	text := fmt.Sprintf("%s %s, %s/s", thousands(p.accepted.Load()), p.durable.done(), thousands(int64(float64(p.accepted.Load())/took)))
+	if p.durable.dir != "" {
+		text += fmt.Sprintf(", %s to send", thousands(p.producer.Stats().Durable.Items))
+	}
 	if bad := p.notStored.Load() + p.unknown.Load(); bad > 0 {
 		text += fmt.Sprintf(", %s failed", thousands(bad))
 	}
@@ -367,7 +418,7 @@ type produceSummary struct {
 }
 
 func (p *produce) summary(stream string) error {
-	s := produceSummary{stream, p.read.Load(), p.stored.Load(), p.bytes.Load(), p.notStored.Load(), p.unknown.Load(),
+	s := produceSummary{stream, p.read.Load(), p.accepted.Load(), p.bytes.Load(), p.notStored.Load(), p.unknown.Load(),
 		time.Since(p.started).Seconds(), p.failedFile}
 	if p.e.json() {
 		return p.e.printJSON(s)
@@ -392,18 +443,4 @@ func thousands(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
-}
-
-// size writes a number of bytes.
-func size(n float64) string {
-	for _, unit := range []string{"bytes", "kB", "MB", "GB"} {
-		if n < 1000 {
-			if unit == "bytes" {
-				return fmt.Sprintf("%.0f bytes", n)
-			}
-			return fmt.Sprintf("%.1f %s", n, unit)
-		}
-		n /= 1000
-	}
-	return fmt.Sprintf("%.1f TB", n)
 }
