@@ -14,11 +14,13 @@ import (
 
 func newDemo(e *env) *cobra.Command {
 	o := demo.Defaults()
+	var outage bool
 	c := &cobra.Command{
 		Use:     "demo",
-		Short:   "Watch a fleet lose workers, and no record",
+		Short:   "Watch a fleet lose workers, or a producer its stream, and no record",
 		GroupID: "try",
-		Long: `Watch a fleet lose workers, and no record.
+		Long: `Watch a fleet lose workers, and no record; with --outage, a producer lose its
+stream.
 
 An embedded Kinesis and a producer run in this process, the workers of a consumer
 group in processes of their own; no account and no network are needed. While
@@ -31,8 +33,15 @@ many were lost, out of order or delivered twice (which only a kill may cause),
 and for how long each incident silenced a shard, against the goal: lease time and
 a second for a kill, half a second where workers hand shards over.
 
+With --outage it is a producer that has a hard time: "vegas produce --durable" in a
+process of its own keeps accepting lines while its network is gone, Kinesis
+answers with errors and throttles it, and while it is killed with -9 and started
+again on the same directory. The picture shows how many records wait in that
+directory; the auditor wants each that was said to be safe, once, in order.
+
 Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 		Example: `  vegas demo
+  vegas demo --outage
   vegas demo --duration 5m --rate 8000 --workers 5 --shards 12
   vegas demo --output json`,
 		Args: exactArgs(),
@@ -50,6 +59,9 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 				return usagef("--lease-time %v: want 1s to 1m", o.LeaseTime)
 			case o.Size < 1 || o.Size > 1<<19:
 				return usagef("--size %d: want 1 to %d bytes", o.Size, 1<<19)
+			}
+			if outage {
+				return e.runOutage(cmd.Context(), cmd.Flags(), o)
 			}
 			self, err := os.Executable()
 			if err != nil {
@@ -93,6 +105,7 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 		},
 	}
 	f := c.Flags()
+	f.BoolVar(&outage, "outage", false, "the stream goes away, and the producer is killed; 25s, 2000 records a second and 3 shards by default")
 	f.DurationVar(&o.Duration, "duration", o.Duration, "how `long`, from the first line to the sums")
 	f.IntVar(&o.Rate, "rate", o.Rate, "`records` a second to send")
 	f.IntVar(&o.Size, "size", o.Size, "payload of a record in `bytes`")

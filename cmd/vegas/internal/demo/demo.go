@@ -12,7 +12,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"time"
 
@@ -83,7 +82,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.View.Start(w.endpoint)
+	o.View.Start(w.server.endpoint)
 	report, err := w.run(ctx)
 	o.View.End()
 	return report, errors.Join(err, w.close())
@@ -92,12 +91,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // world is a running demo.
 type world struct {
 	Options
-	started  time.Time
-	server   *localkinesis.Server
-	endpoint string
-	served   chan error
-	store    string     // directory
-	random   *rand.Rand // of the loop's goroutine
+	started time.Time
+	server  *server
+	store   string     // directory
+	random  *rand.Rand // of the loop's goroutine
 
 	auditor *audit.Auditor
 	sender  *load
@@ -115,34 +112,16 @@ func newWorld(ctx context.Context, o Options) (*world, error) {
 	if w.store, err = os.MkdirTemp("", "vegas-demo-"); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
-	w.server = localkinesis.New(func(s *localkinesis.Options) {
-		s.Streams = map[string]int{Stream: o.Shards}
-		s.Seed = o.Seed
-	})
-	l, err := localkinesis.Listen("127.0.0.1:0")
-	if err != nil {
+	if w.server, err = serve(ctx, o.Shards, o.Seed); err != nil {
 		return nil, errors.Join(fmt.Errorf("demo: %w", err), os.RemoveAll(w.store))
 	}
-	w.endpoint = "http://" + l.Addr().String()
-	w.served = make(chan error, 1)
-	go func() { w.served <- w.server.Serve(l) }()
-	// Its first answer says that it serves, which Server.AWS needs.
-	health, err := http.NewRequestWithContext(ctx, http.MethodGet, w.endpoint+"/_vegas/health", nil)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("demo: %w", err), w.close())
-	}
-	answer, err := http.DefaultClient.Do(health)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("demo: %w", err), w.close())
-	}
-	_ = answer.Body.Close()
 	w.started = time.Now()
 	w.fleet = newFleet(w)
 	return w, nil
 }
 
 func (w *world) close() error {
-	return errors.Join(w.server.Close(), <-w.served, os.RemoveAll(w.store))
+	return errors.Join(w.server.close(), os.RemoveAll(w.store))
 }
 
 // now is the time since the start.

@@ -67,7 +67,7 @@ func (l *Live) draw(p *Picture, width, height int) []string {
 	lines = append(lines, "", l.style.Bold("what happens"))
 	events = max(min(height-len(lines), 12), 1)
 	for i := len(p.Events) - 1; i >= max(len(p.Events)-events, 0); i-- {
-		lines = append(lines, l.event(p.Events[i], p.At))
+		lines = append(lines, drawEvent(l.style, p.Events[i], p.At))
 	}
 	return lines
 }
@@ -212,23 +212,23 @@ func (l *Live) meter(silent, lease time.Duration) string {
 	return l.style.Bad(bar + text)
 }
 
-func (l *Live) event(e Event, now time.Duration) string {
+func drawEvent(style terminal.Style, e Event, now time.Duration) string {
 	mark, text := " ", e.Text
 	switch {
 	case e.Note:
 	case e.Kind == Split, e.Kind == Merge:
-		mark = l.style.Accent("◆")
+		mark = style.Accent("◆")
 	case e.Kind == Kill:
-		mark = l.style.Bad("✗")
+		mark = style.Bad("✗")
 	case e.Kind == Fault:
-		mark = l.style.Warn("✗")
+		mark = style.Warn("✗")
 	default:
-		mark = l.style.Good("●")
+		mark = style.Good("●")
 	}
 	if now-e.At > 6*time.Second {
-		text = l.style.Dim(text)
+		text = style.Dim(text)
 	}
-	return l.style.Dim(seconds(e.At)) + " " + mark + " " + text
+	return style.Dim(seconds(e.At)) + " " + mark + " " + text
 }
 
 // verdict is the auditor's account so far.
