@@ -1,0 +1,320 @@
+package disk
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libvegas/vegas/buffer"
+	"github.com/libvegas/vegas/record"
+)
+
+// group is what is written and synced at once.
+type group struct {
+	buf      []byte // its header and frames, as they stand in the file
+	entries  []entry
+	first    uint64
+	accepted int64 // of its first record
+
+	done chan struct{} // closed when err is final
+	err  error
+	// touched: some of it may have been written.
+	touched bool
+	// lent: items that Next gave out point into it.
+	lent bool
+	seg  *segment // where it was written, and where it ends there
+	end  int64
+}
+
+// entry is a record in a group: the caller's strings, and where the rest is.
+type entry struct {
+	key, hashKey  string
+	frame         int // where in buf
+	headers, data int // from there
+}
+
+func (g *group) last() uint64 { return g.first + uint64(len(g.entries)) - 1 }
+
+func (g *group) has(seq uint64) bool { return g != nil && seq >= g.first && seq <= g.last() }
+
+// item is the record i.
+func (g *group) item(i int, producer [16]byte) buffer.Item {
+	e := &g.entries[i]
+	b := g.buf[e.frame:]
+	var head frameHead
+	head.read(b)
+	it := buffer.Item{
+		Producer: producer, Seq: head.seq, Accepted: unixNano(head.accepted),
+		Key: e.key, ExplicitHashKey: e.hashKey,
+		Data: b[e.data : frameBytes+int(head.length) : frameBytes+int(head.length)],
+	}
+	if e.data > e.headers+1 {
+		it.Headers, _, _ = readHeaders(b[e.headers:e.data])
+	}
+	return it
+}
+
+// batch is what a call appends, encoded while nothing is locked.
+type batch struct {
+	buf     []byte
+	entries []entry
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) encode(records []*record.Record, accepted int64) {
+	b.buf, b.entries = b.buf[:0], b.entries[:0]
+	for _, r := range records {
+		e := entry{key: r.PartitionKey, hashKey: r.ExplicitHashKey, frame: len(b.buf)}
+		b.buf = slices.Grow(b.buf, frameBytes+bodyBytes(r))
+		b.buf = appendFrame(b.buf, 0, accepted, func(buf []byte) []byte {
+			buf = appendBody(buf, r.PartitionKey, r.ExplicitHashKey, r.Headers, r.Data)
+			e.data = len(buf) - len(r.Data) - e.frame
+			return buf
+		})
+		e.headers = frameBytes + textBytes(r.PartitionKey) + textBytes(r.ExplicitHashKey)
+		b.entries = append(b.entries, e)
+	}
+}
+
+func textBytes(s string) int {
+	n := len(s) + 1
+	for v := len(s); v >= 0x80; v >>= 7 {
+		n++
+	}
+	return n
+}
+
+func (b *batch) release() {
+	if cap(b.buf) <= 1<<20 {
+		clear(b.entries)
+		batches.Put(b)
+	}
+}
+
+// Append takes records in; see buffer.Buffer.
+func (l *Log) Append(ctx context.Context, records []*record.Record, assigned func(first uint64)) (uint64, error) {
+	if len(records) == 0 {
+		return 0, fmt.Errorf("durable buffer %s: append: no records", l.dir)
+	}
+	b := batches.Get().(*batch)
+	defer b.release()
+	b.encode(records, time.Now().UnixNano())
+	if l.o.Bytes > 0 && int64(len(b.buf)) > l.o.Bytes-dataStart-2*groupBytes {
+		return 0, fmt.Errorf("durable buffer %s: append %d records of %d bytes: more than its limit of %d bytes: append fewer, or raise the limit (see docs/troubleshooting.md#buffer-disk-full): %w",
+			l.dir, len(records), len(b.buf), l.o.Bytes, record.ErrBufferFull)
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.admit(ctx, len(b.buf)); err != nil {
+		return 0, err
+	}
+	first := l.next
+	l.gather(b)
+	if assigned != nil {
+		assigned(first)
+	}
+	l.writer.wake()
+	return first, nil
+}
+
+// gather puts a batch into the group that the writer takes next.
+func (l *Log) gather(b *batch) {
+	g := l.gathering
+	if g == nil {
+		g = l.newGroup()
+		g.first = l.next
+		var head frameHead
+		head.read(b.buf)
+		g.accepted = head.accepted
+		l.gathering = g
+	}
+	base := len(g.buf)
+	g.buf = append(g.buf, b.buf...)
+	for _, e := range b.entries {
+		e.frame += base
+		endian.PutUint64(g.buf[e.frame+8:], l.next)
+		g.entries = append(g.entries, e)
+		l.next++
+	}
+	l.items += int64(len(b.entries))
+}
+
+// admit waits, first come, first served, until n bytes can be taken in.
+func (l *Log) admit(ctx context.Context, n int) error {
+	if l.state != open {
+		return l.notOpen()
+	}
+	if len(l.queue) == 0 && l.fits(n) {
+		return nil
+	}
+	turn := make(chan struct{}, 1)
+	l.queue = append(l.queue, turn)
+	defer func() {
+		l.queue = slices.DeleteFunc(l.queue, func(c chan struct{}) bool { return c == turn })
+		l.wakeAppender()
+	}()
+	for {
+		if l.state != open {
+			return l.notOpen()
+		}
+		if l.queue[0] == turn && l.fits(n) {
+			return nil
+		}
+		l.makeRoom()
+		l.mu.Unlock()
+		select {
+		case <-turn:
+		case <-ctx.Done():
+		}
+		l.mu.Lock()
+		if err := ctx.Err(); err != nil && !(l.queue[0] == turn && l.state == open && l.fits(n)) {
+			return l.noRoom(err)
+		}
+	}
+}
+
+func (l *Log) notOpen() error {
+	if l.state == fresh {
+		return errNotOpen
+	}
+	return l.errClosed()
+}
+
+func (l *Log) noRoom(ended error) error {
+	why := l.stalled
+	if why == nil && l.o.Bytes > 0 {
+		why = l.limitReached()
+	}
+	if why == nil { // the disk is slow
+		why = fmt.Errorf("durable buffer %s: %d bytes wait for the disk", l.dir, gatherBytes)
+	}
+	return fmt.Errorf("%w: %w: %w", record.ErrBufferFull, ended, why)
+}
+
+// fits tells whether n bytes can be taken in now.
+func (l *Log) fits(n int) bool {
+	if l.stalled != nil {
+		return false
+	}
+	waiting := 0
+	if l.gathering != nil {
+		waiting = len(l.gathering.buf)
+	}
+	if waiting > 0 && waiting+n > gatherBytes {
+		return false
+	}
+	return l.o.Bytes <= 0 || l.taken()+int64(n+groupBytes) <= l.o.Bytes
+}
+
+// taken is the room that is taken, or about to be: also by the closing group of
+// the last segment, and the next one's header.
+func (l *Log) taken() int64 {
+	n := l.bytes
+	for _, g := range []*group{l.writing, l.gathering} {
+		if g != nil {
+			n += int64(len(g.buf))
+		}
+	}
+	if l.last == nil {
+		n += dataStart
+	}
+	return n + groupBytes
+}
+
+// wakeAppender lets the first that waits look again.
+func (l *Log) wakeAppender() {
+	if l.state != open {
+		for _, turn := range l.queue {
+			poke(turn)
+		}
+		return
+	}
+	if len(l.queue) > 0 {
+		poke(l.queue[0])
+	}
+}
+
+// Sync waits until a record is durable; see buffer.Buffer.
+func (l *Log) Sync(ctx context.Context, seq uint64) error {
+	l.mu.Lock()
+	g := l.writing
+	if !g.has(seq) {
+		g = l.gathering
+	}
+	if !g.has(seq) {
+		defer l.mu.Unlock()
+		switch {
+		case l.state == fresh:
+			return errNotOpen
+		case seq >= l.next:
+			return fmt.Errorf("durable buffer %s: sync: no record has the number %d yet: %w", l.dir, seq, buffer.ErrNotBuffered)
+		}
+		return l.failed.of(seq)
+	}
+	l.mu.Unlock()
+	select {
+	case <-g.done:
+		return g.err
+	default:
+	}
+	select {
+	case <-g.done:
+		return g.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// newGroup is an empty group, whose memory may have been another's.
+func (l *Log) newGroup() *group {
+	var b batch
+	if n := len(l.free); n > 0 {
+		b, l.free = l.free[n-1], l.free[:n-1]
+	}
+	return &group{buf: append(b.buf[:0], make([]byte, groupBytes)...), entries: b.entries[:0], done: make(chan struct{})}
+}
+
+// recycle keeps the memory of a group whose records nobody uses any more.
+func (l *Log) recycle(g *group) {
+	if len(l.free) < 4 && cap(g.buf) <= 2<<20 {
+		clear(g.entries)
+		l.free = append(l.free, batch{g.buf, g.entries})
+	}
+	g.buf, g.entries = nil, nil
+}
+
+// failures are the numbers of records that did not get durable. The last of them
+// are remembered; of what is older than that nothing is promised.
+type failures struct {
+	ranges    []failure
+	forgotten uint64
+}
+
+type failure struct {
+	span
+	err error
+}
+
+func (f *failures) add(s span, err error) {
+	if len(f.ranges) == 1024 {
+		f.forgotten = f.ranges[0].last
+		f.ranges = slices.Delete(f.ranges, 0, 1)
+	}
+	f.ranges = append(f.ranges, failure{s, err})
+}
+
+func (f *failures) of(seq uint64) error {
+	for _, r := range f.ranges {
+		if seq >= r.first && seq <= r.last {
+			return r.err
+		}
+	}
+	if seq <= f.forgotten {
+		return fmt.Errorf("it was written while the disk failed, and too many others since: %w", buffer.ErrUnknown)
+	}
+	return nil
+}

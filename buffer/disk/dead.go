@@ -1,0 +1,305 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/libvegas/vegas/buffer"
+	"github.com/libvegas/vegas/internal/filesys"
+	"github.com/libvegas/vegas/record"
+)
+
+const (
+	deadPrefix = "dead-"
+	// deadFileBytes is about how large a file of dead letters grows.
+	deadFileBytes = 64 << 20
+)
+
+// deadFile is a file of dead letters. What follows count is the burying one's.
+type deadFile struct {
+	path   string
+	number uint64
+	// from is how far it was replayed, at how far it is synced, and count the
+	// dead letters between; guarded by Log.mu.
+	from, at, count int64
+	damaged         bool // its header is
+
+	file filesys.File
+	salt uint64
+}
+
+// Bury makes items dead letters; see buffer.Buffer.
+func (l *Log) Bury(ctx context.Context, dead []buffer.Dead) error {
+	if err := l.hold(ctx); err != nil {
+		return err
+	}
+	defer l.letGo()
+	l.mu.Lock()
+	var left []*buffer.Dead
+	for i := range dead {
+		if s := l.segmentOf(dead[i].Seq); s != nil && !s.isGone(dead[i].Seq) {
+			left = append(left, &dead[i])
+		}
+	}
+	l.mu.Unlock()
+	if err := l.bury(left); err != nil {
+		return fmt.Errorf("durable buffer %s: bury %d records: %w", l.dir, len(left), err)
+	}
+	l.keeper.wake()
+	return nil
+}
+
+// bury writes dead letters, syncs them, and only then acknowledges the records.
+func (l *Log) bury(dead []*buffer.Dead) error {
+	if len(dead) > 0 {
+		if l.broken == buryFirst {
+			l.exhume(dead, nil)
+			if err := firstOf(l.writeAcks(), l.syncAcks()); err != nil {
+				return err
+			}
+		}
+		if err := l.writeDead(dead); err != nil {
+			return err
+		}
+	}
+	// Also those of a call before, which failed here.
+	return firstOf(l.writeAcks(), l.syncAcks())
+}
+
+// exhume takes records off the log that are in a file of dead letters now.
+func (l *Log) exhume(dead []*buffer.Dead, file *deadFile) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range dead {
+		if s := l.segmentOf(d.Seq); s != nil && s.mark(d.Seq) {
+			l.items--
+			l.acked = append(l.acked, d.Seq)
+		}
+	}
+	if file != nil {
+		file.count += int64(len(dead))
+	}
+}
+
+func (l *Log) writeDead(dead []*buffer.Dead) error {
+	if err := l.openBurial(); err != nil {
+		return err
+	}
+	d := l.burial
+	b := make([]byte, groupBytes)
+	for _, it := range dead {
+		b = appendFrame(b, it.Seq, it.Accepted.UnixNano(), func(b []byte) []byte { return appendDead(b, it) })
+	}
+	seal(b, groupHead{count: uint32(len(dead)), first: dead[0].Seq, synced: d.at}, d.salt, d.at)
+	_, err := d.file.WriteAt(b, d.at)
+	if err == nil && l.broken != syncData {
+		err = d.file.Sync()
+	}
+	if err != nil {
+		// What is there of it is not counted; the next burial begins a new file.
+		_ = d.file.Truncate(d.at)
+		l.endBurial()
+		if isFull(err) {
+			return fmt.Errorf("%w (see docs/troubleshooting.md#buffer-disk-full)", err)
+		}
+		return fmt.Errorf("%w (see docs/troubleshooting.md#buffer-fsync)", err)
+	}
+	l.mu.Lock()
+	d.at += int64(len(b))
+	l.mu.Unlock()
+	l.exhume(dead, d)
+	return nil
+}
+
+// openBurial begins a file if there is none, or it is full.
+func (l *Log) openBurial() error {
+	if l.burial != nil && l.burial.at < deadFileBytes {
+		return nil
+	}
+	l.endBurial()
+	l.mu.Lock()
+	number := l.buried + 1
+	l.mu.Unlock()
+	d := &deadFile{number: number, path: filepath.Join(l.dir, fmt.Sprintf("%s%016x", deadPrefix, number)), from: dataStart, at: dataStart, salt: salt()}
+	h := header{kind: kindDead, salt: d.salt, first: number}
+	f, err := l.newFile(d.path, h.start())
+	if err != nil {
+		return err
+	}
+	d.file = f
+	l.burial = d
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buried = number
+	l.dead = append(l.dead, d)
+	return nil
+}
+
+func (l *Log) endBurial() {
+	if l.burial == nil {
+		return
+	}
+	_ = l.burial.file.Close()
+	l.burial.file = nil
+	l.burial = nil
+}
+
+// deadFiles are the files with dead letters, as they are now.
+func (l *Log) deadFiles() []deadFile {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var files []deadFile
+	for _, d := range l.dead {
+		files = append(files, *d)
+	}
+	return files
+}
+
+// Dead calls f with every dead letter; see buffer.Buffer.
+func (l *Log) Dead(ctx context.Context, f func(*buffer.Dead) bool) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	for _, d := range l.deadFiles() {
+		more, err := eachDead(l.disk, &d, func(e *event, dead *buffer.Dead) bool {
+			dead.Data = bytes.Clone(dead.Data)
+			return ctx.Err() == nil && f(dead)
+		})
+		if errors.Is(err, fs.ErrNotExist) { // replayed meanwhile
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("durable buffer %s: dead letters: %w", l.dir, err)
+		}
+		if err := ctx.Err(); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachDead calls f with what can be read of a file, until it returns false.
+func eachDead(disk filesys.FS, d *deadFile, f func(*event, *buffer.Dead) bool) (more bool, err error) {
+	s, err := openFile(disk, d.path, kindDead)
+	if s != nil {
+		defer s.close()
+	}
+	if errors.Is(err, errHeader) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s.at, s.size = d.from, min(s.size, d.at)
+	for {
+		e, err := s.next()
+		if errors.Is(err, io.EOF) {
+			return true, nil
+		}
+		if e.frame == nil {
+			continue
+		}
+		dead := buffer.Dead{Item: buffer.Item{Seq: e.frame.seq, Accepted: unixNano(e.frame.accepted)}}
+		if readDead(e.body, &dead) == nil && !f(&e, &dead) {
+			return false, nil
+		}
+	}
+}
+
+// Replay appends the dead letters again; see buffer.Buffer.
+func (l *Log) Replay(ctx context.Context) (int, error) {
+	if err := l.hold(ctx); err != nil {
+		return 0, err
+	}
+	l.endBurial() // what is buried from now on goes to another file
+	l.letGo()
+	l.mu.Lock()
+	files := slices.Clone(l.dead)
+	l.mu.Unlock()
+	total := 0
+	for _, d := range files {
+		n, err := l.replay(ctx, d)
+		if total += n; err != nil {
+			return total, fmt.Errorf("durable buffer %s: replay: %w", l.dir, err)
+		}
+	}
+	return total, nil
+}
+
+// Of how many records a call of replay appends at once.
+const (
+	replayRecords = 1000
+	replayBytes   = 1 << 20
+)
+
+func (l *Log) replay(ctx context.Context, d *deadFile) (int, error) {
+	l.mu.Lock()
+	view := *d
+	l.mu.Unlock()
+	var batch []*record.Record
+	size, total := 0, 0
+	var failed error
+	appendBatch := func(upTo int64) bool {
+		if len(batch) == 0 {
+			return true
+		}
+		first, err := l.Append(ctx, batch, nil)
+		if err == nil {
+			err = l.Sync(ctx, first+uint64(len(batch))-1)
+		}
+		if failed = err; err != nil {
+			return false
+		}
+		l.mu.Lock()
+		d.from, d.count = upTo, d.count-int64(len(batch))
+		l.mu.Unlock()
+		total += len(batch)
+		batch, size = batch[:0], 0
+		return true
+	}
+	_, err := eachDead(l.disk, &view, func(e *event, dead *buffer.Dead) bool {
+		batch = append(batch, &record.Record{
+			PartitionKey: dead.Key, ExplicitHashKey: dead.ExplicitHashKey,
+			Data: bytes.Clone(dead.Data), Headers: dead.Headers,
+		})
+		size += len(dead.Data)
+		return len(batch) < replayRecords && size < replayBytes || appendBatch(e.end)
+	})
+	if err == nil && failed == nil {
+		appendBatch(view.at)
+	}
+	if err := firstOf(err, failed); err != nil {
+		return total, err
+	}
+	return total, l.removeDead(ctx, d)
+}
+
+// removeDead removes a file whose dead letters are records again.
+func (l *Log) removeDead(ctx context.Context, d *deadFile) error {
+	if err := l.hold(ctx); err != nil {
+		return err
+	}
+	defer l.letGo()
+	l.mu.Lock()
+	lost := d.count
+	l.mu.Unlock()
+	if lost > 0 || d.damaged { // damaged ones: the file is kept for what can be made of them
+		if err := l.setAside(d.path, 0, d.at, int(lost)); err != nil {
+			return err
+		}
+		l.o.Logger.Error("a file of dead letters is damaged: some cannot be read (see docs/troubleshooting.md#buffer-corrupt)", "file", d.path, "lost", lost)
+	}
+	if err := l.disk.Remove(d.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	l.mu.Lock()
+	l.dead = slices.DeleteFunc(l.dead, func(x *deadFile) bool { return x == d })
+	l.mu.Unlock()
+	return l.syncNames()
+}
