@@ -16,6 +16,7 @@ type audit struct {
 // chain is what has an order.
 type chain struct {
 	s    *sender
+	l    *diskLog // of a durable producer
 	hash keyspace.Hash
 }
 
@@ -32,10 +33,14 @@ func (a *audit) handle(r *sent, slot int) {
 	}
 	first := !r.delivered
 	r.delivered = true
-	if !first || !r.acked || r.foreign || r.loose {
+	if first && r.kept != nil && !r.loose {
+		a.handleKept(r)
 		return
 	}
-	k := chain{r.owner, r.item.Hash}
+	if !first || !r.acked || r.foreign || r.loose || r.kept != nil {
+		return
+	}
+	k := chain{s: r.owner, hash: r.item.Hash}
 	if last := a.last[k]; last > r.item.Counter {
 		a.fail("inverted: %s %s comes after %d", r.owner.name, r.name(), last)
 	} else {
@@ -81,7 +86,7 @@ func (a *audit) one(w *world, s *sender, r *sent, p *plan) {
 		if r.handled == 0 {
 			a.fail("lost: %s %s is acknowledged by %s at %s", s.name, r.name(), r.item.Shard, r.item.Sequence)
 		}
-		a.receipt(w, s, r)
+		a.receipt(w, s.name, r)
 	case r.withdrawn, r.ended && !r.item.Unknown:
 		n.NotStored++
 		if r.withdrawn {
@@ -98,7 +103,7 @@ func (a *audit) one(w *world, s *sender, r *sent, p *plan) {
 }
 
 // receipt checks that the record is where its receipt says.
-func (a *audit) receipt(w *world, s *sender, r *sent) {
+func (a *audit) receipt(w *world, name string, r *sent) {
 	for _, sh := range w.shards {
 		if sh.id != r.item.Shard {
 			continue
@@ -109,5 +114,5 @@ func (a *audit) receipt(w *world, s *sender, r *sent) {
 			}
 		}
 	}
-	a.fail("%s %s is not at %s %s/%d, as its receipt says", s.name, r.name(), r.item.Shard, r.item.Sequence, r.item.Index)
+	a.fail("%s %s is not at %s %s/%d, as its receipt says", name, r.name(), r.item.Shard, r.item.Sequence, r.item.Index)
 }

@@ -43,7 +43,7 @@ func (s *sender) send(r *lane.Request) {
 		p := s.wrap(e)
 		what = append(what, p)
 		for _, x := range p.recs {
-			refused = refused || x.poison
+			refused = refused || x.poison && (x.kept == nil || s.now < x.kept.cured)
 		}
 		s.takeOff(e, p)
 		if s.traced {

@@ -6,6 +6,9 @@
 // the order of their sending, that none is delivered twice where marks apply,
 // and that what was reported as not stored is not stored.
 //
+// Files durable_*.go do it with producers that are fed from a model of a durable
+// buffer: they are killed at any moment and start again on what the disk kept.
+//
 // Files fleet_*.go do the same with the workers of a group: internal/fleet
 // decides, against a model store and a stream that is resharded, with functions
 // that use marks and progress as the consumer does. docs/simulation.md lists the
@@ -77,6 +80,11 @@ type plan struct {
 	limits                      bool
 	crashes                     bool // of readers
 	lazy                        bool // marks are saved now and then, not with each checkpoint
+
+	// Of durable producers.
+	kills, down, fsync, age time.Duration // mean time between kills; until the restart; of a sync; 0: no age limit
+	full                    float64       // dead letters cannot be written
+	lookahead, copies       int
 }
 
 type odds struct {
@@ -201,13 +209,7 @@ func Run(seed uint64, o Options) Result {
 	p.blind, p.checks = o.Blind, seed%8 == 0
 	w := newWorld(r, p.shards)
 	w.limits = p.limits
-	if o.Trace != nil {
-		w.traced = true
-		w.trace = func(format string, args ...any) {
-			o.Trace(fmt.Sprintf("%10v  %s", w.now, fmt.Sprintf(format, args...)))
-		}
-		w.trace("plan %+v", *p)
-	}
+	w.tell(o.Trace, p)
 	a := &audit{last: make(map[chain]uint64)}
 	var senders []*sender
 	add := func() {
@@ -218,20 +220,7 @@ func Run(seed uint64, o Options) Result {
 	}
 	var foreign []*sent
 
-	every := func(mean time.Duration, do func()) {
-		if mean <= 0 {
-			return
-		}
-		var again func()
-		again = func() {
-			if w.now <= p.length {
-				do()
-				w.after(w.within(2*mean), again)
-			}
-		}
-		w.after(w.within(2*mean), again)
-	}
-	every(p.gap, func() {
+	w.every(p.gap, p.length, func() {
 		s := senders[w.rnd.IntN(len(senders))]
 		for range 1 + w.rnd.IntN(3) {
 			s.accept()
@@ -247,14 +236,8 @@ func Run(seed uint64, o Options) Result {
 			s.poll()
 		}
 	})
-	every(p.reshards, w.reshard)
-	every(p.flips, func() {
-		w.auto = !w.auto
-		w.moves++
-		if w.traced {
-			w.trace("auto %v", w.auto)
-		}
-	})
+	w.every(p.reshards, p.length, w.reshard)
+	w.every(p.flips, p.length, w.flip)
 	if p.crashSender {
 		w.after(w.within(p.length), func() {
 			senders[0].crash()

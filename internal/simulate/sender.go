@@ -32,6 +32,17 @@ type sent struct {
 
 	handled   int // by the consumer, and covered by a checkpoint
 	delivered bool
+
+	origin *sent    // of one that came out of a log: what was accepted
+	kept   *keeping // what was accepted by a durable producer
+}
+
+// of is the user's record.
+func (r *sent) of() *sent {
+	if r.origin != nil {
+		return r.origin
+	}
+	return r
 }
 
 // name is how the trace calls it.
@@ -54,6 +65,7 @@ type sender struct {
 	horizon int
 	fail    func(format string, args ...any)
 	scratch []*lane.Item
+	runner  *durable // of a durable producer
 }
 
 var (
@@ -119,19 +131,33 @@ func (s *sender) poll() {
 	if s.dead {
 		return
 	}
+	if s.runner != nil {
+		s.runner.poll()
+		return
+	}
+	t := s.turn()
+	s.collect()
+	s.leave(t)
+}
+
+func (s *sender) turn() lane.Turn {
 	t := s.m.Poll(s.now)
 	if s.p.checks {
 		if err := s.m.Check(); err != nil && !s.p.blind {
 			s.fail("%s: %v", s.name, err)
 		}
 	}
+	return t
+}
+
+// leave does what a turn asks for.
+func (s *sender) leave(t lane.Turn) {
 	for _, r := range t.Requests {
 		s.send(r)
 	}
 	if t.Refresh {
 		s.list()
 	}
-	s.collect()
 	if s.wake = t.Wake; t.Wake != lane.Never {
 		s.after(t.Wake-s.now, func() {
 			if s.wake == t.Wake {
@@ -156,6 +182,9 @@ func (s *sender) list() {
 				return
 			}
 			if failed {
+				if s.runner != nil {
+					s.m.FailQueued(errDenied) // as where the stream is not there
+				}
 				s.m.LearnFailed(s.now, s.chance(.3))
 			} else {
 				s.m.SetLaned(!auto)
@@ -175,15 +204,18 @@ func (s *sender) list() {
 // wrap is what an entry puts on the wire.
 func (s *sender) wrap(e *lane.Entry) *payload {
 	p := &payload{producer: s.id, raw: e.Raw || s.c.Raw, laned: e.Laned && !s.c.Raw, rng: e.Range}
+	if e.Producer != nil {
+		p.producer = *e.Producer
+	}
 	poison := false
 	for _, it := range e.Items {
 		r := it.Tag.(*sent)
-		p.recs = append(p.recs, r)
+		p.recs = append(p.recs, r.of())
 		p.slots = append(p.slots, r.slot)
 		p.counters = append(p.counters, it.Counter)
 		p.bytes += len(it.Data) + len(it.Key)
-		r.raw = r.raw || p.raw
-		poison = poison || r.poison
+		r.of().raw = r.of().raw || p.raw
+		poison = poison || r.of().poison
 		if r.withdrawn || r.ended {
 			s.fail("%s sends %s, which has ended", s.name, r.name())
 		}
@@ -195,7 +227,7 @@ func (s *sender) wrap(e *lane.Entry) *payload {
 	}
 	if poison {
 		for _, r := range p.recs {
-			r.shared = true
+			r.of().shared = true
 		}
 	}
 	return p
@@ -217,7 +249,8 @@ func (s *sender) takeOff(e *lane.Entry, p *payload) {
 	if s.lanes[e.Shard]++; s.lanes[e.Shard] > 1 {
 		s.fail("%s has two aggregates for %s under way", s.name, e.Shard)
 	}
-	for _, r := range p.recs {
+	for _, it := range e.Items {
+		r := it.Tag.(*sent)
 		d := r.doubt
 		if d == nil || d == e || d.Shard != e.Shard || s.p.flips > 0 {
 			continue

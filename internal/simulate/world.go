@@ -129,6 +129,15 @@ func (w *world) reshard() {
 	}
 }
 
+// flip turns AUTO on or off.
+func (w *world) flip() {
+	w.auto = !w.auto
+	w.moves++
+	if w.traced {
+		w.trace("auto %v", w.auto)
+	}
+}
+
 // list is ListShards: at a moment in the past if stale, its second page
 // possibly from a later one; closed shards left out if onlyOpen, those closed
 // before the move horizon gone for good.
@@ -242,6 +251,33 @@ func (e *events) Pop() any {
 func (w *world) after(d time.Duration, do func()) {
 	w.order++
 	heap.Push(&w.events, event{w.now + max(d, 0), w.order, do})
+}
+
+// every does something again and again, until a time; never if mean is 0.
+func (w *world) every(mean, until time.Duration, do func()) {
+	if mean <= 0 {
+		return
+	}
+	var again func()
+	again = func() {
+		if w.now <= until {
+			do()
+			w.after(w.within(2*mean), again)
+		}
+	}
+	w.after(w.within(2*mean), again)
+}
+
+// tell tells of each step, if anybody wants to know.
+func (w *world) tell(line func(string), p *plan) {
+	if line == nil {
+		return
+	}
+	w.traced = true
+	w.trace = func(format string, args ...any) {
+		line(fmt.Sprintf("%10v  %s", w.now, fmt.Sprintf(format, args...)))
+	}
+	w.trace("plan %+v", *p)
 }
 
 // step lets the next thing happen; false when there is none up to the time.
