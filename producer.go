@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/libvegas/vegas/buffer"
+	"github.com/libvegas/vegas/internal/durable"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/send"
 	"github.com/libvegas/vegas/observe"
@@ -22,8 +23,10 @@ import (
 // one after the other through one Producer; two Producers have no order between
 // them, but share their connections where they share their configuration.
 type Producer struct {
-	api    *kinesisapi.Client
-	engine *send.Engine
+	api *kinesisapi.Client
+	// One of them:
+	engine  *send.Engine
+	durable *durable.Producer
 }
 
 // ProducerOptions arrive at an option function filled with the defaults named
@@ -150,27 +153,30 @@ func NewProducer(stream string, opts ...func(*ProducerOptions)) (*Producer, erro
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("new producer: stream %q: %w", name.Stream, err)
 	}
-	if o.Durable != "" || o.Buffer != nil {
-		return nil, fmt.Errorf("new producer: stream %q: the durable buffer is not built yet", name.Stream)
+	p := &Producer{api: kinesisapi.New(name, kinesisapi.Options{AWS: o.AWS, Kinesis: o.Kinesis})}
+	c := send.Config{
+		API:            p.api,
+		Stream:         name.Stream,
+		Linger:         o.Linger,
+		Raw:            !o.Aggregate,
+		Deadline:       o.Deadline,
+		BufferBytes:    o.BufferBytes,
+		FailKey:        o.OnFailure == FailKey,
+		RequireOrder:   o.RequireOrder,
+		MaxRequests:    o.MaxRequests,
+		RequestTimeout: o.RequestTimeout,
+		Logger:         o.Logger,
+		Observer:       o.Observer,
 	}
-	api := kinesisapi.New(name, kinesisapi.Options{AWS: o.AWS, Kinesis: o.Kinesis})
-	return &Producer{
-		api: api,
-		engine: send.New(send.Config{
-			API:            api,
-			Stream:         name.Stream,
-			Linger:         o.Linger,
-			Raw:            !o.Aggregate,
-			Deadline:       o.Deadline,
-			BufferBytes:    o.BufferBytes,
-			FailKey:        o.OnFailure == FailKey,
-			RequireOrder:   o.RequireOrder,
-			MaxRequests:    o.MaxRequests,
-			RequestTimeout: o.RequestTimeout,
-			Logger:         o.Logger,
-			Observer:       o.Observer,
-		}),
-	}, nil
+	if o.Durable == "" && o.Buffer == nil {
+		p.engine = send.New(c)
+		return p, nil
+	}
+	if p.durable, err = newDurable(&o, c); err != nil {
+		p.api.Close()
+		return nil, fmt.Errorf("new producer: stream %q: %w", name.Stream, err)
+	}
+	return p, nil
 }
 
 func (o *ProducerOptions) check() error {
@@ -218,7 +224,11 @@ func (o *ProducerOptions) check() error {
 // A key has 1 to 256 characters; data may be empty, and with the key as large
 // as the stream's MaxRecordSize (1 MiB unless it was raised).
 func (p *Producer) Send(ctx context.Context, key string, data []byte) error {
-	r := Record{PartitionKey: key, Data: data}
+	if p.durable != nil {
+		_, err := p.durable.Send(ctx, &Record{PartitionKey: key, Data: data})
+		return err
+	}
+	r := Record{PartitionKey: key, Data: data} // on the stack: the engine copies it
 	_, err := p.engine.Send(ctx, &r)
 	return err
 }
@@ -226,6 +236,9 @@ func (p *Producer) Send(ctx context.Context, key string, data []byte) error {
 // SendRecord is Send for a record with an explicit hash key or headers. It
 // returns where the record was stored.
 func (p *Producer) SendRecord(ctx context.Context, r *Record) (Receipt, error) {
+	if p.durable != nil {
+		return p.durable.Send(ctx, r)
+	}
 	return p.engine.Send(ctx, r)
 }
 
@@ -235,7 +248,11 @@ func (p *Producer) SendRecord(ctx context.Context, r *Record) (Receipt, error) {
 // does not stop the others. Any number of records may be given: what does not
 // fit into the buffer waits. ctx is that of Send.
 func (p *Producer) SendAll(ctx context.Context, rs []*Record) ([]Receipt, error) {
-	receipts, errs := p.engine.SendAll(ctx, rs)
+	all := p.engine.SendAll
+	if p.durable != nil {
+		all = p.durable.SendAll
+	}
+	receipts, errs := all(ctx, rs)
 	if errs == nil {
 		return receipts, nil
 	}
@@ -286,6 +303,9 @@ func (e SendErrors) Unwrap() []error {
 // waiting for room. It must not call Flush or Close. A panic of a callback is
 // logged and concerns no other record.
 func (p *Producer) SendAsync(ctx context.Context, r *Record, done func(Receipt, error)) error {
+	if p.durable != nil {
+		return p.durable.SendAsync(ctx, r, done)
+	}
 	return p.engine.SendAsync(ctx, r, done)
 }
 
@@ -300,6 +320,9 @@ func (p *Producer) SendAsync(ctx context.Context, r *Record, done func(Receipt, 
 // in the buffer, and is forgotten, uncalled, by the end of the process: it is
 // called with an Unknown outcome where Close gave up.
 func (p *Producer) SendStaged(ctx context.Context, r *Record, durable func(error), stored func(Receipt, error)) error {
+	if p.durable != nil {
+		return p.durable.SendStaged(ctx, r, durable, stored)
+	}
 	return p.engine.SendAsync(ctx, r, func(receipt Receipt, err error) {
 		if durable != nil {
 			durable(err)
@@ -313,7 +336,12 @@ func (p *Producer) SendStaged(ctx context.Context, r *Record, durable func(error
 // Flush sends what was accepted before the call without further lingering and
 // waits until it has ended, callbacks included. The results are told to those
 // who sent; Flush's own error is that of ctx.
-func (p *Producer) Flush(ctx context.Context) error { return p.engine.Flush(ctx) }
+func (p *Producer) Flush(ctx context.Context) error {
+	if p.durable != nil {
+		return p.durable.Flush(ctx)
+	}
+	return p.engine.Flush(ctx)
+}
 
 // Close drains: it refuses further records with ErrClosed, waits until all
 // accepted ones have ended, and releases what the Producer held. If ctx ends
@@ -321,9 +349,13 @@ func (p *Producer) Flush(ctx context.Context) error { return p.engine.Flush(ctx)
 // error; callbacks then have a second to run. A Send that races Close gets a
 // result or ErrClosed.
 func (p *Producer) Close(ctx context.Context) error {
-	err := p.engine.Close(ctx)
+	closing, ended := p.engine.Close, p.engine.Ended
+	if p.durable != nil {
+		closing, ended = p.durable.Close, p.durable.Ended
+	}
+	err := closing(ctx)
 	select {
-	case <-p.engine.Ended():
+	case <-ended():
 		p.api.Close()
 	default: // a callback called
 	}
@@ -333,7 +365,12 @@ func (p *Producer) Close(ctx context.Context) error {
 // Check tries what sending needs, without sending: configuration, credentials,
 // the stream, the listing of its shards. Its error names what is missing and
 // the remedy. Whether the role may put records shows only when some are put.
-func (p *Producer) Check(ctx context.Context) error { return p.engine.Check(ctx) }
+func (p *Producer) Check(ctx context.Context) error {
+	if p.durable != nil {
+		return p.durable.Check(ctx)
+	}
+	return p.engine.Check(ctx)
+}
 
 // ProducerStats is a snapshot of a Producer. Counts are since NewProducer.
 type ProducerStats struct {
@@ -380,12 +417,18 @@ type LaneStats struct {
 
 // Stats takes a snapshot.
 func (p *Producer) Stats() ProducerStats {
-	s := p.engine.Stats()
+	var b buffer.Stats
+	var s send.Stats
+	if p.durable != nil {
+		s, b = p.durable.Stats()
+	} else {
+		s = p.engine.Stats()
+	}
 	out := ProducerStats{
 		Sent: s.Sent, Bytes: s.Bytes, Failed: s.Failed, Unknown: s.Unknown, Resent: s.Resent,
 		Requests: s.Requests, RequestErrors: s.RequestErrors, Entries: s.Entries,
 		Throttles: s.Throttles, Misplaced: s.Misplaced, MapRefreshes: s.MapRefreshes,
-		Open: s.Open, BufferBytes: s.BufferBytes,
+		Open: s.Open, BufferBytes: s.BufferBytes, Durable: b,
 	}
 	for _, l := range s.Lanes {
 		out.Lanes = append(out.Lanes, LaneStats{

@@ -60,6 +60,11 @@ const (
 	Checkpoints        Counter = "checkpoints"         // checkpoints written
 	IteratorsExpired   Counter = "iterators_expired"   // iterators recovered by sequence number
 	Subscriptions      Counter = "subscriptions"       // SubscribeToShard calls that succeeded
+	Fallbacks          Counter = "fallbacks"           // answers in an unusual form, which the SDK decoded, at several times the cost
+
+	RecordsDurable Counter = "records_durable" // records that a durable buffer made durable
+	RecordsDead    Counter = "records_dead"    // records that became dead letters of a durable buffer
+	RecordsLost    Counter = "records_lost"    // durable records that cannot be read any more: the disk lost them
 
 	HeartbeatErrors     Counter = "heartbeat_errors"      // heartbeats that were not acknowledged
 	WorkersDeclaredDead Counter = "workers_declared_dead" // by this worker
@@ -80,6 +85,9 @@ const (
 	PaceBytes       Gauge = "pace_bytes_per_second" // what the producer allows itself on a shard
 	LeaseLeftMillis Gauge = "lease_left_ms"         // what was left of the lease time when a heartbeat was acknowledged
 	OldestUnackAge  Gauge = "oldest_unacked_ms"     // age of the oldest accepted record of a lane
+	DurableRecords  Gauge = "durable_records"       // in a durable buffer, the stream is not known to have them
+	DurableBytes    Gauge = "durable_bytes"         // room that a durable buffer takes
+	DurableOldest   Gauge = "durable_oldest_ms"     // age of the oldest record in a durable buffer
 )
 
 // Histogram names a distribution.
@@ -88,6 +96,7 @@ type Histogram string
 // Histograms.
 const (
 	SendLatency      Histogram = "send_latency_ns"      // acceptance to receipt
+	DurableLatency   Histogram = "durable_latency_ns"   // one call of Send or SendAll until its records are durable
 	RequestLatency   Histogram = "request_latency_ns"   // one call to the service
 	HandlerTime      Histogram = "handler_time_ns"      // one call of a handler
 	EndToEnd         Histogram = "end_to_end_ns"        // arrival in the stream to the end of the handler
