@@ -115,13 +115,13 @@ func (m *Machine) Form(it *Item) Form { return m.c.form(it, it.bound()) }
 // end of its lane's queue; before the first map is learnt it is kept in order of arrival.
 // It reports whether Poll is due earlier than its last Wake said.
 func (m *Machine) Accept(now time.Duration, it *Item) (early bool) {
-	if it.Counter == 0 {
-		it.Counter = m.counter + 1
+	m.counter++
+	if it.Counter > 0 {
+		m.counter = it.Counter
 	}
-	m.counter = it.Counter
 	m.open++
 	size := it.bound()
-	it.size, it.form, it.state = int32(size), m.c.form(it, size), queued
+	it.Counter, it.size, it.form, it.state = m.counter, int32(size), m.c.form(it, size), queued
 	if m.c.Raw && !m.raw.enter(it) && m.c.Broken != OneKey {
 		it.state = waiting
 	}
