@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,12 @@ func serve(t *testing.T, shards int) (*localkinesis.Server, []string) {
 			t.Error(err)
 		}
 	})
+	// Its first answer says that it serves, which Server.AWS needs.
+	answer, err := http.Get("http://" + l.Addr().String() + "/_vegas/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
 	return srv, append(os.Environ(), "AWS_ENDPOINT_URL_KINESIS=http://"+l.Addr().String(),
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local")
 }

@@ -143,7 +143,7 @@ of every AWS tool: see "vegas help environment".`,
 }
 
 // commands are the constructors of the first level, in the order of the help.
-var commands = []func(*env) *cobra.Command{newDemo, newDemoWorker, newDev, newProduce, newConsume, newLeases, newStreams}
+var commands = []func(*env) *cobra.Command{newDemo, newDemoWorker, newDev, newProduce, newConsume, newLeases, newBuffer, newStreams}
 
 // must is for errors that only a mistake in this package's own flags can cause;
 // every test would meet it.
@@ -249,4 +249,12 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// onlyCommands is for a command that does nothing without one below it.
+func onlyCommands(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unknown command %q", args[0])
+	}
+	return nil
 }

@@ -40,7 +40,7 @@ A line that cannot be sent does not stop the others. It is told on standard
 error and, with --failed, written to a file that can be sent again. The exit
 code is 0 if all lines were stored and 3 if some were not.
 
-`+durableHelp,
+` + durableHelp,
 		Example: `  vegas produce orders < orders.txt
   vegas produce orders -K '\t' --failed failed.txt orders-*.tsv.gz
   tail -f app.log | vegas produce logs --key-json request.user
@@ -359,32 +359,7 @@ func (p *produce) progress() (stop func()) {
 			return func() {}
 		}
 	}
-	every, shown := 10*time.Second, p.e.showProgress()
-	if shown != nil {
-		every = 100 * time.Millisecond
-	}
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				if shown != nil {
-					shown.clear()
-				}
-				return
-			case <-tick.C:
-			}
-			if shown != nil {
-				shown.paint(p.bar())
-			} else {
-				p.e.say("%s", p.bar())
-			}
-		}
-	}()
-	return func() { close(quit); <-ended }
+	return p.e.showWhile(p.bar)
 }
 
 func (p *produce) bar() string {
@@ -400,10 +375,7 @@ func (p *produce) bar() string {
 	if total <= 0 {
 		return text
 	}
-	share := min(float64(read)/float64(total), 1)
-	const width = 30
-	full := int(share * width)
-	return fmt.Sprintf("%s%s %3.0f %%  %s", strings.Repeat("━", full), strings.Repeat("─", width-full), 100*share, text)
+	return gauge(float64(read)/float64(total)) + "  " + text
 }
 
 type produceSummary struct {

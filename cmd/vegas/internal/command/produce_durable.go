@@ -263,9 +263,9 @@ func (p *produce) keptLines(ctx context.Context, stream string, failure error) e
 }
 
 func (s *durableSummary) text(style terminal.Style) string {
-	text := fmt.Sprintf("%s: %s of %s safe in %s, %s in %.1f s, %s/s; %s stored, %s left",
+	text := fmt.Sprintf("%s: %s of %s safe in %s, %s in %.1f s; %s stored, %s left",
 		s.Stream, style.Bold(thousands(s.Accepted)), plural(int(s.Lines), "line"), s.Directory, size(float64(s.Bytes)), s.Seconds,
-		thousands(int64(float64(s.Accepted)/s.Seconds)), style.Bold(thousands(s.Stored)), style.Bold(thousands(s.Left)))
+		style.Bold(thousands(s.Stored)), style.Bold(thousands(s.Left)))
 	if s.NotStored > 0 {
 		text += style.Bad(fmt.Sprintf("; %s not accepted", thousands(s.NotStored)))
 	}

@@ -29,12 +29,7 @@ func newStreams(e *env) *cobra.Command {
 STREAM is a name or an ARN; SHARD a number such as 3 or an id such as
 shardId-000000000003. Commands that change a stream return once it is ACTIVE
 again, unless told --no-wait.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q", args[0])
-			}
-			return nil
-		},
+		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	c.AddCommand(newStreamsList(e), newStreamsDescribe(e), newStreamsCreate(e), newStreamsDelete(e),

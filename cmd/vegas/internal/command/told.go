@@ -1,8 +1,11 @@
 package command
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
 )
@@ -23,6 +26,45 @@ func (t *told) Write(p []byte) (int, error) {
 		return t.screen.Write(p)
 	}
 	return t.out.Write(p)
+}
+
+// showWhile shows a line that changes, until stop: at the end of standard error on
+// a terminal, elsewhere as it is every ten seconds.
+func (e *env) showWhile(line func() string) (stop func()) {
+	every, shown := 10*time.Second, e.showProgress()
+	if shown != nil {
+		every = 100 * time.Millisecond
+	}
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				if shown != nil {
+					shown.clear()
+				}
+				return
+			case <-tick.C:
+			}
+			if shown != nil {
+				shown.paint(line())
+			} else {
+				e.say("%s", line())
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
+}
+
+// gauge is a bar that is filled in part.
+func gauge(share float64) string {
+	const width = 30
+	share = min(max(share, 0), 1)
+	full := int(share * width)
+	return fmt.Sprintf("%s%s %3.0f %%", strings.Repeat("━", full), strings.Repeat("─", width-full), 100*share)
 }
 
 // progress shows lines that change at the end of standard error, until clear.

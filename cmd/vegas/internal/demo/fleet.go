@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/gob"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
 	"github.com/libvegas/vegas/cmd/vegas/internal/shardtree"
+	"github.com/libvegas/vegas/cmd/vegas/internal/tail"
 	"github.com/libvegas/vegas/observe"
 )
 
@@ -40,7 +40,7 @@ type member struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	said  tail // on its standard error
+	said  tail.Tail // on its standard error
 	ended chan struct{}
 	rate  meter
 
@@ -298,27 +298,4 @@ func (f *fleet) incidents() []Incident {
 		all = append(all, *i)
 	}
 	return all
-}
-
-// tail is the end of what was written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	const most = 2 << 10
-	t.buf.Write(p)
-	if over := t.buf.Len() - most; over > 0 {
-		t.buf.Next(over)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(t.buf.String())
 }

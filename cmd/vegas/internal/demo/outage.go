@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
+	"github.com/libvegas/vegas/cmd/vegas/internal/piped"
 	"github.com/libvegas/vegas/localkinesis"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/store/memory"
@@ -105,7 +107,7 @@ type outage struct {
 	auditor *audit.Auditor
 	got     *audit.Reader
 	source  *source
-	process *process // nil: it was killed
+	process *piped.Process // nil: it was killed
 
 	accepted, delivered meter
 	delay               histogram // from the line to the consumer's handler
@@ -139,7 +141,7 @@ func (w *outage) open(ctx context.Context) (err error) {
 
 func (w *outage) close() error {
 	if w.process != nil {
-		w.process.kill()
+		w.process.Kill()
 	}
 	if w.network != nil {
 		w.network.close()
@@ -158,7 +160,8 @@ func (w *outage) buffer() string { return filepath.Join(w.dir, "buffer") }
 
 // start starts the producer's process.
 func (w *outage) start() error {
-	p, err := startProcess(w.Command(w.network.endpoint(), w.buffer()), w.Environment, w.Errors, func(s audit.Stamp, safe bool) {
+	args := w.Command(w.network.endpoint(), w.buffer())
+	p, err := piped.Start(&exec.Cmd{Path: args[0], Args: args[1:], Env: w.Environment, Stderr: w.Errors}, func(s audit.Stamp, safe bool) {
 		if !safe {
 			w.auditor.Answer(s, audit.Unknown)
 			return
@@ -238,10 +241,10 @@ func (w *outage) run(ctx context.Context) (*OutageReport, error) {
 				break
 			}
 			w.note("sending has ended, what is left in the directory follows")
-			go func(p *process) {
+			go func(p *piped.Process) {
 				limit, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 				defer cancel()
-				finished <- p.finish(limit)
+				finished <- p.Finish(limit)
 			}(w.process)
 		case failure = <-finished:
 			w.process, done = nil, true
@@ -255,7 +258,7 @@ func (w *outage) run(ctx context.Context) (*OutageReport, error) {
 	}
 	stopSending()
 	if failure != nil && w.process != nil {
-		w.process.kill() // whoever writes to it does not wait then
+		w.process.Kill() // whoever writes to it does not wait then
 	}
 	if sent != nil {
 		<-sent
@@ -301,7 +304,7 @@ func (w *outage) frame(ending bool) {
 		w.chart.end = max(w.Duration, at)
 	}
 	if w.process != nil {
-		p.PID = w.process.cmd.Process.Pid
+		p.PID = w.process.ID()
 	}
 	p.Chart = w.chart
 	w.View.Frame(p)

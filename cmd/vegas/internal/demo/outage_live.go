@@ -82,7 +82,7 @@ func (l *OutageLive) draw(p *OutagePicture, width, height int) []string {
 		row(s.Accent("consumer")+s.Dim(" got"), count(p.Got.Delivered), count(int64(p.GotRate)), removed),
 		terminal.Pad(s.Accent("auditor"), 21) + strings.Join([]string{verdict(p.Got.OutOfOrder, "out of order"), verdict(p.Got.Duplicated, "duplicated"),
 			verdict(p.Got.Corrupt, "changed")}, "   "),
-		"", s.Bold("records in the producer's directory") + s.Dim("   "+count(p.Backlog)),
+		"", s.Bold("backlog") + s.Dim("   "+plural(int(p.Backlog), "record")+" accepted and not yet delivered"),
 	}
 	const below = 3 + 2 // lines of the chart, a line between and a title
 	events := min(max(height-len(lines)-below-6, 2), 10)

@@ -33,7 +33,7 @@ func outagePlan(sending time.Duration) []turn {
 		{0.44, func(w *outage) error {
 			w.happens(Add, "the network is back, but Kinesis answers every request with 500")
 			w.network.setCut(false)
-			w.begins("errors 500")
+			w.begins("500s")
 			w.inject(localkinesis.Fault{Do: localkinesis.Fail})
 			return nil
 		}},
@@ -86,9 +86,9 @@ func (w *outage) inject(faults ...localkinesis.Fault) {
 
 // kill ends the producer's process at once.
 func (w *outage) kill() error {
-	w.happens(Kill, "kill -9 the producer, process %d", w.process.cmd.Process.Pid)
+	w.happens(Kill, "kill -9 the producer, process %d", w.process.ID())
 	w.chart.marks = append(w.chart.marks, w.now())
-	w.process.kill()
+	w.process.Kill()
 	w.process = nil
 	w.kills++
 	return nil
@@ -100,7 +100,7 @@ func (w *outage) restart() error {
 	if err := w.start(); err != nil {
 		return err
 	}
-	w.happens(Add, "start it again, process %d, on the directory that holds %s", w.process.cmd.Process.Pid, plural(int(left), "record"))
+	w.happens(Add, "start it again, process %d, on the same directory: a backlog of %s", w.process.ID(), plural(int(left), "record"))
 	return nil
 }
 

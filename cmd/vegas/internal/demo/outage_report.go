@@ -62,7 +62,7 @@ func (w *outage) report() *OutageReport {
 // lines of that width where it can.
 func (r *OutageReport) Write(w io.Writer, style terminal.Style, width int, picture bool) {
 	if picture {
-		fmt.Fprintln(w, style.Bold("records in the producer's directory"))
+		fmt.Fprintln(w, style.Bold("backlog: records accepted and not yet delivered"))
 		fmt.Fprintln(w, strings.Join(r.chart.draw(style, min(width, 90), 6), "\n")+"\n")
 	}
 	verdict := func(n int64) string {
@@ -80,8 +80,8 @@ func (r *OutageReport) Write(w io.Writer, style terminal.Style, width int, pictu
 		lines = terminal.Table("lr", terminal.Turn(rows), terminal.Style{})
 	}
 	fmt.Fprintln(w, strings.Join(lines, "\n"))
-	fmt.Fprintf(w, "\n%s of %s keys in %.0f s, %s of the process; a record was on its way for %s in the median, %s at most\n",
-		plural(int(r.Sent), "record"), count(r.Keys), r.Seconds, plural(int(r.Kills), "kill -9"), millis(r.Delay.P50), millis(r.Delay.Max))
+	fmt.Fprintf(w, "\n%s of %s keys in %.0f s, the producer killed %s; a record was on its way for %s in the median, %s at most\n",
+		plural(int(r.Sent), "record"), count(r.Keys), r.Seconds, plural(int(r.Kills), "time"), millis(r.Delay.P50), millis(r.Delay.Max))
 	if r.Unknown > 0 {
 		fmt.Fprintf(w, "%s had been given to a process that was killed before it said that they were safe\n", plural(int(r.Unknown), "record"))
 	}
