@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/libvegas/vegas/internal/kinesisapi"
@@ -185,20 +184,12 @@ func (r *reading) follow(ctx context.Context, sub *subscription) (end bool, err 
 				}
 				return false, sub.Err()
 			}
-			event, ok := e.(*types.SubscribeToShardEventStreamMemberSubscribeToShardEvent)
-			if !ok {
-				continue
-			}
-			v := &event.Value
-			next := aws.ToString(v.ContinuationSequenceNumber)
-			a := Answer{
-				Behind: time.Duration(aws.ToInt64(v.MillisBehindLatest)) * time.Millisecond,
-				End:    len(v.ChildShards) > 0 || next == "",
-			}
-			if a.Children, err = children(v.ChildShards); err != nil {
+			next := e.Next
+			a := Answer{Behind: max(0, e.Behind), End: len(e.Children) > 0 || next == ""}
+			if a.Children, err = children(e.Children); err != nil {
 				return true, err
 			}
-			if err := r.hand(ctx, v.Records, a); err != nil {
+			if err := r.hand(ctx, e, a); err != nil {
 				return true, err
 			}
 			if a.End {

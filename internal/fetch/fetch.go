@@ -16,6 +16,7 @@ import (
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/quiet"
+	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
 )
@@ -40,12 +41,7 @@ type Answer struct {
 }
 
 // Record is one Kinesis record, which may be an aggregate.
-type Record struct {
-	Sequence string
-	Key      string
-	Data     []byte
-	Arrival  time.Time
-}
+type Record = wire.Record
 
 // Child is a shard that follows the one that ended.
 type Child struct {
@@ -164,25 +160,27 @@ type reading struct {
 	failures int       // in a row
 }
 
-// hand delivers an answer less what was delivered before, and moves on.
-func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) error {
-	a.Trimmed = r.missed(records, &a) || r.late(records, &a)
-	a.Records = make([]Record, 0, len(records))
-	for i := range records {
-		k := &records[i]
-		seq := aws.ToString(k.SequenceNumber)
+// hand delivers an answer, whose records are in w, less what was delivered before,
+// and moves on. w's slice of records becomes the answer's.
+func (r *reading) hand(ctx context.Context, w *wire.Answer, a Answer) error {
+	a.Trimmed = r.missed(w.Records, &a) || r.late(w.Records, &a)
+	a.Records = w.Records[:0]
+	for i := range w.Records {
+		k := &w.Records[i]
 		// An event delivered twice, or a reading that went back.
-		if r.last != "" && record.CompareSequence(seq, r.last) <= 0 || r.floor != "" && record.CompareSequence(seq, r.floor) < 0 {
+		if r.last != "" && record.CompareSequence(k.Sequence, r.last) <= 0 || r.floor != "" && record.CompareSequence(k.Sequence, r.floor) < 0 {
 			continue
 		}
-		r.last, r.at.after, r.pushed, r.floor = seq, seq, "", ""
-		key := aws.ToString(k.PartitionKey)
-		a.Records = append(a.Records, Record{Sequence: seq, Key: key, Data: k.Data, Arrival: aws.ToTime(k.ApproximateArrivalTimestamp)})
-		a.bytes += int64(len(seq) + len(key) + len(k.Data))
+		r.last, r.at.after, r.pushed, r.floor = k.Sequence, k.Sequence, "", ""
+		a.Records = append(a.Records, *k)
+		a.bytes += int64(len(k.Sequence) + len(k.Key) + len(k.Data))
 	}
 	r.failures = 0
 	r.Observer.Count(observe.EntriesReceived, r.where, int64(len(a.Records)))
 	r.Observer.Gauge(observe.BehindMillis, r.where, a.Behind.Milliseconds())
+	if w.Fallback {
+		r.Observer.Count(observe.Fallbacks, r.where, 1)
+	}
 	a.share = r.share
 	r.share.take(a.bytes, len(a.Records))
 	if err := r.deliver(ctx, a); err != nil {
@@ -194,14 +192,14 @@ func (r *reading) hand(ctx context.Context, records []types.Record, a Answer) er
 
 // late tells that reading paused for longer than the stream keeps records, most
 // likely because handlers did: what arrived behind the last answer may be gone.
-func (r *reading) late(records []types.Record, a *Answer) bool {
+func (r *reading) late(records []Record, a *Answer) bool {
 	n := len(records)
 	if n == 0 && a.Behind > 0 {
 		return false // it still looks
 	}
 	late := r.Retention > 0 && !r.upTo.IsZero() && r.asked.Sub(r.upTo) > r.Retention+skew
 	if r.upTo = r.asked; a.Behind > 0 {
-		r.upTo = aws.ToTime(records[n-1].ApproximateArrivalTimestamp)
+		r.upTo = records[n-1].Arrival
 	}
 	return late
 }
@@ -211,17 +209,17 @@ const skew = time.Minute
 
 // children are those that an answer names; none if it does not tell their hash
 // ranges, so that a listing is asked.
-func children(from []types.ChildShard) ([]Child, error) {
+func children(from []wire.Child) ([]Child, error) {
 	var out []Child
 	for _, c := range from {
-		if c.HashKeyRange == nil {
+		if c.First == "" && c.Last == "" {
 			return nil, nil
 		}
-		r, err := keyspace.ParseRange(aws.ToString(c.HashKeyRange.StartingHashKey), aws.ToString(c.HashKeyRange.EndingHashKey))
+		r, err := keyspace.ParseRange(c.First, c.Last)
 		if err != nil {
-			return nil, fmt.Errorf("hash range of child shard %s: %w", aws.ToString(c.ShardId), err)
+			return nil, fmt.Errorf("hash range of child shard %s: %w", c.ID, err)
 		}
-		out = append(out, Child{ID: aws.ToString(c.ShardId), Parents: c.ParentShards, Range: r})
+		out = append(out, Child{ID: c.ID, Parents: c.Parents, Range: r})
 	}
 	return out, nil
 }
@@ -246,13 +244,13 @@ func (r *reading) trimmed(err error) bool {
 
 // missed tells that reading began with the oldest record, and the one that it is
 // to come by is gone. The first record tells, or that there is none.
-func (r *reading) missed(records []types.Record, a *Answer) bool {
+func (r *reading) missed(records []Record, a *Answer) bool {
 	var gone bool
 	switch {
 	case r.sought == "":
 		return false
 	case len(records) > 0:
-		gone = record.CompareSequence(aws.ToString(records[0].SequenceNumber), r.sought) > 0
+		gone = record.CompareSequence(records[0].Sequence, r.sought) > 0
 	case a.End || a.Behind == 0:
 		gone = true
 	default:

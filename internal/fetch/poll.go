@@ -4,12 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-
 	"github.com/libvegas/vegas/internal/backoff"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/limits"
+	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/observe"
 )
 
@@ -61,22 +59,23 @@ func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error)
 	if err != nil {
 		return p.failed(ctx, err)
 	}
-	a := Answer{Behind: time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond}
-	p.iterator = aws.ToString(out.NextShardIterator)
+	a := Answer{Behind: max(0, out.Behind)}
+	p.iterator = out.Next
 	if p.iterator == "" {
 		a.End = true
-		if a.Children, err = children(out.ChildShards); err != nil {
+		if a.Children, err = children(out.Children); err != nil {
 			return false, next, err
 		}
 	}
 	var bytes int64
+	records := len(out.Records)
 	for i := range out.Records {
 		bytes += int64(len(out.Records[i].Data))
 	}
-	if err := p.hand(ctx, out.Records, a); err != nil {
+	if err := p.hand(ctx, out, a); err != nil {
 		return false, next, err
 	}
-	return a.End, began.Add(p.pace.answered(len(out.Records), bytes, a.Behind, p.random())), nil
+	return a.End, began.Add(p.pace.answered(records, bytes, a.Behind, p.random())), nil
 }
 
 func (r *reading) getIterator(ctx context.Context) (string, error) {
@@ -88,12 +87,12 @@ func (r *reading) getIterator(ctx context.Context) (string, error) {
 	return it, err
 }
 
-func (r *reading) getRecords(ctx context.Context, iterator string) (*kinesis.GetRecordsOutput, error) {
+func (r *reading) getRecords(ctx context.Context, iterator string) (*wire.Answer, error) {
 	callCtx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	began := time.Now()
 	limit := r.share.records(limits.GetRecordsBytes)
-	out, err := apart(callCtx, r.Reader, func() (*kinesis.GetRecordsOutput, error) {
+	out, err := apart(callCtx, r.Reader, func() (*wire.Answer, error) {
 		return r.Client.GetRecords(callCtx, r.shard, iterator, limit)
 	})
 	r.Observer.Count(observe.Requests, r.where, 1)

@@ -6,11 +6,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/wire"
 )
 
 // Subscription is a running SubscribeToShard call. Close it.
 type Subscription struct {
 	stream *kinesis.SubscribeToShardEventStream
+	events *events
 	client *Client
 	shard  string
 }
@@ -24,33 +27,36 @@ func (c *Client) Subscribe(ctx context.Context, consumerARN, shard string, from 
 		if err != nil {
 			return nil, err
 		}
-		// A protocol object of the SDK decodes the events of all its streams into
-		// one buffer (smithy-go 1.28.9, internal/eventstream/codec.go): streams
-		// that are open side by side spoil each other's events. New makes a
-		// protocol object for this stream alone.
-		sdk = kinesis.New(sdk.Options())
+		var e *events
+		sdk = kinesis.New(sdk.Options(), func(o *kinesis.Options) {
+			e = newEvents(o.Protocol)
+			o.Protocol = e
+		})
 		out, err := sdk.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
 			ConsumerARN:      aws.String(consumerARN),
 			ShardId:          aws.String(shard),
 			StartingPosition: &from,
 		})
 		if err != nil {
+			e.stop()
 			return nil, err
 		}
-		return &Subscription{out.GetStream(), c, shard}, nil
+		return &Subscription{out.GetStream(), e, c, shard}, nil
 	})
 }
 
-// Events delivers what the service pushes; closed at the end, see Err. Other
-// members of the union than SubscribeToShardEvent are to be ignored.
-func (s *Subscription) Events() <-chan types.SubscribeToShardEventStream { return s.stream.Events() }
+// Events delivers what the service pushes; closed at the end, see Err.
+func (s *Subscription) Events() <-chan *wire.Answer { return s.events.out }
 
 // Close ends the subscription.
-func (s *Subscription) Close() error { return s.stream.Close() }
+func (s *Subscription) Close() error {
+	s.events.stop()
+	return s.stream.Close()
+}
 
-// Err tells why the events ended; nil when the service ended them in order.
+// Err tells, once Events is closed, why; nil when the service ended them in order.
 func (s *Subscription) Err() error {
-	err := s.stream.Err()
+	err := s.events.err
 	if err == nil {
 		return nil
 	}

@@ -62,11 +62,10 @@ func readAll(ctx context.Context, c *Client, consumer, shard string, want byte, 
 	defer sub.Close() // read to the end or failed
 	n := 0
 	for e := range sub.Events() {
-		event, ok := e.(*types.SubscribeToShardEventStreamMemberSubscribeToShardEvent)
-		if !ok {
-			continue
+		if e.Fallback {
+			return fmt.Errorf("%s: an event was left to the SDK", shard)
 		}
-		for _, r := range event.Value.Records {
+		for _, r := range e.Records {
 			if len(bytes.Trim(r.Data, string(want))) > 0 {
 				return fmt.Errorf("%s: record %d holds bytes of another shard", shard, n)
 			}

@@ -33,6 +33,7 @@ func FuzzEventStream(f *testing.F) {
 	f.Add(eventFrame(f, "event", "SubscribeToShardEvent", `{"Records":[{"Data":"?"}]}`))
 	f.Add(eventFrame(f, "event", "SomethingNew", `[]`))
 	f.Add(eventFrame(f, "error", "", ``))
+	f.Add(append(eventFrame(f, "event", "SubscribeToShardEvent", `{"Records":[],"Records":[{"Data":"\u004dQ=="}],"ContinuationSequenceNumber":"7"} x`), event...)) // the SDK's
 	flipped := bytes.Clone(event)
 	flipped[len(flipped)/2] ^= 1
 	f.Add(flipped)
@@ -80,7 +81,8 @@ func FuzzEventStream(f *testing.F) {
 	})
 }
 
-func eventFrame(f *testing.F, message, kind, payload string) []byte {
+func eventFrame(f testing.TB, message, kind, payload string) []byte {
+	f.Helper()
 	m := eventstream.Message{Payload: []byte(payload)}
 	m.Headers.Set(":message-type", eventstream.StringValue(message))
 	m.Headers.Set(":"+message+"-type", eventstream.StringValue(kind))

@@ -6,6 +6,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/wire"
 )
 
 // Iterator asks for a place to read a shard from (5 calls a second and shard:
@@ -35,10 +37,9 @@ func (c *Client) Iterator(ctx context.Context, shard string, from types.Starting
 }
 
 // GetRecords reads on, once; shard is for the error only. Limit 0 is the
-// service's default, 10,000 records. A nil NextShardIterator in the answer is
-// the end of the shard.
-func (c *Client) GetRecords(ctx context.Context, shard, iterator string, limit int) (*kinesis.GetRecordsOutput, error) {
-	return call(ctx, c, "get records", "GetRecords", shard, func(ctx context.Context) (*kinesis.GetRecordsOutput, error) {
+// service's default, 10,000 records.
+func (c *Client) GetRecords(ctx context.Context, shard, iterator string, limit int) (*wire.Answer, error) {
+	return call(ctx, c, "get records", "GetRecords", shard, func(ctx context.Context) (*wire.Answer, error) {
 		sdk, _, err := c.open(ctx)
 		if err != nil {
 			return nil, err
@@ -50,6 +51,13 @@ func (c *Client) GetRecords(ctx context.Context, shard, iterator string, limit i
 		if c.name.ARN != "" {
 			in.StreamARN = aws.String(c.name.ARN)
 		}
-		return sdk.GetRecords(ctx, in)
+		out, err := sdk.GetRecords(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		if a := journeyOf(ctx).answer; a != nil {
+			return a, nil
+		}
+		return wire.OfGetRecords(out), nil
 	})
 }

@@ -3,53 +3,51 @@ package kinesisapi
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
-	"slices"
-	"sync"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/libvegas/vegas/internal/wire"
 )
 
-// putProtocol writes PutRecords requests itself, into memory that is used
-// again: the SDK's serializer grows its buffer by doubling and copies it at the
-// end, which was nine tenths of what a producer allocated. All else is the
-// SDK's protocol.
-type putProtocol struct{ smithyhttp.ClientProtocol }
+// protocol writes PutRecords requests and reads answers to GetRecords itself, in
+// memory that is used again. The SDK's serializer grows its buffer by doubling and
+// copies it at the end, which was nine tenths of what a producer allocated; so
+// does its deserializer with an answer, and makes three copies of each payload,
+// which was seven eighths of what a consumer allocated. All else is the SDK's
+// protocol, and whatever package wire leaves to it.
+type protocol struct{ smithyhttp.ClientProtocol }
 
-// bodies are buffers of requests whose calls have succeeded.
-var bodies = sync.Pool{New: func() any { return new([]byte) }}
-
-// newProtocol takes over PutRecords where the client speaks the protocol that
-// putProtocol knows, AWS JSON 1.1.
+// newProtocol takes over where the client speaks the protocol that package wire
+// knows, AWS JSON 1.1.
 func newProtocol(p smithyhttp.ClientProtocol) smithyhttp.ClientProtocol {
 	if p == nil || p.ID() != (smithy.ShapeID{Namespace: "aws.protocols", Name: "awsJson1_1"}) {
 		return p
 	}
-	return putProtocol{p}
+	return protocol{p}
 }
 
-func (p putProtocol) SerializeRequest(ctx context.Context, schema *smithy.OperationSchema, in smithy.Serializable, req *smithyhttp.Request) error {
+const contentType = "application/x-amz-json-1.1"
+
+func (p protocol) SerializeRequest(ctx context.Context, schema *smithy.OperationSchema, in smithy.Serializable, req *smithyhttp.Request) error {
 	put, ok := in.(*kinesis.PutRecordsInput)
-	j, traced := ctx.Value(journeyKey{}).(*journey)
-	if !ok || !traced || put.DryRun != nil || put.StreamId != nil {
+	j := journeyOf(ctx)
+	if !ok || j == nil || put.DryRun != nil || put.StreamId != nil {
 		return p.ClientProtocol.SerializeRequest(ctx, schema, in, req)
 	}
 	buf := bodies.Get().(*[]byte)
-	var err error
-	if *buf, err = appendPutRecords((*buf)[:0], put); err != nil {
-		return err
-	}
+	*buf = wire.AppendPutRecords((*buf)[:0], put)
 	j.body = buf
 	req.Method = http.MethodPost
 	if req.URL.Path == "" {
 		req.URL.Path = "/"
 	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("X-Amz-Target", "Kinesis_20131202.PutRecords")
 	out, err := req.SetStream(bytes.NewReader(*buf))
 	if err != nil {
@@ -59,61 +57,32 @@ func (p putProtocol) SerializeRequest(ctx context.Context, schema *smithy.Operat
 	return nil
 }
 
-// appendPutRecords appends the request in AWS JSON 1.1.
-// https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
-func appendPutRecords(b []byte, in *kinesis.PutRecordsInput) ([]byte, error) {
-	size := 256
-	for i := range in.Records {
-		size += base64.StdEncoding.EncodedLen(len(in.Records[i].Data)) + 128
+// DeserializeResponse leaves an answer to GetRecords with the call's journey, and
+// what the SDK would give back empty, unless the SDK has to decode it.
+func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.OperationSchema, types *smithy.TypeRegistry, resp *smithyhttp.Response, out smithy.Deserializable) error {
+	_, get := out.(*kinesis.GetRecordsOutput)
+	j := journeyOf(ctx)
+	if !get || j == nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return p.ClientProtocol.DeserializeResponse(ctx, schema, types, resp, out)
 	}
-	b = slices.Grow(b, size)
-	b = append(b, `{"Records":[`...)
-	var err error
-	for i := range in.Records {
-		r := &in.Records[i]
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"Data":"`...)
-		b = base64.StdEncoding.AppendEncode(b, r.Data)
-		b = append(b, '"')
-		if r.ExplicitHashKey != nil {
-			if b, err = appendMember(b, "ExplicitHashKey", *r.ExplicitHashKey); err != nil {
-				return b, err
-			}
-		}
-		if r.PartitionKey != nil {
-			if b, err = appendMember(b, "PartitionKey", *r.PartitionKey); err != nil {
-				return b, err
-			}
-		}
-		b = append(b, '}')
+	d := answers.take()
+	defer answers.giveBack(d)
+	if err := d.read(resp.Body, resp.ContentLength); err != nil {
+		return &smithy.DeserializationError{Err: err}
 	}
-	b = append(b, ']')
-	if in.StreamARN != nil {
-		if b, err = appendMember(b, "StreamARN", *in.StreamARN); err != nil {
-			return b, err
+	if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); media == contentType {
+		if a, ok := d.GetRecords(d.body); ok {
+			j.answer = a
+			return nil
 		}
 	}
-	if in.StreamName != nil {
-		if b, err = appendMember(b, "StreamName", *in.StreamName); err != nil {
-			return b, err
-		}
-	}
-	return append(b, '}'), nil
+	// The SDK copies what it keeps, too.
+	resp.Body = &decoded{bytes.NewReader(d.body), resp.Body}
+	return p.ClientProtocol.DeserializeResponse(ctx, schema, types, resp, out)
 }
 
-func appendMember(b []byte, name, value string) ([]byte, error) {
-	b = append(b, `,"`...)
-	b = append(b, name...)
-	b = append(b, `":`...)
-	for i := range len(value) {
-		if c := value[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			text, err := json.Marshal(value)
-			return append(b, text...), err
-		}
-	}
-	b = append(b, '"')
-	b = append(b, value...)
-	return append(b, '"'), nil
+// decoded is a body that was read already. Closing it closes what it came from.
+type decoded struct {
+	io.Reader
+	io.Closer
 }

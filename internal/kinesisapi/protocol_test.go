@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 )
 
-// What putProtocol writes means the same as what the SDK writes.
+// What protocol writes means the same as what the SDK writes.
 func TestOurRequestMeansWhatTheSDKsDoes(t *testing.T) {
 	var got []byte
 	var header http.Header

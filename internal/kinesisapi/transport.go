@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+
+	"github.com/libvegas/vegas/internal/wire"
 )
 
 // journey is what is learnt of one call on its way through the transport.
@@ -20,8 +22,10 @@ type journey struct {
 	got    atomic.Bool // it had one
 	// answered: response headers came back.
 	answered atomic.Bool
-	// body is the request's, where putProtocol wrote it.
+	// body is the request's, where protocol wrote it.
 	body *[]byte
+	// answer is the answer, where protocol decoded it.
+	answer *wire.Answer
 }
 
 // sent tells that bytes may have reached the service. Without a word from an
@@ -31,6 +35,12 @@ func (j *journey) sent() bool {
 }
 
 type journeyKey struct{}
+
+// journeyOf is nil for calls that are not of this package.
+func journeyOf(ctx context.Context) *journey {
+	j, _ := ctx.Value(journeyKey{}).(*journey)
+	return j
+}
 
 func withJourney(ctx context.Context) (context.Context, *journey) {
 	j := new(journey)
@@ -52,13 +62,13 @@ func withJourney(ctx context.Context) (context.Context, *journey) {
 type carrier struct{ next aws.HTTPClient }
 
 func (c *carrier) Do(r *http.Request) (*http.Response, error) {
-	j, traced := r.Context().Value(journeyKey{}).(*journey)
-	if traced {
+	j := journeyOf(r.Context())
+	if j != nil {
 		j.called.Store(true)
 	}
 	switch {
 	case r.Body == nil || r.Body == http.NoBody:
-	case traced && j.body != nil && r.ContentLength == int64(len(*j.body)):
+	case j != nil && j.body != nil && r.ContentLength == int64(len(*j.body)):
 		// net/http knows this one to be in memory: it writes it together with
 		// the headers, and can start over on a connection that turns out to
 		// have been closed before anything was written.
@@ -69,7 +79,7 @@ func (c *carrier) Do(r *http.Request) (*http.Response, error) {
 		r.Body = onlyReader{r.Body}
 	}
 	resp, err := c.next.Do(r)
-	if traced && err == nil {
+	if j != nil && err == nil {
 		j.answered.Store(true)
 	}
 	return resp, err

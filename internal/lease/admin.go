@@ -150,13 +150,13 @@ func (a *Admin) behind(ctx context.Context, l LeaseState) (time.Duration, error)
 	if err != nil {
 		return 0, err
 	}
-	if answer.MillisBehindLatest == nil {
+	behind := answer.Behind
+	if behind < 0 {
 		return 0, errors.New("no answer")
 	}
-	behind := time.Duration(*answer.MillisBehindLatest) * time.Millisecond
 	if len(answer.Records) > 0 { // which the answer is about the place after
-		if arrived := answer.Records[0].ApproximateArrivalTimestamp; arrived != nil {
-			behind = max(behind, time.Since(*arrived))
+		if arrived := answer.Records[0].Arrival; !arrived.IsZero() {
+			behind = max(behind, time.Since(arrived))
 		}
 	}
 	return behind, nil

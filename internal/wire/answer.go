@@ -1,0 +1,231 @@
+package wire
+
+import (
+	"encoding/base64"
+	"time"
+)
+
+// Decoder decodes answers. It reads one in two steps: first it notes where
+// everything stands, then it allocates once for all payloads, once for all strings
+// and once for all records, as much as they take.
+//
+// The zero Decoder is ready for use, by one goroutine at a time. It keeps the
+// memory of its notes for the next answer.
+type Decoder struct {
+	scanner
+	records []noted
+	text    []byte // keys and sequence numbers
+	size    int    // of all payloads
+}
+
+// noted is a record whose places are known.
+type noted struct {
+	data          span // base64, in the body
+	size          int  // of the payload
+	key, sequence span // in text
+	millis        int64
+	has           fields
+}
+
+type span struct{ from, to int }
+
+// fields are those of a record that were there.
+type fields uint8
+
+const (
+	hasData fields = 1 << iota
+	hasKey
+	hasSequence
+	hasArrival
+)
+
+// recordsKept bounds the notes that are kept. The service gives no more than
+// 10,000 records.
+const recordsKept = 1 << 14
+
+// GetRecords decodes an answer to GetRecords; false: leave it to the SDK. Nothing
+// of body is kept.
+// https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
+func (d *Decoder) GetRecords(body []byte) (*Answer, bool) {
+	return d.decode(body, "NextShardIterator")
+}
+
+// Event decodes the payload of a SubscribeToShardEvent, likewise.
+// https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShardEvent.html
+func (d *Decoder) Event(payload []byte) (*Answer, bool) {
+	return d.decode(payload, "ContinuationSequenceNumber")
+}
+
+func (d *Decoder) decode(body []byte, next string) (*Answer, bool) {
+	d.scanner = scanner{b: body}
+	a := &Answer{Behind: Unknown}
+	ok := d.answer(a, next) && d.build(a)
+	if cap(d.records) > recordsKept {
+		d.records, d.text = nil, nil
+	}
+	d.scanner, d.records, d.text, d.size = scanner{}, d.records[:0], d.text[:0], 0
+	if !ok {
+		return nil, false
+	}
+	return a, true
+}
+
+func (d *Decoder) answer(a *Answer, next string) bool {
+	var seen struct{ records, behind, next, children bool }
+	ok := d.object(func(name []byte) bool {
+		switch string(name) {
+		case "Records":
+			return once(&seen.records) && (d.null() || d.list(d.record))
+		case "MillisBehindLatest":
+			return once(&seen.behind) && (d.null() || d.behind(a))
+		case next:
+			return once(&seen.next) && (d.null() || d.string(&a.Next))
+		case "ChildShards":
+			return once(&seen.children) && (d.null() || d.list(func() bool { return d.child(a) }))
+		}
+		return d.skip(name)
+	})
+	return ok && d.end()
+}
+
+// once refuses what comes twice.
+func once(seen *bool) bool {
+	first := !*seen
+	*seen = true
+	return first
+}
+
+func (d *Decoder) behind(a *Answer) bool {
+	n, ok := d.integer()
+	a.Behind = time.Duration(n) * time.Millisecond
+	return ok && n >= 0
+}
+
+func (d *Decoder) record() bool {
+	var r noted
+	ok := d.object(func(name []byte) bool {
+		var has fields
+		switch string(name) {
+		case "Data":
+			has = hasData
+		case "PartitionKey":
+			has = hasKey
+		case "SequenceNumber":
+			has = hasSequence
+		case "ApproximateArrivalTimestamp":
+			has = hasArrival
+		case "EncryptionType":
+			return d.null() || d.string(nil)
+		default:
+			return d.skip(name)
+		}
+		if r.has&has != 0 {
+			return false
+		}
+		if d.null() {
+			return true
+		}
+		r.has |= has
+		ok := false
+		switch has {
+		case hasData:
+			ok = d.payload(&r)
+		case hasKey:
+			r.key, ok = d.noteString()
+		case hasSequence:
+			r.sequence, ok = d.noteString()
+		case hasArrival:
+			r.millis, ok = d.millis()
+		}
+		return ok
+	})
+	d.records = append(d.records, r)
+	return ok
+}
+
+// payload notes where a payload stands. What is no base64 shows when it is
+// decoded: neither an escape nor a control character is any.
+func (d *Decoder) payload(r *noted) bool {
+	var ok bool
+	if r.data, ok = d.quoted(); !ok {
+		return false
+	}
+	b := d.b[r.data.from:r.data.to]
+	if len(b)%4 != 0 {
+		return false
+	}
+	r.size = len(b) / 4 * 3
+	for i := len(b) - 1; i >= 0 && i >= len(b)-2 && b[i] == '='; i-- {
+		r.size--
+	}
+	d.size += r.size
+	return true
+}
+
+// noteString copies a string to the others of the answer.
+func (d *Decoder) noteString() (span, bool) {
+	text, ok := d.content()
+	from := len(d.text)
+	d.text = append(d.text, text...)
+	return span{from, len(d.text)}, ok
+}
+
+// build makes the records that were noted.
+func (d *Decoder) build(a *Answer) bool {
+	if len(d.records) == 0 {
+		return true
+	}
+	a.Records = make([]Record, len(d.records))
+	text := string(d.text)
+	payloads := make([]byte, d.size)
+	for i := range d.records {
+		n, r := &d.records[i], &a.Records[i]
+		r.Key, r.Sequence = text[n.key.from:n.key.to], text[n.sequence.from:n.sequence.to]
+		if n.has&hasArrival != 0 {
+			r.Arrival = time.Unix(0, n.millis*1e6).UTC() // as the SDK, beyond the year 2262 too
+		}
+		if n.has&hasData != 0 {
+			r.Data, payloads = payloads[:n.size:n.size], payloads[n.size:]
+			// Line breaks would be passed over in silence, and leave it short.
+			size, err := base64.StdEncoding.Decode(r.Data, d.b[n.data.from:n.data.to])
+			if err != nil || size != n.size {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (d *Decoder) child(a *Answer) bool {
+	var c Child
+	var seen struct{ id, parents, keys bool }
+	ok := d.object(func(name []byte) bool {
+		switch string(name) {
+		case "ShardId":
+			return once(&seen.id) && (d.null() || d.string(&c.ID))
+		case "ParentShards":
+			return once(&seen.parents) && (d.null() || d.list(func() bool {
+				c.Parents = append(c.Parents, "")
+				return d.string(&c.Parents[len(c.Parents)-1])
+			}))
+		case "HashKeyRange":
+			return once(&seen.keys) && (d.null() || d.keys(&c))
+		}
+		return d.skip(name)
+	})
+	a.Children = append(a.Children, c)
+	return ok
+}
+
+func (d *Decoder) keys(c *Child) bool {
+	var seen struct{ first, last bool }
+	return d.object(func(name []byte) bool {
+		switch string(name) {
+		case "StartingHashKey":
+			return once(&seen.first) && (d.null() || d.string(&c.First))
+		case "EndingHashKey":
+			return once(&seen.last) && (d.null() || d.string(&c.Last))
+		}
+		return d.skip(name)
+	})
+}
