@@ -151,6 +151,7 @@ func (l *Log) admit(ctx context.Context, n int) error {
 	if len(l.queue) == 0 && l.fits(n) {
 		return nil
 	}
+	l.refused = n
 	turn := make(chan struct{}, 1)
 	l.queue = append(l.queue, turn)
 	defer func() {
@@ -186,7 +187,7 @@ func (l *Log) notOpen() error {
 
 func (l *Log) noRoom(ended error) error {
 	why := l.stalled
-	if why == nil && l.o.Bytes > 0 {
+	if why == nil && l.exceeds(l.refused) {
 		why = l.limitReached()
 	}
 	if why == nil { // the disk is slow
@@ -207,7 +208,12 @@ func (l *Log) fits(n int) bool {
 	if waiting > 0 && waiting+n > gatherBytes {
 		return false
 	}
-	return l.o.Bytes <= 0 || l.taken()+int64(n+groupBytes) <= l.o.Bytes
+	return !l.exceeds(n)
+}
+
+// exceeds tells that n bytes more would exceed the limit.
+func (l *Log) exceeds(n int) bool {
+	return l.o.Bytes > 0 && l.taken()+int64(n+groupBytes) > l.o.Bytes
 }
 
 // taken is the room that is taken, or about to be: also by the closing group of

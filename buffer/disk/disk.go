@@ -78,6 +78,7 @@ type Log struct {
 	failed    failures // groups that are not durable
 	stalled   error    // why nothing can be written
 	queue     []chan struct{}
+	refused   int      // bytes for which there was no room when they were asked for last
 	roll      bool     // begin a new segment, so that the last one can be removed
 	free      []batch  // memory of groups
 	last      *segment // what is written to; nil: the next group begins one
@@ -232,7 +233,7 @@ func (l *Log) Stats() buffer.Stats {
 	if l.items > 0 {
 		s.First, s.Oldest = l.oldest()
 	}
-	if s.Stalled == nil && len(l.queue) > 0 && l.o.Bytes > 0 {
+	if s.Stalled == nil && l.refused > 0 && l.exceeds(l.refused) {
 		s.Stalled = l.limitReached()
 	}
 	return s

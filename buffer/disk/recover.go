@@ -68,13 +68,17 @@ func (l *Log) recover() error {
 	}
 	l.next = max(l.durable, acks.last, dead) + 1
 	l.out = 1
-	if s := l.advance(); s != nil {
-		l.date(s)
+	oldest := l.advance()
+	for _, s := range l.segments {
+		if s == oldest || s.remainder() {
+			l.date(s)
+		}
 	}
 	return nil
 }
 
-// date finds out when the first record of a segment that is left was accepted.
+// date finds out which record is the first left of a segment, and when it was
+// accepted.
 func (l *Log) date(s *segment) {
 	scan, err := openFile(l.disk, s.path, kindSegment)
 	if scan != nil {
@@ -93,6 +97,7 @@ func (l *Log) date(s *segment) {
 		}
 		if e.frame != nil && !s.isGone(e.frame.seq) {
 			s.accept(e.frame.seq, e.frame.accepted)
+			s.lowest = e.frame.seq
 			return
 		}
 	}

@@ -26,6 +26,8 @@ type segment struct {
 	seqs  []uint32
 	total int64 // records of a remainder
 	early map[uint64]struct{}
+	// lowest is the first that is not gone in a remainder that was not read yet.
+	lowest uint64
 
 	times []moment
 	low   int // where firstLive has looked
@@ -104,10 +106,10 @@ func (s *segment) learn(seqs []uint32) {
 	}
 }
 
-// firstLive is the first that is not gone, as far as is known.
+// firstLive is the first that is not gone.
 func (s *segment) firstLive() uint64 {
 	if s.remainder() && s.seqs == nil {
-		return s.head.first
+		return max(s.lowest, s.head.first)
 	}
 	for n := int(s.records()); s.low < n && s.gone.has(s.low); {
 		s.low++
