@@ -49,7 +49,7 @@ type Config struct {
 	RequestTimeout time.Duration
 
 	// Ledger is told of the ends of records that Feed accepts; nil: none are fed.
-	// With one, what holds for every record (no permission, no such stream, a
+	// With one nothing comes but by Feed, and what holds for every record (no permission, no such stream, a
 	// distribution that RequireOrder does not want) ends none but holds all up,
 	// and Deadline counts from a record's acceptance by the buffer.
 	Ledger Ledger

@@ -90,9 +90,12 @@ func (e *Engine) feed(ctx context.Context, p *parcel, producer *[16]byte) (cause
 		}
 	}
 	if !e.closing && !e.room.take(p.bytes) {
-		if err := e.lineUp(ctx, p.bytes); err != nil { // unlocks while it waits
+		// For many at once: a backlog would wait for every single one.
+		many := max(p.bytes, e.room.size/16)
+		if err := e.lineUp(ctx, many); err != nil { // unlocks while it waits
 			return nil, err
 		}
+		e.room.give(many - p.bytes)
 		if e.closing {
 			e.room.give(p.bytes)
 		}

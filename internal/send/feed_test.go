@@ -53,6 +53,13 @@ func (l *ledger) Bury(_ context.Context, dead []buffer.Dead, errs []error) error
 	return nil
 }
 
+// breaks makes that nothing can be buried; nil: it can.
+func (l *ledger) breaks(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = err
+}
+
 func (l *ledger) told(t *testing.T, stored, dead string) {
 	t.Helper()
 	l.mu.Lock()
@@ -223,7 +230,7 @@ func TestLateRecordsAreBuriedFirst(t *testing.T) {
 		l.told(t, "[2]", "[1 unknown a]")
 
 		api.set(func() { api.err = denied() })
-		l.broken = errors.New("the disk is full")
+		l.breaks(errors.New("the disk is full"))
 		fed(t, e, fedItem(1, 3, "a"))
 		<-time.After(30 * time.Minute)
 		fed(t, e, fedItem(1, 4, "a"))
@@ -232,11 +239,11 @@ func TestLateRecordsAreBuriedFirst(t *testing.T) {
 		if l.tries < 30 || l.tries > 70 {
 			t.Errorf("%d attempts to bury in a minute", l.tries)
 		}
-		l.broken = nil
+		l.breaks(nil)
 		<-time.After(10 * time.Second)
 		l.told(t, "[2]", "[1 unknown a 3 not stored a]")
 
-		l.broken = errors.New("the disk is full")
+		l.breaks(errors.New("the disk is full"))
 		<-time.After(30 * time.Minute)
 		api.set(func() { api.err = nil })
 		<-time.After(10 * time.Second)
@@ -247,7 +254,7 @@ func TestLateRecordsAreBuriedFirst(t *testing.T) {
 // A refused record is a dead letter before anything behind it leaves.
 func TestNothingPassesTheDeadBeforeTheyAreBuried(t *testing.T) {
 	feeding(t, func(*Config) {}, func(t *testing.T, e *Engine, api *script, l *ledger) {
-		l.broken = errors.New("the disk is full")
+		l.breaks(errors.New("the disk is full"))
 		api.err = &kinesisapi.Error{Class: kinesisapi.Refused, Err: errors.New("what is this?")}
 		fed(t, e, fedItem(1, 1, "a"))
 		synctest.Wait()
@@ -257,7 +264,7 @@ func TestNothingPassesTheDeadBeforeTheyAreBuried(t *testing.T) {
 		if got := api.arrived(t); got != "" {
 			t.Errorf("%s arrived", got)
 		}
-		l.broken = nil
+		l.breaks(nil)
 		<-time.After(time.Second)
 		synctest.Wait()
 		l.told(t, "[2]", "[1 not stored a]")
@@ -335,7 +342,7 @@ func TestCloseLeavesFedRecordsAlone(t *testing.T) {
 // Close ends also a burial that does not succeed; what is behind does not leave.
 func TestCloseEndsABurial(t *testing.T) {
 	feeding(t, func(*Config) {}, func(t *testing.T, e *Engine, api *script, l *ledger) {
-		l.broken = errors.New("the disk is full")
+		l.breaks(errors.New("the disk is full"))
 		api.err = &kinesisapi.Error{Class: kinesisapi.Refused, Err: errors.New("what is this?")}
 		fed(t, e, fedItem(1, 1, "a"))
 		synctest.Wait()

@@ -73,6 +73,9 @@ func (e *Engine) buryLate() {
 	ctx, cancel := context.WithTimeout(e.ctx, lateTimeout)
 	defer cancel()
 	if err := e.cfg.Ledger.Bury(ctx, s.dead, s.errs); err != nil {
+		if e.ctx.Err() != nil {
+			return
+		}
 		e.warn.Warn("late records cannot be made dead letters, they stay", slog.Any("error", err))
 		return
 	}
