@@ -45,7 +45,7 @@ type Buffer struct {
 	dead     []buffer.Dead
 	appended int64
 	syncs    int64
-	waiting  error // of an Append
+	stalled  error // the last Append found no room, and nothing was removed since
 }
 
 var _ buffer.Buffer = (*Buffer)(nil)
@@ -85,10 +85,14 @@ func (b *Buffer) Open(context.Context) error {
 func (b *Buffer) Append(ctx context.Context, records []*record.Record, assigned func(uint64)) (uint64, error) {
 	select {
 	case <-b.turn:
-		defer func() { b.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return 0, fail("append", fmt.Errorf("%w: %w", record.ErrBufferFull, context.Cause(ctx)))
+	default:
+		select {
+		case <-b.turn:
+		case <-ctx.Done():
+			return 0, fail("append", fmt.Errorf("%w: %w", record.ErrBufferFull, context.Cause(ctx)))
+		}
 	}
+	defer func() { b.turn <- struct{}{} }()
 	var bytes int64
 	for _, r := range records {
 		bytes += size(r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers)
@@ -101,9 +105,6 @@ func (b *Buffer) Append(ctx context.Context, records []*record.Record, assigned 
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			b.mu.Lock()
-			b.waiting = nil
-			b.mu.Unlock()
 			return 0, fail("append", fmt.Errorf("%w: %w", record.ErrBufferFull, context.Cause(ctx)))
 		}
 	}
@@ -113,12 +114,11 @@ func (b *Buffer) Append(ctx context.Context, records []*record.Record, assigned 
 func (b *Buffer) append(records []*record.Record, bytes int64, assigned func(uint64)) (first uint64, wait <-chan struct{}, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waiting = nil
 	if !b.open {
 		return 0, nil, fail("append", record.ErrClosed)
 	}
 	if b.limit > 0 && b.live > 0 && b.bytes+bytes > b.limit {
-		b.waiting = fail("append", fmt.Errorf("%w: %d of %d bytes are taken", record.ErrBufferFull, b.bytes, b.limit))
+		b.stalled = fail("append", fmt.Errorf("%w: %d of %d bytes are taken", record.ErrBufferFull, b.bytes, b.limit))
 		return 0, b.changed, nil
 	}
 	first = b.first + uint64(len(b.items))
@@ -215,6 +215,7 @@ func (b *Buffer) remove(seq uint64) bool {
 	}
 	it := b.items[seq-b.first]
 	b.items[seq-b.first] = nil
+	b.stalled = nil
 	b.live--
 	b.bytes -= size(it.Key, it.ExplicitHashKey, it.Data, it.Headers)
 	n := 0
@@ -248,8 +249,11 @@ func (b *Buffer) Bury(ctx context.Context, dead []buffer.Dead) error {
 // Replay appends all dead letters again.
 func (b *Buffer) Replay(ctx context.Context) (int, error) {
 	b.mu.Lock()
-	letters := slices.Clone(b.dead)
+	open, letters := b.open, slices.Clone(b.dead)
 	b.mu.Unlock()
+	if !open {
+		return 0, fail("replay", record.ErrClosed)
+	}
 	for n, d := range letters {
 		r := &record.Record{PartitionKey: d.Key, ExplicitHashKey: d.ExplicitHashKey, Data: d.Data, Headers: d.Headers}
 		if _, err := b.Append(ctx, []*record.Record{r}, nil); err != nil {
@@ -287,12 +291,23 @@ func (b *Buffer) Stats() buffer.Stats {
 	defer b.mu.Unlock()
 	s := buffer.Stats{
 		Items: b.live, First: b.first, Bytes: b.bytes, Limit: b.limit, Dead: int64(len(b.dead)),
-		Syncs: b.syncs, Appended: b.appended, Stalled: b.waiting,
+		Syncs: b.syncs, Appended: b.appended, Stalled: b.stalled,
 	}
 	if b.live > 0 {
 		s.Oldest = b.items[0].Accepted
 	}
 	return s
+}
+
+// Clone is what a process leaves that is killed now: a buffer of its own with the
+// same contents, not opened. Both may go on, like copies of a directory.
+func (b *Buffer) Clone() *Buffer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := New(func(o *Options) { o.Bytes = b.limit })
+	c.items, c.first, c.live, c.bytes = slices.Clone(b.items), b.first, b.live, b.bytes
+	c.dead = slices.Clone(b.dead)
+	return c
 }
 
 // Close ends the opening. What is here stays, for the next one.

@@ -4,9 +4,24 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/libvegas/vegas/buffer"
+	"github.com/libvegas/vegas/buffer/buffertest"
 	"github.com/libvegas/vegas/buffer/memory"
 	"github.com/libvegas/vegas/record"
 )
+
+func TestSuite(t *testing.T) {
+	buffertest.Run(t, func(_ *testing.T, limit int64) buffertest.Place {
+		return place(memory.New(func(o *memory.Options) { o.Bytes = limit }))
+	})
+}
+
+func place(b *memory.Buffer) buffertest.Place {
+	return buffertest.Place{
+		New:  func(*testing.T) buffer.Buffer { return b },
+		Copy: func(*testing.T) buffertest.Place { return place(b.Clone()) },
+	}
+}
 
 func TestBatchThatExceedsTheLimitHasToBeAlone(t *testing.T) {
 	b := memory.New(func(o *memory.Options) { o.Bytes = 1000 })
