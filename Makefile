@@ -44,6 +44,11 @@ KILLS ?= 200
 fleet-kill: ## kill -9 processes of a fleet under load, 0 lost and 0 out of order (KILLS=200, for each store)
 	go test -count=1 -timeout 0 -v -run=TestFleetSurvivesKills ./cmd/vegas -args -kills=$(KILLS)
 
+.PHONY: durable-kill
+durable-kill: KILLS = 1000
+durable-kill: ## kill -9 a durable producer at any moment, 0 lost, 0 out of order, 0 twice (KILLS=1000)
+	go test -count=1 -timeout 0 -v -run=TestProducerSurvivesKills ./cmd/vegas -args -producer-kills=$(KILLS)
+
 .PHONY: fleet-numbers
 fleet-numbers: ## what a fleet promises, measured: silences, store units, cost of a shard (KILLS=100)
 	@mkdir -p .cache
