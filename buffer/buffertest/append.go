@@ -346,7 +346,7 @@ func heavy(n int) []*record.Record {
 // fill appends until there is no more room, and tells how many fitted.
 func fill(t *testing.T, b buffer.Buffer) int {
 	t.Helper()
-	for n := 0; n < 1000; n++ {
+	for n := range 1000 {
 		first, err := b.Append(ending(t), heavy(1), nil)
 		if err != nil {
 			wantError(t, "Append", err, record.ErrBufferFull)
