@@ -130,6 +130,23 @@ func (l *Log) syncAcks() error {
 	return nil
 }
 
+// endAcks writes the closing group, which says that nothing is missing.
+func (l *Log) endAcks() error {
+	a := &l.acks
+	if a.file == nil {
+		return nil
+	}
+	b := make([]byte, groupBytes)
+	seal(b, groupHead{first: a.frame + 1, synced: a.at, flags: flagClosing}, a.salt, a.at)
+	if err := l.syncAcks(); err != nil {
+		return err
+	}
+	if _, err := a.file.WriteAt(b, a.at); err != nil {
+		return err
+	}
+	return a.file.Sync()
+}
+
 // rewriteAcks writes a file of what still matters, which takes the place of the
 // old one. It is durable when it returns.
 func (l *Log) rewriteAcks() error {
@@ -190,7 +207,8 @@ func spansOf(seqs []uint64) []span {
 type ackLog struct {
 	frames []ackEntry
 	last   uint64 // the highest acknowledged number
-	whole  bool   // all of it could be read
+	whole  bool   // nothing in it is damaged
+	ended  bool   // nor missing: it has its closing group
 }
 
 type ackEntry struct {
@@ -207,7 +225,7 @@ func readAcks(disk filesys.FS, dir string, names []string) (log ackLog, newest s
 		}
 	}
 	if len(files) == 0 {
-		return ackLog{whole: true}, "", nil
+		return ackLog{whole: true, ended: true}, "", nil
 	}
 	newest = slices.MaxFunc(files, func(a, b string) int { return cmp.Compare(a, b) }) // of equal length
 	s, err := openFile(disk, filepath.Join(dir, newest), kindAcks)
@@ -223,11 +241,15 @@ func readAcks(disk filesys.FS, dir string, names []string) (log ackLog, newest s
 }
 
 func scanAcks(s *scanner) ackLog {
-	log := ackLog{whole: true}
+	log := ackLog{whole: s.size >= dataStart}
+	_, log.ended = s.closing()
 	for {
 		e, err := s.next()
 		if errors.Is(err, io.EOF) {
 			return log
+		}
+		if e.group != nil {
+			continue
 		}
 		if e.frame == nil {
 			log.whole = false

@@ -38,23 +38,24 @@ func (l *Log) setAside(path string, from, to int64, records int) error {
 	if err != nil {
 		return err
 	}
-	name, place := asideName(path, from, records), asidePlace(path, from)
+	place := asidePlace(path, from)
 	var others []string
 	for _, n := range names {
-		if n == name {
+		if !strings.HasPrefix(n, place) || strings.HasSuffix(n, tempSuffix) {
+			continue
+		}
+		if before, _ := asideRecords(n); before >= int64(records) {
 			return nil
 		}
-		if strings.HasPrefix(n, place) && !strings.HasSuffix(n, ".tmp") {
-			others = append(others, n)
-		}
+		others = append(others, n)
 	}
-	full := filepath.Join(l.dir, name)
-	if err := l.copyBytes(path, full+".tmp", from, to); err != nil {
-		_ = l.disk.Remove(full + ".tmp")
+	full := filepath.Join(l.dir, asideName(path, from, records))
+	if err := l.copyBytes(path, full+tempSuffix, from, to); err != nil {
+		_ = l.disk.Remove(full + tempSuffix)
 		return err
 	}
-	if err := l.disk.Rename(full+".tmp", full); err != nil {
-		_ = l.disk.Remove(full + ".tmp")
+	if err := l.disk.Rename(full+tempSuffix, full); err != nil {
+		_ = l.disk.Remove(full + tempSuffix)
 		return err
 	}
 	for _, n := range others {

@@ -124,7 +124,6 @@ const (
 	noRule           rule = iota
 	syncData              // groups are synced before anybody is told
 	syncNames             // names are synced before anything relies on them
-	sealSeq               // a checksum of a frame covers its Seq
 	removeAcked           // only what is acknowledged is removed
 	buryFirst             // dead letters are synced before they count as gone
 	giveSynced            // Next gives only what is synced

@@ -39,7 +39,7 @@ func (l *Log) tidyOnce() error {
 func (l *Log) lastTidy() error {
 	l.keep <- struct{}{}
 	defer l.letGo()
-	err := firstOf(l.writeAcks(), l.syncAcks(), l.removeSpent())
+	err := firstOf(l.writeAcks(), l.endAcks(), l.removeSpent())
 	if l.acks.file != nil {
 		err = firstOf(err, l.acks.file.Close())
 	}
@@ -96,7 +96,7 @@ func (l *Log) spent() []*segment {
 	// The next one says where it ends, if it does not do so itself.
 	known := true
 	for _, s := range l.segments[:max(0, len(l.segments)-1)] {
-		if known && s != l.last && s.live() == 0 && !s.keep && s.end < l.out {
+		if known && s != l.last && (s.live() == 0 || l.broken == removeAcked) && !s.keep && s.end < l.out {
 			spent = append(spent, s)
 			continue
 		}

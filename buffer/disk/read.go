@@ -19,6 +19,7 @@ type reading struct {
 	scan   *scanner
 	expect uint64 // the next number in it
 	holes  []hole
+	left   int64    // frames to come of the group
 	seqs   []uint32 // that a remainder was found to hold
 	slab   []byte   // data of the items given out last
 	lent   []*group // or where it is
@@ -40,7 +41,7 @@ func (r *reading) close() {
 	if r.scan != nil {
 		r.scan.close()
 	}
-	r.seg, r.scan, r.seqs, r.holes = nil, nil, nil, nil
+	r.seg, r.scan, r.seqs, r.holes, r.left = nil, nil, nil, nil, 0
 }
 
 // Next returns the next items; see buffer.Buffer.
@@ -169,6 +170,7 @@ func (l *Log) fromDisk(s *segment, size int64, end uint64, sealed bool, bytes in
 			break
 		}
 		if e.group != nil {
+			r.left = int64(e.group.count)
 			continue
 		}
 		if e.frame == nil {
@@ -192,6 +194,7 @@ func (l *Log) fromDisk(s *segment, size int64, end uint64, sealed bool, bytes in
 			r.scan.at = e.offset // of the next call
 			return items, nil
 		}
+		r.left--
 		l.settle(s, seq)
 		r.expect = seq + 1
 		if s.remainder() {
@@ -219,7 +222,7 @@ func (l *Log) openSegment(s *segment) error {
 	r := &l.read
 	if r.seg == s {
 		if r.place.seg == s && r.place.at > r.scan.at { // what is before came from memory
-			r.scan.at, r.expect, r.place.seg = r.place.at, l.upTo(), nil
+			r.scan.at, r.expect, r.place.seg, r.left = r.place.at, l.upTo(), nil, 0
 		}
 		return nil
 	}
@@ -326,7 +329,7 @@ func (l *Log) finish(s *segment, size int64) {
 func (l *Log) finishDense(s *segment, size int64) {
 	r := &l.read
 	lost := l.missing(s, r.expect, s.end+1)
-	if n := len(r.holes); n == 1 && r.holes[0].to == size && r.holes[0].to-r.holes[0].from == groupBytes {
+	if n := len(r.holes); n == 1 && r.left == 0 && r.holes[0].from >= dataStart && r.holes[0].to == size && r.holes[0].to-r.holes[0].from == groupBytes {
 		// The closing group was damaged. Where the segment ended is known from
 		// the next one, and if that is gone, so are its records, not ours.
 		l.lose(s, r.holes[0], lost, 0)
@@ -341,6 +344,20 @@ func (l *Log) finishDense(s *segment, size int64) {
 func (l *Log) finishRemainder(s *segment, size int64) {
 	r := &l.read
 	l.mu.Lock()
+	if s.seqs != nil { // known before
+		lost := s.lacks(r.seqs)
+		l.mu.Unlock()
+		if len(r.holes) == 0 && len(lost) > 0 {
+			r.holes = append(r.holes, hole{size, size, false})
+		}
+		for i, h := range r.holes {
+			l.lose(s, h, lost, len(lost))
+			if i == 0 {
+				lost = nil
+			}
+		}
+		return
+	}
 	count := s.total
 	early := len(s.early)
 	s.learn(r.seqs)

@@ -53,7 +53,7 @@ func (l *Log) recover() error {
 	}
 	// A file of this opening's own: an earlier one may have failed on that.
 	l.stale = len(l.segments) > 0
-	dead, err := l.listDead(names, !acks.whole)
+	dead, err := l.listDead(names, !acks.whole || !acks.ended)
 	if err != nil {
 		return fmt.Errorf("durable buffer: %w", err)
 	}
@@ -226,27 +226,30 @@ func (l *Log) endLast(acked uint64) error {
 		if err := l.setAside(s.path, found.cut, s.size, 0); err != nil {
 			// It stays where it is, behind the end. Without a closing group.
 			l.o.Logger.Warn("an unfinished write at the end of the durable buffer could not be set aside", slog.String("file", s.path), slog.Any("error", err))
-			return l.syncSegment(s.path, func(filesys.File) error { return nil })
+			return l.syncFile(s.path, func(filesys.File) error { return nil })
 		}
 		l.o.Logger.Warn("an unfinished write at the end of the durable buffer was cut and set aside; nobody was told that it is durable",
 			slog.String("file", s.path), slog.Int64("from", found.cut), slog.Int64("bytes", s.size-found.cut))
 	}
+	// What a killed process has written may not be on the disk yet. It has to be
+	// before a closing group says so.
+	if err := l.syncFile(s.path, func(f filesys.File) error {
+		if cut {
+			return f.Truncate(found.cut)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	s.size = found.cut
 	b := make([]byte, groupBytes)
 	seal(b, groupHead{first: s.end + 1, synced: found.cut, flags: flagClosing}, s.head.salt, found.cut)
-	err = l.syncSegment(s.path, func(f filesys.File) error {
-		if cut {
-			if err := f.Truncate(found.cut); err != nil {
-				return err
-			}
-		}
+	err = l.syncFile(s.path, func(f filesys.File) error {
 		_, err := f.WriteAt(b, found.cut)
 		return err
 	})
-	if isFull(err) {
-		return l.syncSegment(s.path, func(f filesys.File) error {
-			s.size = found.cut
-			return f.Truncate(found.cut)
-		})
+	if isFull(err) { // it is as good without
+		return nil
 	}
 	if err == nil {
 		s.closed, s.size = true, found.cut+groupBytes
@@ -254,9 +257,8 @@ func (l *Log) endLast(acked uint64) error {
 	return err
 }
 
-// syncSegment changes a segment and syncs it: what a killed process has written
-// there may not be on the disk yet.
-func (l *Log) syncSegment(path string, change func(filesys.File) error) error {
+// syncFile changes a file and syncs it.
+func (l *Log) syncFile(path string, change func(filesys.File) error) error {
 	f, err := l.disk.Open(path, os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -378,17 +380,60 @@ func (l *Log) listDead(names []string, mark bool) (highest uint64, err error) {
 		if !mark {
 			continue
 		}
+		// A killed process may not have come to that.
+		if err := l.syncFile(d.path, func(filesys.File) error { return nil }); err != nil {
+			return 0, err
+		}
 		if _, err := eachDead(l.disk, d, func(e *event, _ *buffer.Dead) bool {
 			highest = max(highest, e.frame.seq)
-			for _, s := range l.segments {
-				l.applySpan(s, span{e.frame.seq, e.frame.seq})
-			}
+			l.markDead(e.frame.seq)
 			return true
 		}); err != nil {
 			return 0, err
 		}
 	}
 	return highest, nil
+}
+
+// markDead takes a record off the log of which there is a dead letter. Whether a
+// remainder holds it is known only when that was read.
+func (l *Log) markDead(seq uint64) {
+	s := l.segmentOf(seq)
+	if s == nil {
+		return
+	}
+	if s.remainder() && s.seqs == nil {
+		seqs, err := seqsOf(l.disk, s)
+		if err != nil { // damaged: it may come out, too
+			return
+		}
+		s.learn(seqs)
+	}
+	s.mark(seq)
+}
+
+// seqsOf are the records of a remainder.
+func seqsOf(disk filesys.FS, s *segment) ([]uint32, error) {
+	scan, err := openFile(disk, s.path, kindSegment)
+	if scan != nil {
+		defer scan.close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var seqs []uint32
+	for {
+		e, err := scan.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			if int64(len(seqs)) != s.total {
+				return nil, fmt.Errorf("%s: %d records, want %d", s.path, len(seqs), s.total)
+			}
+			return seqs, nil
+		case e.frame != nil:
+			seqs = append(seqs, uint32(e.frame.seq-s.head.first))
+		}
+	}
 }
 
 // readDeadFile counts what is in a file of dead letters, by its groups; only the

@@ -106,6 +106,22 @@ func (s *segment) learn(seqs []uint32) {
 	}
 }
 
+// lacks are the records of a remainder that are neither gone nor among those that
+// were found.
+func (s *segment) lacks(found []uint32) []uint64 {
+	var lost []uint64
+	for i, rel := range s.seqs {
+		if len(found) > 0 && found[0] == rel {
+			found = found[1:]
+			continue
+		}
+		if !s.gone.has(i) {
+			lost = append(lost, s.head.first+uint64(rel))
+		}
+	}
+	return lost
+}
+
 // firstLive is the first that is not gone.
 func (s *segment) firstLive() uint64 {
 	if s.remainder() && s.seqs == nil {

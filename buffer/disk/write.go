@@ -185,6 +185,9 @@ func (l *Log) fail(g *group, cause error) {
 	err := fmt.Errorf("durable buffer %s: %w: %w", l.dir, why, cause)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.writing != g { // published too early, by a broken rule
+		return
+	}
 	l.failed.add(span{g.first, g.last()}, err)
 	l.items -= int64(len(g.entries))
 	l.writing = nil
