@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +25,7 @@ import (
 // logOn is a buffer on a file system.
 func logOn(fs *crashfs.FS, opts ...func(*disk.Options)) *disk.Log {
 	return disk.New("/buffer", append([]func(*disk.Options){func(o *disk.Options) {
-		o.FS, o.Label, o.Logger = fs, "orders", slog.New(slog.DiscardHandler)
+		o.FS, o.Label, o.Logger = fs, "orders", discard
 	}}, opts...)...)
 }
 
