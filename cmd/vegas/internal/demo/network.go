@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -47,7 +48,7 @@ func (n *network) carry(near net.Conn) {
 	if !n.know(near) {
 		return
 	}
-	far, err := net.Dial("tcp", n.to)
+	far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", n.to)
 	if err != nil {
 		return
 	}
