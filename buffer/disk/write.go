@@ -32,9 +32,11 @@ func (l *Log) write() error {
 		case <-l.writer.ending:
 			stopping = true
 		}
-		// Whoever can run may add to the group: those who waited for the last one.
-		runtime.Gosched()
-		for g := l.take(&t); g != nil; g = l.take(&t) {
+		for l.ripen(); ; l.ripen() {
+			g := l.take(&t)
+			if g == nil {
+				break
+			}
 			t = l.commit(t, g)
 		}
 	}
@@ -42,6 +44,24 @@ func (l *Log) write() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stalled
+}
+
+// ripen lets whoever can run add to the group: those who waited for the last one
+// share the next, instead of every second.
+func (l *Log) ripen() {
+	for had := -1; ; {
+		l.mu.Lock()
+		has := 0
+		if l.gathering != nil {
+			has = len(l.gathering.entries)
+		}
+		l.mu.Unlock()
+		if has == had {
+			return
+		}
+		had = has
+		runtime.Gosched()
+	}
 }
 
 // take is the next group. Before, it ends the last segment if that was asked for.
