@@ -264,6 +264,7 @@ func (l *life) reconcile() {
 	for _, it := range came {
 		if i := slices.IndexFunc(l.acked, func(a buffer.Item) bool { return a.Seq == it.Seq }); i >= 0 {
 			l.live = append(l.live, l.acked[i])
+			l.acked = slices.Delete(l.acked, i, i+1)
 		}
 	}
 	slices.SortFunc(l.live, func(a, b buffer.Item) int { return int(a.Seq) - int(b.Seq) })
