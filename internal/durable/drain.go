@@ -19,30 +19,36 @@ func (p *Producer) Flush(ctx context.Context) error {
 	}
 	select {
 	case <-p.over:
-		return p.left("flush", p.buf.Stats().Items, record.ErrClosed)
+		return p.left("flush", p.buf.Stats().Items, atNextStart, record.ErrClosed)
 	default:
 	}
-	if err := p.drain(ctx); err != nil {
-		return p.left("flush", p.buf.Stats().Items, err)
+	if err := p.drain(ctx, false); err != nil {
+		return p.left("flush", p.buf.Stats().Items, onAndOn, err)
 	}
 	return nil
 }
 
+// What becomes of records that are left in the buffer.
+const (
+	onAndOn     = "they go on being sent, also after the next start"
+	atNextStart = "they are sent at the next start"
+)
+
 // left is the error of who waited for the buffer to be empty.
-func (p *Producer) left(op string, n int64, cause error) error {
+func (p *Producer) left(op string, n int64, fate string, cause error) error {
 	if n == 0 {
 		return fmt.Errorf("%s: stream %q: callbacks have not returned: %w", op, p.c.Send.Stream, cause)
 	}
 	if why := p.engine.Why(); why != nil {
 		cause = fmt.Errorf("%w, after: %w", cause, why)
 	}
-	return fmt.Errorf("%s: stream %q: %d records are left in the durable buffer %s; they are sent as soon as the stream takes them, also by the next start: %w",
-		op, p.c.Send.Stream, n, p.c.Place, cause)
+	return fmt.Errorf("%s: stream %q: %d records are left in the durable buffer %s, %s: %w",
+		op, p.c.Send.Stream, n, p.c.Place, fate, cause)
 }
 
-// drain waits until what has been accepted has ended and its callbacks have
-// returned.
-func (p *Producer) drain(ctx context.Context) error {
+// drain waits until what has been accepted, or all that there is, has ended, and
+// its callbacks have returned.
+func (p *Producer) drain(ctx context.Context, all bool) error {
 	defer p.engine.Hurry()()
 	p.mu.Lock()
 	last := p.last
@@ -57,7 +63,7 @@ func (p *Producer) drain(ctx context.Context) error {
 		if last == 0 {
 			bound = p.first
 		}
-		done := p.burying == 0 && (s.Items == 0 || bound > 0 && s.First >= bound)
+		done := p.burying == 0 && (s.Items == 0 || !all && bound > 0 && s.First >= bound)
 		unreadable, changed := p.unreadable, p.changes()
 		p.mu.Unlock()
 		if done {
@@ -78,12 +84,12 @@ func (p *Producer) drain(ctx context.Context) error {
 	if last == 0 {
 		return nil // nobody can have asked to be called
 	}
-	w := &waiter{seq: last, barrier: make(chan struct{})}
+	returned := make(chan struct{})
 	p.mu.Lock()
-	p.line(w)
+	p.line(&waiter{seq: last, barrier: returned})
 	p.mu.Unlock()
 	select {
-	case <-w.barrier:
+	case <-returned:
 		return nil
 	case <-p.over:
 		return record.ErrClosed
@@ -121,7 +127,7 @@ const grace = time.Second
 func (p *Producer) stop() {
 	p.cut.closing(record.ErrClosed)
 	p.gate.close() // nobody waits for room any more
-	err := p.drain(p.patient)
+	err := p.drain(p.patient, true)
 
 	// Nothing is fed any more. What was appended gets durable, if the disk lets
 	// it, and then everybody is told what is known.
@@ -146,7 +152,7 @@ func (p *Producer) stop() {
 		if err == nil { // they came while it ended
 			err = record.ErrClosed
 		}
-		err = p.left("close producer", s.Items, err)
+		err = p.left("close producer", s.Items, atNextStart, err)
 	case hung != nil:
 		err = hung
 	}
