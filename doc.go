@@ -13,6 +13,10 @@
 // one result: a [Receipt], or a [*SendError] that says whether the record can
 // be in the stream all the same.
 //
+// With a directory to keep records in, [ProducerOptions.Durable], nil says that the
+// record is safe there: outages and the end of the process do not lose it, and the
+// next Producer of the directory goes on with what is left (docs/durability.md).
+//
 // # Receive
 //
 //	c, err := vegas.NewConsumer("orders", "billing") // stream, group

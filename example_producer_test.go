@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/localkinesis"
@@ -92,4 +94,36 @@ func ExampleProducer_SendAsync() {
 	// 0 <nil>
 	// 1 <nil>
 	// 2 <nil>
+}
+
+// A durable producer's records outlive it: what could not be sent is sent by the
+// next one.
+func ExampleProducer_durable() {
+	options, stop := exampleServer()
+	defer stop()
+	dir, err := os.MkdirTemp("", "vegas-example-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	durable := func(o *vegas.ProducerOptions) { o.Durable = dir }
+
+	p, err := vegas.NewProducer("orders", options, durable)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	receipt, err := p.SendRecord(context.Background(), &vegas.Record{PartitionKey: "customer-42", Data: []byte("paid")})
+	fmt.Println(receipt.Durable, err) // safe on disk; an outage would not matter
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := p.Close(ctx); err != nil {
+		fmt.Println(err) // how many records are left in dir, for the next start
+	}
+	fmt.Println(p.Stats().Durable.Items)
+	// Output:
+	// true <nil>
+	// 0
 }

@@ -129,7 +129,8 @@ const (
 )
 
 // NewProducer makes a Producer for a stream, given by name or ARN. It checks
-// its arguments and does no I/O: what is wrong with the stream, the credentials
+// its arguments and does no I/O, except that it opens the directory of o.Durable,
+// and starts to send what is in it. What is wrong with the stream, the credentials
 // or the network is the error of the first Send, or of Check. Close it.
 func NewProducer(stream string, opts ...func(*ProducerOptions)) (*Producer, error) {
 	name, err := kinesisapi.ParseName(stream)
@@ -209,13 +210,15 @@ func (o *ProducerOptions) check() error {
 	return nil
 }
 
-// Send sends one record and returns when the stream has it. The data is copied.
-// An error is a [*SendError]; if its Outcome is Unknown the record may be in the
-// stream all the same.
+// Send sends one record and returns when the stream has it, or with
+// [ProducerOptions.Durable] when it is safe in the buffer. The data is copied. An
+// error is a [*SendError]; if its Outcome is Unknown the record may be in the
+// stream all the same, or may still get there.
 //
 // ctx bounds the wait for room in the buffer and for the result. If it ends
 // before the record left, the record is withdrawn: it is not stored. Later the
-// outcome is unknown, and the Producer goes on trying until the deadline.
+// outcome is unknown, and the Producer goes on trying until the deadline. What is
+// in a durable buffer is never withdrawn: it is sent.
 //
 // Concurrent callers share requests. One goroutine that calls Send in a loop
 // reaches 1/(linger + round trip) records a second, under a hundred with the
@@ -294,7 +297,8 @@ func (e SendErrors) Unwrap() []error {
 // the buffer; ctx bounds the wait for room and nothing else. done is called once
 // with the result: never if SendAsync returns an error, which says that the
 // record was not accepted, and always otherwise, also when the Producer is
-// closed. done may be nil: then nobody is told.
+// closed. done may be nil: then nobody is told. With [ProducerOptions.Durable] done
+// is called when the record is safe in the buffer.
 //
 // Callbacks run one at a time, in the order in which the records ended, which
 // for records of one key is the order in which they were accepted; a slow one
@@ -316,9 +320,12 @@ func (p *Producer) SendAsync(ctx context.Context, r *Record, done func(Receipt, 
 // error, stored is told of the same. Without [ProducerOptions.Durable] both are
 // called at the end.
 //
-// stored waits in memory, some 100 bytes a record, for as long as its record waits
-// in the buffer, and is forgotten, uncalled, by the end of the process: it is
-// called with an Unknown outcome where Close gave up.
+// The calls that a record still owes take about 250 bytes of memory. At as many as
+// fit into BufferBytes, which is on top of what that bounds otherwise, new calls
+// wait: an outage then stops those who want to know of its end, and not those who
+// call SendAsync. stored is told of an Unknown outcome where Close gave up.
+// Callbacks for records of one key run in order, but a dead letter's may overtake
+// those of records that are still on their way.
 func (p *Producer) SendStaged(ctx context.Context, r *Record, durable func(error), stored func(Receipt, error)) error {
 	if p.durable != nil {
 		return p.durable.SendStaged(ctx, r, durable, stored)
@@ -335,7 +342,9 @@ func (p *Producer) SendStaged(ctx context.Context, r *Record, durable func(error
 
 // Flush sends what was accepted before the call without further lingering and
 // waits until it has ended, callbacks included. The results are told to those
-// who sent; Flush's own error is that of ctx.
+// who sent; Flush's own error is that of ctx. With [ProducerOptions.Durable] it
+// waits until the stream has what is in the buffer, that of earlier Producers
+// included; its error says how many records are left.
 func (p *Producer) Flush(ctx context.Context) error {
 	if p.durable != nil {
 		return p.durable.Flush(ctx)
@@ -348,6 +357,10 @@ func (p *Producer) Flush(ctx context.Context) error {
 // first, what is open ends as not stored or unknown, and Close returns ctx's
 // error; callbacks then have a second to run. A Send that races Close gets a
 // result or ErrClosed.
+//
+// With [ProducerOptions.Durable] records that are left when ctx ends stay in the
+// buffer, for the next Producer of the directory, and the error says how many. Let
+// ctx have a deadline: an outage may last.
 func (p *Producer) Close(ctx context.Context) error {
 	closing, ended := p.engine.Close, p.engine.Ended
 	if p.durable != nil {
