@@ -2,6 +2,8 @@ package command
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/libvegas/vegas/buffer/disk"
 )
 
 func newBuffer(e *env) *cobra.Command {
@@ -23,7 +25,7 @@ buffer anyway, and makes them say so.`,
 		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(newBufferDrain(e), newBufferReplay(e))
+	c.AddCommand(newBufferInspect(e), newBufferVerify(e), newBufferDrain(e), newBufferReplay(e))
 	for _, sub := range c.Commands() {
 		sub.ValidArgsFunction = completeDirectory
 	}
@@ -36,4 +38,14 @@ func completeDirectory(_ *cobra.Command, args []string, _ string) ([]string, cob
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// deadLetters counts those that are in a directory; if it is none, opening it
+// tells.
+func deadLetters(dir string) int64 {
+	r, err := disk.Inspect(dir)
+	if err != nil {
+		return 0
+	}
+	return r.Dead
 }

@@ -84,14 +84,15 @@ func (d *drain) run(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	dead := deadLetters(dir)
 	d.producer, err = vegas.NewProducer(stream, func(o *vegas.ProducerOptions) {
 		o.AWS, o.Logger, o.Durable = cfg, d.e.logger(), dir
 	})
 	if err != nil {
 		return err
 	}
-	before := d.producer.Stats()
-	d.started, d.total = time.Now(), before.Durable.Items+before.Sent
+	start := d.producer.Stats()
+	d.started, d.total = time.Now(), start.Durable.Items+start.Sent
 	if err := d.producer.Check(ctx); err != nil {
 		return errors.Join(err, d.close(0))
 	}
@@ -109,7 +110,7 @@ func (d *drain) run(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return d.summary(ctx, dir, name.Stream, before.Durable.Dead)
+	return d.summary(ctx, dir, name.Stream, dead)
 }
 
 // close ends a producer that is not to send, as far as it can help it.
@@ -131,7 +132,7 @@ func (d *drain) bar(now time.Time) string {
 		text += ", " + brief(time.Duration(float64(left)/rate*float64(time.Second))) + " to go"
 	}
 	if !s.Durable.Oldest.IsZero() {
-		text += ", oldest from " + ago(now, s.Durable.Oldest.UnixMilli())
+		text += ", the oldest " + brief(max(now.Sub(s.Durable.Oldest), 0)) + " old"
 	}
 	return gauge(1-float64(left)/float64(max(d.total, 1))) + "  " + text
 }

@@ -42,11 +42,15 @@ func explain(err error) (text string, more []string) {
 	case isCode(err, "ResourceInUseException"):
 		more = append(more, "\"vegas streams describe\" shows the stream's state.")
 	}
-	var links []string
+	text, links := explainText(text)
+	return text, append(more, links...)
+}
+
+// explainText takes the links out of a text.
+func explainText(text string) (plain string, more []string) {
 	for _, found := range link.FindAllStringSubmatch(text, -1) {
-		if !slices.Contains(links, found[1]) {
-			links = append(links, found[1])
-			more = append(more, "See "+repository+found[1])
+		if see := "See " + repository + found[1]; !slices.Contains(more, see) {
+			more = append(more, see)
 		}
 	}
 	return link.ReplaceAllString(text, ""), more

@@ -124,6 +124,7 @@ func (p *produce) run(ctx context.Context, stream string, files []string) error 
 	if err != nil {
 		return err
 	}
+	p.durable.dead = deadLetters(p.durable.dir)
 	p.producer, err = vegas.NewProducer(stream, func(o *vegas.ProducerOptions) {
 		o.AWS, o.Linger, o.Deadline, o.Aggregate, o.Logger = cfg, p.linger, p.deadline, !p.single, p.e.logger()
 		o.Durable, o.DurableBytes, o.DurableAge = p.durable.dir, int64(p.durable.bytes), p.durable.age
@@ -134,7 +135,6 @@ func (p *produce) run(ctx context.Context, stream string, files []string) error 
 	case err != nil:
 		return &usageError{err}
 	}
-	p.durable.dead = p.producer.Stats().Durable.Dead
 	stopCheck, err := p.check(ctx)
 	if err != nil {
 		return errors.Join(err, closeNow(p.producer))

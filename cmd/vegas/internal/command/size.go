@@ -53,7 +53,7 @@ func size(n float64) string {
 	for _, unit := range []string{"bytes", "kB", "MB", "GB"} {
 		if n < 1000 {
 			if unit == "bytes" {
-				return fmt.Sprintf("%.0f bytes", n)
+				return plural(int(n), "byte")
 			}
 			return fmt.Sprintf("%.1f %s", n, unit)
 		}
