@@ -152,7 +152,6 @@ func BenchmarkReopen(b *testing.B) {
 	if err := l.Close(); err != nil {
 		b.Fatal(err)
 	}
-	l = nil
 	runtime.GC()
 	for b.Loop() {
 		b.StopTimer()

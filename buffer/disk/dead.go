@@ -40,6 +40,17 @@ func (l *Log) Bury(ctx context.Context, dead []buffer.Dead) error {
 		return err
 	}
 	defer l.letGo()
+	for i := range dead { // usually they have been read
+		l.mu.Lock()
+		s := l.segmentOf(dead[i].Seq)
+		l.mu.Unlock()
+		if s == nil {
+			continue
+		}
+		if err := l.learn(s); err != nil {
+			return fmt.Errorf("durable buffer %s: bury: %w", l.dir, err)
+		}
+	}
 	l.mu.Lock()
 	var left []*buffer.Dead
 	for i := range dead {

@@ -52,10 +52,10 @@ func (l *Log) lastTidy() error {
 // makeRoom does what lets a full log go on: a last segment of which much is gone
 // is ended, so that it can be removed.
 func (l *Log) makeRoom() {
-	if l.o.Bytes <= 0 {
+	if l.o.Bytes <= 0 || len(l.segments) == 0 {
 		return
 	}
-	if s := l.last; s != nil && s.size > dataStart && 4*s.live() < 3*s.records() {
+	if s := l.segments[len(l.segments)-1]; s.size > dataStart && 4*s.live() < 3*s.records() {
 		l.roll = true
 		l.writer.wake()
 	}

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"github.com/libvegas/vegas/buffer"
+	"github.com/libvegas/vegas/internal/filesys"
 )
 
 // maxItems is the most that Next returns at once, however small they are.
@@ -174,7 +175,7 @@ func (l *Log) fromDisk(s *segment, size int64, end uint64, sealed bool, bytes in
 			continue
 		}
 		if e.frame == nil {
-			r.hole(e)
+			r.holes = addHole(r.holes, e)
 			continue
 		}
 		seq := e.frame.seq
@@ -186,7 +187,7 @@ func (l *Log) fromDisk(s *segment, size int64, end uint64, sealed bool, bytes in
 		}
 		var it buffer.Item
 		if readBody(e.body, &it) != nil {
-			r.hole(event{offset: e.offset, end: e.end})
+			r.holes = addHole(r.holes, event{offset: e.offset, end: e.end})
 			continue
 		}
 		skip := l.isGone(s, seq)
@@ -227,13 +228,18 @@ func (l *Log) openSegment(s *segment) error {
 		return nil
 	}
 	r.close()
+	if err := l.learn(s); err != nil {
+		return err
+	}
 	r.seg, r.expect = s, max(l.upTo(), s.head.first)
 	scan, err := openFile(l.disk, s.path, kindSegment)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, errHeader):
-		r.holes = []hole{{0, scan.size, scan.unread}}
+		if !s.remainder() { // of a remainder that was said
+			r.holes = []hole{{0, scan.size, scan.unread}}
+		}
 		scan.close()
 		return nil
 	case err != nil:
@@ -270,14 +276,14 @@ func (l *Log) passed(s *segment, f *frameHead) {
 	l.out = max(l.out, f.seq+1)
 }
 
-// hole notes bytes that nothing can be made of.
-func (r *reading) hole(e event) {
-	if n := len(r.holes); n > 0 && r.holes[n-1].to == e.offset {
-		r.holes[n-1].to = e.end
-		r.holes[n-1].unread = r.holes[n-1].unread || e.unread
-		return
+// addHole notes bytes that nothing can be made of.
+func addHole(holes []hole, e event) []hole {
+	if n := len(holes); n > 0 && holes[n-1].to == e.offset {
+		holes[n-1].to = e.end
+		holes[n-1].unread = holes[n-1].unread || e.unread
+		return holes
 	}
-	r.holes = append(r.holes, hole{e.offset, e.end, e.unread})
+	return append(holes, hole{e.offset, e.end, e.unread})
 }
 
 // settle deals with what was found damaged before a record, or before the end of
@@ -341,39 +347,87 @@ func (l *Log) finishDense(s *segment, size int64) {
 	l.settle(s, s.end+1)
 }
 
+// finishRemainder deals with what was there when its records were counted.
 func (l *Log) finishRemainder(s *segment, size int64) {
 	r := &l.read
 	l.mu.Lock()
-	if s.seqs != nil { // known before
-		lost := s.lacks(r.seqs)
-		l.mu.Unlock()
-		if len(r.holes) == 0 && len(lost) > 0 {
-			r.holes = append(r.holes, hole{size, size, false})
-		}
-		for i, h := range r.holes {
-			l.lose(s, h, lost, len(lost))
-			if i == 0 {
-				lost = nil
-			}
-		}
+	lost := s.lacks(r.seqs)
+	l.mu.Unlock()
+	if len(lost) == 0 {
 		return
 	}
-	count := s.total
-	early := len(s.early)
-	s.learn(r.seqs)
-	acked := early - int(s.number) // acknowledged, and not found
-	lost := int(max(0, count-s.total-int64(max(0, acked))))
-	l.items -= int64(lost)
-	l.mu.Unlock()
-	if len(r.holes) == 0 && lost > 0 {
+	if len(r.holes) == 0 {
 		r.holes = append(r.holes, hole{size, size, false})
 	}
-	for i, h := range r.holes {
-		n := 0
-		if i == 0 {
-			n = lost
+	for _, h := range r.holes {
+		l.lose(s, h, lost, len(lost))
+		lost = nil
+	}
+}
+
+// learn finds out which records a remainder holds, so that they can be
+// acknowledged.
+func (l *Log) learn(s *segment) error {
+	l.mu.Lock()
+	known := !s.remainder() || s.seqs != nil
+	l.mu.Unlock()
+	if known {
+		return nil
+	}
+	seqs, holes, err := survey(l.disk, s)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	lost := l.learnt(s, seqs)
+	l.mu.Unlock()
+	if len(holes) == 0 && lost > 0 {
+		holes = append(holes, hole{s.size, s.size, false})
+	}
+	for _, h := range holes {
+		l.lose(s, h, nil, lost)
+		lost = 0
+	}
+	return nil
+}
+
+// learnt notes what a remainder holds, and tells how many records that were
+// neither acknowledged nor found.
+func (l *Log) learnt(s *segment, seqs []uint32) int {
+	if s.seqs != nil {
+		return 0
+	}
+	live := s.live()
+	s.learn(seqs)
+	lost := max(0, live-s.live())
+	l.items -= lost
+	return int(lost)
+}
+
+// survey reads which records a remainder holds, and what is damaged in it.
+func survey(disk filesys.FS, s *segment) (seqs []uint32, holes []hole, err error) {
+	scan, err := openFile(disk, s.path, kindSegment)
+	if scan != nil {
+		defer scan.close()
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, nil
+	case errors.Is(err, errHeader):
+		return nil, []hole{{0, scan.size, scan.unread}}, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	for {
+		e, err := scan.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return seqs, holes, nil
+		case e.frame != nil:
+			seqs = append(seqs, uint32(e.frame.seq-s.head.first))
+		case e.group == nil:
+			holes = addHole(holes, e)
 		}
-		l.lose(s, h, nil, n)
 	}
 }
 

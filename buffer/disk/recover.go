@@ -403,37 +403,13 @@ func (l *Log) markDead(seq uint64) {
 		return
 	}
 	if s.remainder() && s.seqs == nil {
-		seqs, err := seqsOf(l.disk, s)
-		if err != nil { // damaged: it may come out, too
+		seqs, holes, err := survey(l.disk, s)
+		if err != nil || len(holes) > 0 || int64(len(seqs)) != s.total { // it may come out, too
 			return
 		}
 		s.learn(seqs)
 	}
 	s.mark(seq)
-}
-
-// seqsOf are the records of a remainder.
-func seqsOf(disk filesys.FS, s *segment) ([]uint32, error) {
-	scan, err := openFile(disk, s.path, kindSegment)
-	if scan != nil {
-		defer scan.close()
-	}
-	if err != nil {
-		return nil, err
-	}
-	var seqs []uint32
-	for {
-		e, err := scan.next()
-		switch {
-		case errors.Is(err, io.EOF):
-			if int64(len(seqs)) != s.total {
-				return nil, fmt.Errorf("%s: %d records, want %d", s.path, len(seqs), s.total)
-			}
-			return seqs, nil
-		case e.frame != nil:
-			seqs = append(seqs, uint32(e.frame.seq-s.head.first))
-		}
-	}
 }
 
 // readDeadFile counts what is in a file of dead letters, by its groups; only the

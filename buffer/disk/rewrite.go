@@ -76,11 +76,11 @@ func (l *Log) choose() []*segment {
 		case !s.remainder():
 			run = 0
 		case run == 0 || l.segments[i-run].head.producer != s.head.producer ||
-			size+s.size > l.o.SegmentBytes || s.end-l.segments[i-run].head.first >= math.MaxUint32:
+			size+s.size-dataStart > l.o.SegmentBytes || s.end-l.segments[i-run].head.first >= math.MaxUint32:
 			run, size = 1, s.size
 		default:
 			run++
-			size += s.size
+			size += s.size - dataStart
 		}
 		if run == mergeAt {
 			return append([]*segment(nil), l.segments[i+1-run:i+1]...)

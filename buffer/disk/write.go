@@ -67,7 +67,7 @@ func (l *Log) ripen() {
 // take is the next group. Before, it ends the last segment if that was asked for.
 func (l *Log) take(t **tail) *group {
 	l.mu.Lock()
-	roll := l.roll && *t != nil
+	roll := l.roll
 	l.roll = false
 	l.mu.Unlock()
 	if roll {
