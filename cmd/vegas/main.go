@@ -3,9 +3,12 @@
 // without an account.
 //
 //	vegas demo                          watch a fleet lose workers, and no record
+//	vegas demo --outage                 watch a producer lose its stream, and no record
 //	vegas dev --stream orders:2         run an embedded Kinesis; prints what to export
 //	vegas streams describe orders       shards as a tree
 //	vegas produce orders < lines.txt    a line is a record
+//	vegas produce orders --durable DIR  lines are safe before the stream has them
+//	vegas buffer inspect DIR            what waits there
 //	vegas consume orders --until-tip    a record is a line
 //	vegas leases billing                who reads what in a group, and how far it is
 //

@@ -72,12 +72,13 @@ type OutageView interface {
 // OutagePicture is the demo at one moment.
 type OutagePicture struct {
 	At, Duration time.Duration
-	PID          int // 0: the producer's process was killed
+	PID          int // 0: the producer's process was killed, or has ended
+	Over         bool
 	Sent         audit.Sums
 	Rate         float64 // lines accepted a second
 	Got          audit.Sums
 	GotRate      float64
-	Backlog      int64
+	Waiting      int64
 	Removed      int64 // duplicates, by the consumer
 	Chart        chart
 	Events       []Event // the newest last
@@ -113,7 +114,7 @@ type outage struct {
 	delay               histogram // from the line to the consumer's handler
 	removed             atomic.Int64
 	chart               chart
-	top                 int64 // backlog
+	top                 int64 // waiting
 	kills               int64
 	events              []Event
 	faults              []*localkinesis.Injected
@@ -294,13 +295,13 @@ func (w *outage) frame(ending bool) {
 	at := w.now()
 	p := &OutagePicture{At: at, Duration: w.Duration, Sent: w.auditor.Sent(), Got: w.got.Live(),
 		Rate: w.accepted.rate(at), GotRate: w.delivered.rate(at), Removed: w.removed.Load(), Events: w.events}
-	p.Backlog = max(p.Sent.Acknowledged-p.Got.Delivered, 0)
+	p.Waiting = max(p.Sent.Acknowledged-p.Got.Delivered, 0)
 	for n := int(at / frameEvery); len(w.chart.values) < n; {
-		w.chart.values = append(w.chart.values, p.Backlog)
+		w.chart.values = append(w.chart.values, p.Waiting)
 	}
-	w.top = max(w.top, p.Backlog)
+	w.top = max(w.top, p.Waiting)
 	w.chart.end = w.Duration
-	if ending {
+	if p.Over = ending && w.process == nil; ending {
 		w.chart.end = max(w.Duration, at)
 	}
 	if w.process != nil {

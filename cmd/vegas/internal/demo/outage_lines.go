@@ -36,8 +36,8 @@ func (l *OutageLines) Frame(p *OutagePicture) {
 		return
 	}
 	if l.next > 0 {
-		fmt.Fprintf(l.w, "%s    %s accepted, %s delivered, backlog %s\n",
-			seconds(p.At), count(p.Sent.Acknowledged), count(p.Got.Delivered), count(p.Backlog))
+		fmt.Fprintf(l.w, "%s    %s accepted, %s delivered, %s waiting\n",
+			seconds(p.At), count(p.Sent.Acknowledged), count(p.Got.Delivered), count(p.Waiting))
 	}
 	l.next = p.At + min(max(p.Duration/9, time.Second), 10*time.Second)
 }

@@ -52,14 +52,17 @@ func (l *OutageLive) draw(p *OutagePicture, width, height int) []string {
 	s := l.style
 	title := s.Bold("vegas demo --outage")
 	clock := "over"
-	if left := p.Duration - p.At; left > 0 {
+	if left := p.Duration - p.At; left > 0 && !p.Over {
 		clock = clockTime(left+time.Second-1) + " left"
 	}
 	if more := title + "   a producer in a process of its own, a consumer, Kinesis itself"; terminal.Width(more)+len(clock) < width {
 		title = more
 	}
 	process := s.Dim(fmt.Sprintf("process %d", p.PID))
-	if p.PID == 0 {
+	switch {
+	case p.Over:
+		process = s.Dim("has sent everything and ended")
+	case p.PID == 0:
 		process = s.Bad("no process")
 	}
 	row := func(name, total, rate, extra string) string {
@@ -82,7 +85,7 @@ func (l *OutageLive) draw(p *OutagePicture, width, height int) []string {
 		row(s.Accent("consumer")+s.Dim(" got"), count(p.Got.Delivered), count(int64(p.GotRate)), removed),
 		terminal.Pad(s.Accent("auditor"), 21) + strings.Join([]string{verdict(p.Got.OutOfOrder, "out of order"), verdict(p.Got.Duplicated, "duplicated"),
 			verdict(p.Got.Corrupt, "changed")}, "   "),
-		"", s.Bold("backlog") + s.Dim("   "+plural(int(p.Backlog), "record")+" accepted and not yet delivered"),
+		"", s.Bold("waiting") + s.Dim("   "+plural(int(p.Waiting), "record")+" accepted and not yet delivered"),
 	}
 	const below = 3 + 2 // lines of the chart, a line between and a title
 	events := min(max(height-len(lines)-below-6, 2), 10)

@@ -12,8 +12,8 @@ import (
 type OutageReport struct {
 	Seconds float64 `json:"seconds"`
 	Kills   int64   `json:"kills"`
-	// BacklogMax is how many records were in the directory at most.
-	BacklogMax int64     `json:"backlog_max"`
+	// WaitingMax is how many records were accepted and not delivered at most.
+	WaitingMax int64     `json:"waiting_max"`
 	Phases     []Trouble `json:"outages"`
 
 	Keys int64 `json:"keys"`
@@ -46,7 +46,7 @@ type Trouble struct {
 func (w *outage) report() *OutageReport {
 	s := w.got.Sums()
 	r := &OutageReport{
-		Seconds: w.now().Seconds(), Kills: w.kills, BacklogMax: w.top, Phases: []Trouble{},
+		Seconds: w.now().Seconds(), Kills: w.kills, WaitingMax: w.top, Phases: []Trouble{},
 		Keys: s.Keys, Sent: s.Sent - s.NotStored, Accepted: s.Acknowledged, Unknown: s.Unknown, Delivered: s.Delivered,
 		Lost: s.Lost, OutOfOrder: s.OutOfOrder, Duplicated: s.Duplicated, Removed: w.removed.Load(), Corrupt: s.Corrupt,
 		Odd: s.Unanswered + s.AnsweredTwice + s.Ghosts, Delay: latency(&w.delay),
@@ -58,11 +58,11 @@ func (w *outage) report() *OutageReport {
 	return r
 }
 
-// Write prints the sums for people, and with picture the backlog over time, on
+// Write prints the sums for people, and with picture what waits over time, on
 // lines of that width where it can.
 func (r *OutageReport) Write(w io.Writer, style terminal.Style, width int, picture bool) {
 	if picture {
-		fmt.Fprintln(w, style.Bold("backlog: records accepted and not yet delivered"))
+		fmt.Fprintln(w, style.Bold("waiting: records accepted and not yet delivered"))
 		fmt.Fprintln(w, strings.Join(r.chart.draw(style, min(width, 90), 6), "\n")+"\n")
 	}
 	verdict := func(n int64) string {
@@ -72,8 +72,8 @@ func (r *OutageReport) Write(w io.Writer, style terminal.Style, width int, pictu
 		return style.Bad(count(n))
 	}
 	rows := [][]string{
-		{"accepted", "delivered", "lost", "out of order", "duplicated", "resent, removed", "backlog at most"},
-		{count(r.Accepted), count(r.Delivered), verdict(r.Lost), verdict(r.OutOfOrder), verdict(r.Duplicated), count(r.Removed), count(r.BacklogMax)},
+		{"accepted", "delivered", "lost", "out of order", "duplicated", "resent, removed", "waiting at most"},
+		{count(r.Accepted), count(r.Delivered), verdict(r.Lost), verdict(r.OutOfOrder), verdict(r.Duplicated), count(r.Removed), count(r.WaitingMax)},
 	}
 	lines := terminal.Table("rrrrrrr", rows, style)
 	if terminal.Width(lines[0]) > width {

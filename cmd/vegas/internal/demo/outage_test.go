@@ -12,7 +12,7 @@ import (
 
 func hardTimes() *OutagePicture {
 	p := &OutagePicture{
-		At: 15 * time.Second, Duration: 20 * time.Second, PID: 4711, Rate: 2000, GotRate: 1990, Backlog: 1234, Removed: 42,
+		At: 15 * time.Second, Duration: 20 * time.Second, PID: 4711, Rate: 2000, GotRate: 1990, Waiting: 1234, Removed: 42,
 		Sent: audit.Sums{Acknowledged: 30_000}, Got: audit.Sums{Delivered: 28_766, Duplicated: 2},
 		Chart: chart{
 			end: 20 * time.Second, marks: []time.Duration{5 * time.Second, 8 * time.Second},
@@ -73,11 +73,11 @@ func TestOutageFitsTheTerminal(t *testing.T) {
 }
 
 func TestOutageReport(t *testing.T) {
-	r := &OutageReport{Seconds: 25, Kills: 2, BacklogMax: 6500, Keys: 400, Sent: 30_100, Accepted: 30_000, Unknown: 100, Delivered: 30_050, Removed: 42, Clean: true, chart: hardTimes().Chart}
+	r := &OutageReport{Seconds: 25, Kills: 2, WaitingMax: 6500, Keys: 400, Sent: 30_100, Accepted: 30_000, Unknown: 100, Delivered: 30_050, Removed: 42, Clean: true, chart: hardTimes().Chart}
 	var b bytes.Buffer
 	r.Write(&b, terminal.Style{}, 120, true)
 	for _, want := range []string{
-		"backlog: records accepted and not yet delivered\n   6,500 ┤",
+		"waiting: records accepted and not yet delivered\n   6,500 ┤",
 		"  30,000     30,050     0             0           0               42            6,500\n",
 		"\n100 records had been given to a process that was killed before it said that they were safe\nEvery accepted record arrived, once, in the order of its key.\n",
 	} {
