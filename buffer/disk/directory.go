@@ -42,7 +42,7 @@ func (l *Log) prepare(ctx context.Context) error {
 		return errors.New("durable buffer: no directory was named")
 	}
 	if err := makeDir(l.disk, filepath.Clean(l.dir)); err != nil {
-		return fmt.Errorf("durable buffer: make the directory: %w: name one that this program may write to (see docs/troubleshooting.md#buffer-directory)", err)
+		return fmt.Errorf("durable buffer %s: make the directory: %w: name one that this program may write to (see docs/troubleshooting.md#buffer-directory)", l.dir, err)
 	}
 	if _, err := readMarker(l.disk, l.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -120,7 +120,7 @@ func readMarker(disk filesys.FS, dir string) (*marking, error) {
 func refuseForeign(disk filesys.FS, dir string) error {
 	names, err := disk.List(dir)
 	if err != nil {
-		return fmt.Errorf("durable buffer: %w: name a directory that this program may read and write (see docs/troubleshooting.md#buffer-directory)", err)
+		return fmt.Errorf("durable buffer %s: %w: name a directory that this program may read and write (see docs/troubleshooting.md#buffer-directory)", dir, err)
 	}
 	foreign := ""
 	for _, name := range names {
@@ -147,7 +147,7 @@ func (l *Log) takeLock(ctx context.Context) (io.Closer, error) {
 			return lock, nil
 		}
 		if !errors.Is(err, filesys.ErrLocked) {
-			return nil, fmt.Errorf("durable buffer: %w: name a directory that this program may write to (see docs/troubleshooting.md#buffer-directory)", err)
+			return nil, fmt.Errorf("durable buffer %s: %w: name a directory that this program may write to (see docs/troubleshooting.md#buffer-directory)", l.dir, err)
 		}
 		if waited >= lockPatience {
 			return nil, fmt.Errorf("durable buffer %s: another process has it, or another producer of this one: end that first, or name another directory, each producer needs its own (see docs/troubleshooting.md#buffer-locked): %w", l.dir, err)
@@ -184,7 +184,7 @@ func (l *Log) makeMarker() error {
 	}
 	f, err := l.newFile(filepath.Join(l.dir, marker), text.Bytes())
 	if err != nil {
-		return fmt.Errorf("durable buffer: %w: name a directory that this program may write to (see docs/troubleshooting.md#buffer-directory)", err)
+		return fmt.Errorf("durable buffer %s: %w: name a directory that this program may write to (see docs/troubleshooting.md#buffer-directory)", l.dir, err)
 	}
 	return f.Close()
 }

@@ -21,26 +21,26 @@ import (
 func (l *Log) recover() error {
 	names, err := l.disk.List(l.dir)
 	if err != nil {
-		return fmt.Errorf("durable buffer: %w", err)
+		return fmt.Errorf("durable buffer %s: %w", l.dir, err)
 	}
 	if err := l.removeUnfinished(names); err != nil {
-		return fmt.Errorf("durable buffer: %w: name a directory that this program may write to (see docs/troubleshooting.md#buffer-directory)", err)
+		return fmt.Errorf("durable buffer %s: %w: name a directory that this program may write to (see docs/troubleshooting.md#buffer-directory)", l.dir, err)
 	}
 	segments, superseded, err := listSegments(l.disk, l.dir, names)
 	if err != nil {
-		return fmt.Errorf("durable buffer: %w", err)
+		return fmt.Errorf("durable buffer %s: %w", l.dir, err)
 	}
 	if err := l.removeSuperseded(superseded); err != nil {
-		return fmt.Errorf("durable buffer: %w", err)
+		return fmt.Errorf("durable buffer %s: %w", l.dir, err)
 	}
 	acks, newest, err := readAcks(l.disk, l.dir, names)
 	if err != nil {
-		return fmt.Errorf("durable buffer: %w", err)
+		return fmt.Errorf("durable buffer %s: %w", l.dir, err)
 	}
 	l.segments = segments
 	l.countAside(names)
 	if err := l.endLast(acks.last); err != nil {
-		return fmt.Errorf("durable buffer: %w", err)
+		return fmt.Errorf("durable buffer %s: %w", l.dir, err)
 	}
 	for _, s := range l.segments {
 		l.acks.frame = max(l.acks.frame, s.head.acked)
@@ -55,7 +55,7 @@ func (l *Log) recover() error {
 	l.stale = len(l.segments) > 0
 	dead, err := l.listDead(names, !acks.whole || !acks.ended)
 	if err != nil {
-		return fmt.Errorf("durable buffer: %w", err)
+		return fmt.Errorf("durable buffer %s: %w", l.dir, err)
 	}
 	if !acks.whole {
 		l.o.Logger.Warn("what was acknowledged could not be read whole from the durable buffer: records are sent again that the stream has already, under the same identity (see docs/troubleshooting.md#buffer-corrupt)",

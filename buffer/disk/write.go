@@ -161,7 +161,7 @@ func (l *Log) put(t *tail, g *group) (*tail, error) {
 	if l.broken != syncData {
 		if err := t.file.Sync(); err != nil {
 			l.abandon(t)
-			return nil, fmt.Errorf("sync %s: %w (see docs/troubleshooting.md#buffer-fsync)", t.seg.path, err)
+			return nil, fmt.Errorf("sync %s: %w", t.seg.path, err)
 		}
 	}
 	t.at += int64(len(g.buf))
@@ -202,7 +202,11 @@ func (l *Log) fail(g *group, cause error) {
 	if g.touched {
 		why = buffer.ErrUnknown
 	}
-	err := fmt.Errorf("durable buffer %s: %w: %w", l.dir, why, cause)
+	help := "(see docs/troubleshooting.md#buffer-fsync)"
+	if isFull(cause) {
+		help = "(see docs/troubleshooting.md#buffer-disk-full)"
+	}
+	err := fmt.Errorf("durable buffer %s: %w: %w %s", l.dir, why, cause, help)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.writing != g { // published too early, by a broken rule
