@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"encoding/base64"
-	"time"
-)
+import "time"
 
 // Decoder decodes answers. It reads one in two steps: first it notes where
 // everything stands, then it allocates once for all payloads, once for all strings
@@ -186,9 +183,7 @@ func (d *Decoder) build(a *Answer) bool {
 		}
 		if n.has&hasData != 0 {
 			r.Data, payloads = payloads[:n.size:n.size], payloads[n.size:]
-			// Line breaks would be passed over in silence, and leave it short.
-			size, err := base64.StdEncoding.Decode(r.Data, d.b[n.data.from:n.data.to])
-			if err != nil || size != n.size {
+			if !decodeBase64(r.Data, d.b[n.data.from:n.data.to]) {
 				return false
 			}
 		}
