@@ -69,11 +69,19 @@ func (s *desks) giveBack(d *desk) {
 	}
 }
 
+// grow makes room for size bytes, and for the next answer, which may be somewhat
+// larger.
+func (d *desk) grow(size int64) {
+	if int64(cap(d.body)) < size {
+		d.body = make([]byte, 0, size+size/8)
+	}
+}
+
 // read fills the desk with all of r. size is how much that is said to be;
 // negative: it is not known.
 func (d *desk) read(r io.Reader, size int64) error {
-	// One more than there is, so that the end shows without growing.
-	b := slices.Grow(d.body[:0], int(min(max(size, 0), 16<<20))+1)
+	d.grow(min(max(size+1, 4<<10), 16<<20)) // one more, so that the end shows without growing
+	b := d.body[:0]
 	for {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, max(64<<10, len(b)))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
@@ -77,8 +76,8 @@ func (e *events) read(schema *smithy.Schema, registry *smithy.TypeRegistry, r io
 	}
 	d := answers.take()
 	defer answers.giveBack(d)
-	d.body = slices.Grow(d.body, size)[:size]
-	frame := d.body
+	d.grow(int64(size))
+	frame := d.body[:size]
 	copy(frame, prelude[:])
 	if _, err := io.ReadFull(r, frame[len(prelude):]); err != nil {
 		return nil, ended(err)

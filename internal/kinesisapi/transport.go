@@ -69,12 +69,13 @@ func (c *carrier) Do(r *http.Request) (*http.Response, error) {
 	switch {
 	case r.Body == nil || r.Body == http.NoBody:
 	case j != nil && j.body != nil && r.ContentLength == int64(len(*j.body)):
-		// net/http knows this one to be in memory: it writes it together with
-		// the headers, and can start over on a connection that turns out to
-		// have been closed before anything was written.
-		b := *j.body
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-		r.Body, _ = r.GetBody()
+		inMemory(r, *j.body)
+	case r.ContentLength > 0 && r.ContentLength <= smallBody:
+		b := make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(r.Body, b); err != nil {
+			return nil, err
+		}
+		inMemory(r, b)
 	default:
 		r.Body = onlyReader{r.Body}
 	}
@@ -84,6 +85,18 @@ func (c *carrier) Do(r *http.Request) (*http.Response, error) {
 	}
 	return resp, err
 }
+
+// inMemory makes b the request's body, of a kind that net/http knows: it writes it
+// together with the headers, without the 32 KiB that copying from a reader takes,
+// and can start over on a connection that turns out to have been closed before
+// anything was written.
+func inMemory(r *http.Request, b []byte) {
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+	r.Body, _ = r.GetBody()
+}
+
+// smallBody is what requests without payload take at most.
+const smallBody = 16 << 10
 
 // onlyReader hides WriteTo.
 type onlyReader struct{ body io.ReadCloser }
