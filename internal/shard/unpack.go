@@ -2,6 +2,7 @@ package shard
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/libvegas/vegas/internal/aggregate"
@@ -27,6 +28,8 @@ type unpacker struct {
 
 	agg      aggregate.Aggregate // scratch
 	verdicts []mark.Verdict      // scratch
+	records  []*record.Record    // scratch: what unpack will return
+	slab     []record.Record     // where the answer's next records go
 
 	n counts
 }
@@ -47,7 +50,7 @@ func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end re
 		raw := &raws[i]
 		switch err := aggregate.Decode(raw.Data, &u.agg); {
 		case err == nil:
-			records = u.aggregated(records, raw)
+			u.aggregated(raw, len(raws)-i-1)
 			end = record.Position{Sequence: raw.Sequence, SubSequence: int64(len(u.agg.Subs) - 1)}
 			continue
 		case errors.Is(err, aggregate.ErrMalformed):
@@ -60,17 +63,36 @@ func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end re
 			continue
 		}
 		u.n.bytes += int64(len(raw.Data))
-		records = append(records, &record.Record{
-			PartitionKey: raw.Key, Data: raw.Data,
-			Stream: u.stream, Shard: u.shard, Position: end, ArrivalTime: raw.Arrival,
-		})
+		r := u.add(len(raws) - i)
+		r.PartitionKey, r.Data = raw.Key, raw.Data
+		r.Stream, r.Shard, r.Position, r.ArrivalTime = u.stream, u.shard, end, raw.Arrival
 	}
+	records = slices.Clone(u.records)
+	clear(u.records) // nothing here is to hold on to what the handler may drop
+	u.records, u.slab = u.records[:0], nil
 	u.report(len(records))
 	return records, end
 }
 
-// aggregated appends the sub-records of u.agg.
-func (u *unpacker) aggregated(records []*record.Record, raw *fetch.Record) []*record.Record {
+// slabRecords is how many records are allocated at a time. An allocation for each
+// costs a tenth of what a record of 1 KiB costs; more of them at a time, and one
+// that is kept for long holds more neighbours.
+const slabRecords = 64
+
+// add makes room for the next of the answer's records, of which at least ahead are
+// likely to come, it included.
+func (u *unpacker) add(ahead int) *record.Record {
+	if len(u.slab) == 0 {
+		u.slab = make([]record.Record, min(ahead, slabRecords))
+	}
+	r := &u.slab[0]
+	u.slab = u.slab[1:]
+	u.records = append(u.records, r)
+	return r
+}
+
+// aggregated adds the sub-records of u.agg; more is how many entries follow.
+func (u *unpacker) aggregated(raw *fetch.Record, more int) {
 	a := &u.agg
 	var id *aggregate.Identity
 	if a.HasIdentity {
@@ -89,15 +111,11 @@ func (u *unpacker) aggregated(records []*record.Record, raw *fetch.Record) []*re
 	if !u.after.IsStart() {
 		switch c := record.CompareSequence(raw.Sequence, u.after.Sequence); {
 		case u.after.IsShardEnd() || c < 0:
-			return records
+			return
 		case c == 0:
 			first = int(min(u.after.SubSequence+1, int64(len(a.Subs))))
 		}
 	}
-	if first == len(a.Subs) {
-		return records
-	}
-	slab := make([]record.Record, len(a.Subs)-first)
 	for i := first; i < len(a.Subs); i++ {
 		switch u.verdicts[i] {
 		case mark.Duplicate:
@@ -113,14 +131,12 @@ func (u *unpacker) aggregated(records []*record.Record, raw *fetch.Record) []*re
 			}
 		}
 		sub := &a.Subs[i]
-		r := &slab[i-first]
+		r := u.add(len(a.Subs) - i + more)
 		r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers = sub.Key, sub.ExplicitHashKey, sub.Data, sub.Headers
 		r.Stream, r.Shard, r.ArrivalTime, r.Aggregated = u.stream, u.shard, raw.Arrival, true
 		r.Position = record.Position{Sequence: raw.Sequence, SubSequence: int64(i)}
 		u.n.bytes += int64(len(sub.Data))
-		records = append(records, r)
 	}
-	return records
 }
 
 func (u *unpacker) report(records int) {
