@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	dir, files := "testdata/script", []string(nil)
 	if testing.Short() {
-		for _, name := range []string{"consume", "events", "dev", "demo"} {
+		for _, name := range []string{"consume", "durable", "events", "dev", "demo"} {
 			files = append(files, filepath.Join(dir, name+".txtar"))
 		}
 		dir = ""
