@@ -283,7 +283,7 @@ func (p *produce) sendLines(ctx context.Context) error {
 func (p *produce) refused(n int64, line input.Line, err error) {
 	p.notStored.Add(1)
 	p.tell(line.Place(), line.Text, err)
-	p.durable.settled(n)
+	p.durable.refused(n, err)
 }
 
 // answer books the result of the n-th line. It keeps the line's text only if a file

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/buffer"
 	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
 )
 
@@ -112,6 +114,16 @@ func (d *durable) settled(n int64) {
 		}
 		delete(d.ahead, d.safe+1)
 	}
+}
+
+// refused says that the n-th line was not accepted: because nobody ever would, which
+// settles it, or because the directory did not take it.
+func (d *durable) refused(n int64, err error) {
+	if errors.Is(err, vegas.ErrBufferFull) || errors.Is(err, buffer.ErrNotBuffered) || errors.Is(err, buffer.ErrUnknown) {
+		d.failed(err)
+		return
+	}
+	d.settled(n)
 }
 
 // failed ends a run whose lines are counted: the count cannot pass this one.

@@ -2,7 +2,10 @@ package command
 
 import (
 	"bytes"
+	"errors"
 	"testing"
+
+	"github.com/libvegas/vegas"
 )
 
 // What is reported covers all lines before it, in whatever order they were settled.
@@ -12,6 +15,12 @@ func TestSettledLines(t *testing.T) {
 		if d.settled(step.settle); d.settledUpTo() != step.want {
 			t.Errorf("%d settled: reports %d, want %d", step.settle, d.settledUpTo(), step.want)
 		}
+	}
+	stopped := error(nil)
+	d.stop = func(err error) { stopped = err }
+	d.refused(6, vegas.ErrBufferFull)
+	if d.settledUpTo() != 5 || !errors.Is(stopped, vegas.ErrBufferFull) {
+		t.Errorf("a line that the directory did not take: reports %d, stops with %v", d.settledUpTo(), stopped)
 	}
 	if len(d.ahead) != 1 {
 		t.Errorf("remembers %v", d.ahead)
