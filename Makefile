@@ -62,6 +62,10 @@ PKG   ?= work
 bench: ## benchmarks (BENCH=regexp COUNT=10 PKG=./internal/wire), for benchstat
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) $(PKG)
 
+.PHONY: bench-buffer
+bench-buffer: ## durable appends, beside a bare loop, bbolt, Pebble's record log and SQLite
+	go test -count=1 -timeout 0 -v -run=TestDurableAppends ./bench/buffer -args -long
+
 .PHONY: generate
 generate: ## bring generated files up to date
 	go generate work
