@@ -183,7 +183,7 @@ func (p *produce) warnOf(ctx context.Context) (stop func()) {
 		defer close(ended)
 		if err := p.producer.Check(ctx); err != nil && ctx.Err() == nil {
 			text, more := explain(err)
-			p.e.say("warning: lines are kept in %s and not sent yet: %s", p.durable.dir, text)
+			p.e.say("warning: lines wait in %s: %s", p.durable.dir, text)
 			for _, line := range more {
 				p.e.say("%s", indent(line))
 			}
