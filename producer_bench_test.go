@@ -67,7 +67,7 @@ func serveBenchmark(shards string) {
 }
 
 // remote starts the server and gives a configuration that reaches it.
-func remote(b *testing.B, shards int) aws.Config {
+func remote(b testing.TB, shards int) aws.Config {
 	exe, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
