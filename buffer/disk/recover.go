@@ -20,6 +20,11 @@ import (
 // left.
 func (l *Log) recover() error {
 	names, err := l.disk.List(l.dir)
+	if err == nil {
+		// A killed process may have left names that are not durable yet; what they
+		// replace must not be removed before.
+		err = l.syncNames()
+	}
 	if err != nil {
 		return fmt.Errorf("durable buffer %s: %w", l.dir, err)
 	}
@@ -115,15 +120,8 @@ func (l *Log) removeUnfinished(names []string) error {
 	return nil
 }
 
-// removeSuperseded removes segments that a remainder stands for, as soon as the
-// remainder's name is durable.
+// removeSuperseded removes segments that a remainder stands for.
 func (l *Log) removeSuperseded(paths []string) error {
-	if len(paths) == 0 {
-		return nil
-	}
-	if err := l.syncNames(); err != nil {
-		return err
-	}
 	for _, path := range paths {
 		if err := l.disk.Remove(path); err != nil {
 			return err
