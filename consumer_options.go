@@ -30,6 +30,8 @@ type ConsumerOptions struct {
 	// first use.
 	AWS aws.Config
 	// Kinesis is a client whose settings are used instead of AWS. Default: nil.
+	// Records are decoded past it: middleware that looks at outputs finds none in
+	// those of GetRecords and SubscribeToShard.
 	Kinesis *kinesis.Client
 
 	// Store remembers the group's leases and positions. Default: what the
