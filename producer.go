@@ -227,12 +227,7 @@ func (o *ProducerOptions) check() error {
 // A key has 1 to 256 characters; data may be empty, and with the key as large
 // as the stream's MaxRecordSize (1 MiB unless it was raised).
 func (p *Producer) Send(ctx context.Context, key string, data []byte) error {
-	if p.durable != nil {
-		_, err := p.durable.Send(ctx, &Record{PartitionKey: key, Data: data})
-		return err
-	}
-	r := Record{PartitionKey: key, Data: data} // on the stack: the engine copies it
-	_, err := p.engine.Send(ctx, &r)
+	_, err := p.SendRecord(ctx, &Record{PartitionKey: key, Data: data})
 	return err
 }
 

@@ -15,8 +15,9 @@ import (
 // Send sends one record and returns when it is durable, or stored with
 // WaitStored.
 func (p *Producer) Send(ctx context.Context, r *record.Record) (record.Receipt, error) {
-	if p.c.WaitStored {
-		receipts, errs := p.SendAll(ctx, []*record.Record{r})
+	if p.c.WaitStored && r != nil {
+		own := *r
+		receipts, errs := p.SendAll(ctx, []*record.Record{&own})
 		if errs != nil {
 			return record.Receipt{}, errs[0]
 		}
@@ -27,7 +28,8 @@ func (p *Producer) Send(ctx context.Context, r *record.Record) (record.Receipt, 
 	}
 	e := newEntry(p)
 	defer e.release()
-	e.one[0] = r
+	e.own = *r // the caller's stays on its stack
+	e.one[0] = &e.own
 	began := p.clock()
 	if err := p.append(ctx, e, e.one[:]); err != nil {
 		return record.Receipt{}, p.refused(r, err)
@@ -300,6 +302,7 @@ func (p *Producer) took(began time.Time) {
 // entry is the memory of one call of Append.
 type entry struct {
 	p        *Producer
+	own      record.Record
 	one      [1]*record.Record
 	count    int
 	waiters  []*waiter // none, or one for each record
