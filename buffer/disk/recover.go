@@ -181,7 +181,7 @@ func readSegment(disk filesys.FS, path string, first uint64) (*segment, error) {
 		return nil, err
 	}
 	s := &segment{path: path, head: scan.head, size: scan.size}
-	if err != nil || s.head.first != first { // nothing in it can be made out; it is dealt with when it is read
+	if err != nil { // nothing in it can be made out; it is dealt with when it is read
 		s.head = header{kind: kindSegment, first: first, before: first - 1}
 		s.end = first - 1
 		return s, nil
@@ -286,6 +286,10 @@ type ending struct {
 	cut  int64  // what is from here on is torn
 }
 
+// maxCut bounds how many records of a segment that was cut off are told from its
+// acknowledgements.
+const maxCut = 1 << 20
+
 // findEnd reads a segment through. A damaged group is a torn tail if nothing
 // proves that it had been synced.
 func findEnd(s *scanner, acked uint64, broken rule) ending {
@@ -312,7 +316,7 @@ func findEnd(s *scanner, acked uint64, broken rule) ending {
 			break
 		}
 		switch {
-		case e.group != nil:
+		case e.group != nil && e.group.first <= s.bound():
 			if group.left > 0 {
 				doubt(e.offset)
 			}
@@ -321,7 +325,7 @@ func findEnd(s *scanner, acked uint64, broken rule) ending {
 				end.last = max(end.last, e.group.first-1)
 			}
 			group.at, group.left, group.end = e.offset, e.group.count, e.end+e.group.length
-		case e.frame != nil:
+		case e.frame != nil && e.frame.seq < s.bound():
 			highest = max(highest, e.frame.seq)
 			if group.left == 0 || e.end > group.end {
 				doubt(e.offset)
@@ -342,7 +346,7 @@ func findEnd(s *scanner, acked uint64, broken rule) ending {
 	if suspect < 0 {
 		return end
 	}
-	if acked > end.last { // what was acknowledged had been synced
+	if acked > end.last && acked < s.bound()+maxCut { // what was acknowledged had been synced
 		return ending{max(acked, highest), s.size}
 	}
 	return ending{end.last, suspect}

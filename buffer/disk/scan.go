@@ -6,6 +6,8 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/libvegas/vegas/internal/filesys"
 )
@@ -41,7 +43,7 @@ type event struct {
 	unread bool
 }
 
-// errHeader: neither copy of a file's header is valid.
+// errHeader: neither copy of a file's header is valid, or they are another file's.
 var errHeader = errors.New("both copies of its header are damaged")
 
 // openFile opens a file for reading and reads its header. If that is damaged the
@@ -59,7 +61,7 @@ func openFile(disk filesys.FS, name string, kind byte) (*scanner, error) {
 	s := &scanner{file: f, size: size, at: dataStart}
 	b := s.view(0, min(dataStart, size))
 	for _, at := range []int{0, headerCopy} {
-		if at < len(b) && s.head.get(b[at:]) && s.head.kind == kind {
+		if at < len(b) && s.head.get(b[at:]) && s.head.kind == kind && strings.Contains(filepath.Base(name), fmt.Sprintf("%016x", s.head.first)) {
 			return s, nil
 		}
 	}
@@ -170,8 +172,12 @@ func (s *scanner) closing() (after uint64, ok bool) {
 		return 0, false
 	}
 	var g groupHead
-	if !g.get(s.view(at, groupBytes), s.head.salt, at) || g.flags&flagClosing == 0 {
+	if !g.get(s.view(at, groupBytes), s.head.salt, at) || g.flags&flagClosing == 0 || g.first > s.bound() {
 		return 0, false
 	}
 	return g.first, true
 }
+
+// bound is above every number that a segment without gaps has room for. Whatever
+// names a higher one lies, and nobody shall count so far.
+func (s *scanner) bound() uint64 { return s.head.first + uint64(s.size/leastFrame) }
