@@ -39,6 +39,11 @@ kill: ## kill -9 workers whose effects must happen once, on SQLite and PostgreSQ
 	go test -count=1 -timeout 0 -v ./examples/ledger -args -kills=$(KILLS)
 	go test -count=1 -timeout 0 -v -tags peers,servers -run=TestPostgresKills ./peers -args -kills=$(KILLS)
 
+.PHONY: crash
+SCRIPTS ?= 300
+crash: ## crash the durable buffer at each step of scripts, cut and flip its every byte (SCRIPTS=300)
+	go test -count=1 -timeout 0 -v -run='TestCrashes|TestPlanted|TestCutAndFlip|TestManyDamages' ./buffer/disk -args -seeds=$(SCRIPTS)
+
 .PHONY: fleet-kill
 KILLS ?= 200
 fleet-kill: ## kill -9 processes of a fleet under load, 0 lost and 0 out of order (KILLS=200, for each store)

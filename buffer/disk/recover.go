@@ -325,7 +325,7 @@ func findEnd(s *scanner, acked uint64, broken rule) ending {
 				end.last = max(end.last, e.group.first-1)
 			}
 			group.at, group.left, group.end = e.offset, e.group.count, e.end+e.group.length
-		case e.frame != nil && e.frame.seq < s.bound():
+		case e.frame != nil:
 			highest = max(highest, e.frame.seq)
 			if group.left == 0 || e.end > group.end {
 				doubt(e.offset)

@@ -94,7 +94,7 @@ func (s *scanner) valid(at int64) (event, bool) {
 		return event{offset: at, end: at + groupBytes, group: &g}, true
 	}
 	var f frameHead
-	if !f.get(b, s.head.salt, at) {
+	if !f.get(b, s.head.salt, at) || !s.holds(f.seq) {
 		return event{}, false
 	}
 	e := event{offset: at, end: at + frameBytes + int64(f.length)}
@@ -123,7 +123,7 @@ func (s *scanner) find(at int64) int64 {
 		head := s.view(at, groupBytes)
 		var g groupHead
 		var f frameHead
-		if g.get(head, s.head.salt, at) || f.get(head, s.head.salt, at) {
+		if g.get(head, s.head.salt, at) || f.get(head, s.head.salt, at) && s.holds(f.seq) {
 			return at
 		}
 		at++
@@ -181,3 +181,14 @@ func (s *scanner) closing() (after uint64, ok bool) {
 // bound is above every number that a segment without gaps has room for. Whatever
 // names a higher one lies, and nobody shall count so far.
 func (s *scanner) bound() uint64 { return s.head.first + uint64(s.size/leastFrame) }
+
+// holds tells whether a record of a segment can have this number.
+func (s *scanner) holds(seq uint64) bool {
+	switch {
+	case s.head.kind != kindSegment:
+		return true
+	case s.head.flags&flagRemainder != 0:
+		return seq >= s.head.first && seq <= s.head.last
+	}
+	return seq >= s.head.first && seq < s.bound()
+}
