@@ -140,6 +140,7 @@ type world struct {
 	options func(*vegas.ConsumerOptions)
 }
 
+//tidy:bubble its callers run in one
 func (w world) run(t *testing.T) (repeated, sent int, bad []string) {
 	rnd := rand.New(rand.NewPCG(w.seed, 7))
 	srv := localkinesis.Start(t, func(o *localkinesis.Options) {

@@ -46,6 +46,8 @@ func fleetBench(t *testing.T, name string, shards int, f func(f *fleet)) {
 }
 
 // send puts a record of each key every 100 ms, for so long.
+//
+//tidy:bubble fleetBench makes one
 func (f *fleet) send(d time.Duration) {
 	f.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -266,6 +268,8 @@ func (f *fleet) even() {
 }
 
 // settle waits until the shards are spread evenly, and tells how long that took.
+//
+//tidy:bubble fleetBench makes one
 func (f *fleet) settle(limit time.Duration) time.Duration {
 	f.Helper()
 	began := time.Now()
