@@ -114,7 +114,8 @@ func (l *Log) commit(t *tail, g *group) *tail {
 		case <-l.writer.ending:
 			timer.Stop()
 			l.fail(g, fmt.Errorf("%w: %w", err, l.errClosed()))
-			return t
+			l.endSegment(t) // what comes now would stand behind a gap
+			return nil
 		}
 		timer.Stop()
 		if l.isSpent(t) {
@@ -215,6 +216,9 @@ func (l *Log) fail(g *group, cause error) {
 	l.failed.add(span{g.first, g.last()}, err)
 	l.items -= int64(len(g.entries))
 	l.writing = nil
+	if !isFull(cause) { // whether there is room now only the next group finds out
+		l.stalled = nil
+	}
 	g.err = err
 	close(g.done)
 	l.wakeAppender()
