@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -149,7 +150,9 @@ func (l *Log) put(t *tail, g *group) (*tail, error) {
 	seal(g.buf, groupHead{count: uint32(len(g.entries)), first: g.first, synced: t.at}, t.seg.head.salt, t.at)
 	g.touched = true
 	if l.broken == giveSynced {
-		l.publish(t, g)
+		early := g
+		g = &group{buf: slices.Clone(g.buf)} // whoever got it gives its memory back
+		l.publish(t, early)
 	}
 	if _, err := t.file.WriteAt(g.buf, t.at); err != nil {
 		if isFull(err) && t.file.Truncate(t.at) == nil { // the part that was written takes the last room
@@ -199,6 +202,11 @@ func (l *Log) publish(t *tail, g *group) {
 
 // fail tells that a group is not durable.
 func (l *Log) fail(g *group, cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing != g { // published too early, by a broken rule
+		return
+	}
 	why := buffer.ErrNotBuffered
 	if g.touched {
 		why = buffer.ErrUnknown
@@ -208,11 +216,6 @@ func (l *Log) fail(g *group, cause error) {
 		help = "(see docs/troubleshooting.md#buffer-disk-full)"
 	}
 	err := fmt.Errorf("durable buffer %s: %w: %w %s", l.dir, why, cause, help)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.writing != g { // published too early, by a broken rule
-		return
-	}
 	l.failed.add(span{g.first, g.last()}, err)
 	l.items -= int64(len(g.entries))
 	l.writing = nil
