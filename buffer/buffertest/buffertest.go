@@ -64,6 +64,7 @@ func Run(t *testing.T, place func(t *testing.T, limit int64) Place) {
 		{"Dead letters are kept", 0, deadKept},
 		{"Buried again", 0, buriedAgain},
 		{"Replay", 0, replays},
+		{"Buried while others replay", 0, replaysAtOnce},
 		{"Killed after Sync", 0, killed},
 		{"Killed after Bury and Replay", 0, killedDead},
 		{"Copies that both go on", 0, copies},

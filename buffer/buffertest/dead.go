@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,4 +163,49 @@ func replays(t *testing.T, p Place) {
 	b = open(t, p)
 	wantLetters(t, letters(t, b), letter(again[1], "dead again", false))
 	wantSame(t, take(t, b, 2), []buffer.Item{again[0], again[2]})
+}
+
+// Whoever buries and replays at the same time, each record is one thing: a record
+// or a dead letter.
+func replaysAtOnce(t *testing.T, p Place) {
+	const rounds = 60
+	b := open(t, p)
+	var buried atomic.Bool
+	var replaying sync.WaitGroup
+	for range 2 {
+		replaying.Go(func() {
+			for !buried.Load() {
+				if _, err := b.Replay(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	seen := map[string]bool{}
+	for i := range rounds {
+		put(t, b, numbered(4*i, 4*i+4)...)
+		for _, it := range take(t, b, 4) {
+			if !seen[string(it.Data)] { // else it was replayed
+				bury(t, b, letter(it, "once", false))
+			}
+			seen[string(it.Data)] = true
+		}
+	}
+	buried.Store(true)
+	replaying.Wait()
+	closeIt(t, b)
+
+	b = open(t, p)
+	times := map[string]int{}
+	for _, d := range letters(t, b) {
+		times[string(d.Data)]++
+	}
+	for _, it := range take(t, b, int(b.Stats().Items)) {
+		times[string(it.Data)]++
+	}
+	for _, r := range numbered(0, 4*rounds) {
+		if n := times[string(r.Data)]; n != 1 {
+			t.Errorf("%q is there %d times, as a record or a dead letter", r.Data, n)
+		}
+	}
 }

@@ -17,8 +17,10 @@ import (
 
 const (
 	deadPrefix = "dead-"
-	// deadFileBytes is about how large a file of dead letters grows.
-	deadFileBytes = 64 << 20
+	// deadFileBytes is about how large a file of dead letters grows. It is small
+	// because replay removes it as a whole: what is replayed when the process ends
+	// comes twice.
+	deadFileBytes = 1 << 20
 )
 
 // deadFile is a file of dead letters. What follows count is the burying one's.
@@ -225,14 +227,22 @@ func eachDead(disk filesys.FS, d *deadFile, f func(*event, *buffer.Dead) bool) (
 
 // Replay appends the dead letters again; see buffer.Buffer.
 func (l *Log) Replay(ctx context.Context) (int, error) {
+	select {
+	case l.replaying <- struct{}{}: // one at a time: two would append each twice
+		defer func() { <-l.replaying }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-l.done:
+		return 0, l.errClosed()
+	}
 	if err := l.hold(ctx); err != nil {
 		return 0, err
 	}
-	l.endBurial() // what is buried from now on goes to another file
-	l.letGo()
+	l.endBurial() // what is buried from now on goes to another file, which is not replayed
 	l.mu.Lock()
 	files := slices.Clone(l.dead)
 	l.mu.Unlock()
+	l.letGo()
 	total := 0
 	for _, d := range files {
 		n, err := l.replay(ctx, d)
@@ -243,11 +253,9 @@ func (l *Log) Replay(ctx context.Context) (int, error) {
 	return total, nil
 }
 
-// Of how many records a call of replay appends at once.
-const (
-	replayRecords = 1000
-	replayBytes   = 1 << 20
-)
+// replayBytes is about how much replay appends at once: a whole file, unless a
+// large burial is in it.
+const replayBytes = 4 << 20
 
 func (l *Log) replay(ctx context.Context, d *deadFile) (int, error) {
 	l.mu.Lock()
@@ -280,7 +288,7 @@ func (l *Log) replay(ctx context.Context, d *deadFile) (int, error) {
 			Data: bytes.Clone(dead.Data), Headers: dead.Headers,
 		})
 		size += len(dead.Data)
-		return len(batch) < replayRecords && size < replayBytes || appendBatch(e.end)
+		return size < replayBytes || appendBatch(e.end)
 	})
 	if err == nil && failed == nil {
 		appendBatch(view.at)

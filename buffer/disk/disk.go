@@ -62,6 +62,7 @@ type Log struct {
 
 	writer, keeper worker
 	keep           chan struct{} // held by who changes anything but the last segment
+	replaying      chan struct{} // held by who replays
 	acks           acksFile      // of the holder of keep
 	burial         *deadFile     // likewise: where dead letters are written
 	doomed         []string      // likewise: files that were replaced
@@ -151,7 +152,7 @@ func New(dir string, opts ...func(*Options)) *Log {
 	}
 	return &Log{
 		dir: dir, o: o, disk: o.FS, warn: quiet.New(o.Logger),
-		keep: make(chan struct{}, 1), done: make(chan struct{}),
+		keep: make(chan struct{}, 1), replaying: make(chan struct{}, 1), done: make(chan struct{}),
 		more: make(chan struct{}, 1), unstalled: make(chan struct{}, 1),
 	}
 }

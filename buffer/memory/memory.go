@@ -32,6 +32,7 @@ type Options struct {
 type Buffer struct {
 	limit int64
 	turn  chan struct{} // holds a token unless somebody appends: who waits for room is not overtaken
+	again chan struct{} // holds a token unless somebody replays: two would append each letter twice
 
 	mu       sync.Mutex
 	open     bool
@@ -56,8 +57,9 @@ func New(opts ...func(*Options)) *Buffer {
 	for _, f := range opts {
 		f(&o)
 	}
-	b := &Buffer{limit: o.Bytes, turn: make(chan struct{}, 1), changed: make(chan struct{}), first: 1}
+	b := &Buffer{limit: o.Bytes, turn: make(chan struct{}, 1), again: make(chan struct{}, 1), changed: make(chan struct{}), first: 1}
 	b.turn <- struct{}{}
+	b.again <- struct{}{}
 	return b
 }
 
@@ -248,6 +250,12 @@ func (b *Buffer) Bury(ctx context.Context, dead []buffer.Dead) error {
 
 // Replay appends all dead letters again.
 func (b *Buffer) Replay(ctx context.Context) (int, error) {
+	select {
+	case <-b.again:
+		defer func() { b.again <- struct{}{} }()
+	case <-ctx.Done():
+		return 0, fail("replay", ctx.Err())
+	}
 	b.mu.Lock()
 	open, letters := b.open, slices.Clone(b.dead)
 	b.mu.Unlock()

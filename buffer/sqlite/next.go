@@ -210,6 +210,12 @@ func (b *Buffer) Dead(ctx context.Context, f func(*buffer.Dead) bool) error {
 // Replay appends dead letters again, a page at a time, and deletes the page when
 // the records are durable.
 func (b *Buffer) Replay(ctx context.Context) (int, error) {
+	select {
+	case <-b.again:
+		defer func() { b.again <- struct{}{} }()
+	case <-ctx.Done():
+		return 0, b.fail("replay", ctx.Err())
+	}
 	n, all := 0, int(b.Stats().Dead) // not what dies meanwhile
 	for {
 		letters, err := b.letters(0)

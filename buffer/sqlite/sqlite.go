@@ -56,6 +56,7 @@ type Buffer struct {
 	log   *slog.Logger
 
 	turn  chan struct{} // holds a token unless somebody appends: who waits for room is not overtaken
+	again chan struct{} // holds a token unless somebody replays: two would append each letter twice
 	work  chan struct{} // holds a token if the committer has something to do
 	ended chan struct{} // closed when the committer has ended
 
@@ -109,10 +110,11 @@ func New(path string, opts ...func(*Options)) *Buffer {
 	}
 	b := &Buffer{
 		path: absolute, bad: err, limit: o.Bytes, log: cmp.Or(o.Logger, slog.Default()),
-		turn: make(chan struct{}, 1), work: make(chan struct{}, 1), ended: make(chan struct{}),
+		turn: make(chan struct{}, 1), again: make(chan struct{}, 1), work: make(chan struct{}, 1), ended: make(chan struct{}),
 		changed: make(chan struct{}),
 	}
 	b.turn <- struct{}{}
+	b.again <- struct{}{}
 	return b
 }
 
