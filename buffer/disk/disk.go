@@ -63,6 +63,7 @@ type Log struct {
 	writer, keeper worker
 	keep           chan struct{} // held by who changes anything but the last segment
 	replaying      chan struct{} // held by who replays
+	giving         sync.Mutex    // held by Next
 	acks           acksFile      // of the holder of keep
 	burial         *deadFile     // likewise: where dead letters are written
 	doomed         []string      // likewise: files that were replaced
@@ -198,11 +199,13 @@ func (l *Log) Close() error {
 	if was != open {
 		return nil
 	}
+	l.giving.Lock() // Next may be reading
+	l.read.close()
+	l.giving.Unlock()
 	err := l.writer.stop()
 	if kept := l.keeper.stop(); err == nil {
 		err = kept
 	}
-	l.read.close()
 	l.mu.Lock()
 	l.state = closed
 	l.cache, l.held, l.free = nil, 0, nil

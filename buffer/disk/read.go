@@ -3,6 +3,7 @@ package disk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"sort"
@@ -47,6 +48,11 @@ func (r *reading) close() {
 
 // Next returns the next items; see buffer.Buffer.
 func (l *Log) Next(ctx context.Context, bytes int) ([]buffer.Item, error) {
+	l.giving.Lock()
+	defer l.giving.Unlock()
+	if l.overtaken() {
+		l.read.close()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, g := range l.read.lent {
@@ -85,10 +91,22 @@ func (l *Log) Next(ctx context.Context, bytes int) ([]buffer.Item, error) {
 		l.mu.Unlock()
 		items, err := l.fromDisk(s, size, end, sealed, bytes)
 		l.mu.Lock()
-		if len(items) > 0 || err != nil {
-			return items, err
+		if err != nil {
+			return nil, fmt.Errorf("durable buffer %s: next: %w (see docs/troubleshooting.md#buffer-directory)", l.dir, err)
+		}
+		if len(items) > 0 {
+			return items, nil
 		}
 	}
+}
+
+// overtaken tells that the rest of the segment that is being read came from
+// memory. Its file may be removed, so it must not stay open.
+func (l *Log) overtaken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.read.seg
+	return s != nil && s != l.last && s.end < l.out
 }
 
 // advance moves on to the first record that may have to be given out, and
@@ -196,7 +214,7 @@ func (l *Log) fromDisk(s *segment, size int64, end uint64, sealed bool, bytes in
 			return items, nil
 		}
 		r.left--
-		l.settle(s, seq)
+		l.settle(s, seq, e.offset)
 		r.expect = seq + 1
 		if s.remainder() {
 			r.seqs = append(r.seqs, uint32(seq-s.head.first))
@@ -214,8 +232,30 @@ func (l *Log) fromDisk(s *segment, size int64, end uint64, sealed bool, bytes in
 	}
 	if sealed {
 		l.finish(s, size)
+	} else {
+		l.catchUp(s, size, end)
 	}
 	return items, nil
+}
+
+// catchUp ends the reading of what is written of the last segment so far. All of
+// it was durable, so what did not come is lost, unless it is still in memory.
+func (l *Log) catchUp(s *segment, size int64, end uint64) {
+	r := &l.read
+	to := end + 1
+	l.mu.Lock()
+	if len(l.cache) > 0 {
+		to = min(to, l.cache[0].first)
+	}
+	l.mu.Unlock()
+	if to <= r.expect {
+		return
+	}
+	l.settle(s, to, size)
+	r.expect = to
+	l.mu.Lock()
+	l.out = max(l.out, to)
+	l.mu.Unlock()
 }
 
 // openSegment makes reading read a segment, if it can be read.
@@ -289,17 +329,18 @@ func addHole(holes []hole, e event) []hole {
 // settle deals with what was found damaged before a record, or before the end of
 // a segment: the numbers in between are lost. A remainder has gaps: what it
 // lacks is known at its end.
-func (l *Log) settle(s *segment, seq uint64) {
+func (l *Log) settle(s *segment, seq uint64, at int64) {
 	r := &l.read
-	if s.remainder() {
+	if s.remainder() || len(r.holes) == 0 && r.expect >= seq {
 		return
 	}
-	for i, h := range r.holes {
-		lost := []uint64(nil)
-		if i == 0 {
-			lost = l.missing(s, r.expect, seq)
-		}
+	lost := l.missing(s, r.expect, seq)
+	if len(r.holes) == 0 && len(lost) > 0 { // they are not even damaged
+		r.holes = append(r.holes, hole{at, at, false})
+	}
+	for _, h := range r.holes {
 		l.lose(s, h, lost, len(lost))
+		lost = nil
 	}
 	r.holes = r.holes[:0]
 }
@@ -334,6 +375,9 @@ func (l *Log) finish(s *segment, size int64) {
 
 func (l *Log) finishDense(s *segment, size int64) {
 	r := &l.read
+	if r.expect > s.end && !s.closed { // what follows is none of it: nobody was told that it is durable
+		return
+	}
 	lost := l.missing(s, r.expect, s.end+1)
 	if n := len(r.holes); n == 1 && r.left == 0 && r.holes[0].from >= dataStart && r.holes[0].to == size && r.holes[0].to-r.holes[0].from == groupBytes {
 		// The closing group was damaged. Where the segment ended is known from
@@ -341,10 +385,7 @@ func (l *Log) finishDense(s *segment, size int64) {
 		l.lose(s, r.holes[0], lost, 0)
 		return
 	}
-	if len(r.holes) == 0 && len(lost) > 0 { // the file is shorter than it was
-		r.holes = append(r.holes, hole{size, size, false})
-	}
-	l.settle(s, s.end+1)
+	l.settle(s, s.end+1, size)
 }
 
 // finishRemainder deals with what was there when its records were counted.
@@ -436,7 +477,7 @@ func (l *Log) lose(s *segment, h hole, lost []uint64, records int) {
 	kept := !h.unread && l.setAside(s.path, h.from, h.to, records) == nil
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !kept {
+	if !kept { // they may be readable at the next opening
 		s.keep = true
 		l.lost += int64(records)
 	}
@@ -445,6 +486,8 @@ func (l *Log) lose(s *segment, h hole, lost []uint64, records int) {
 			l.items--
 			if kept {
 				l.acked = append(l.acked, seq)
+			} else {
+				s.unsaid.add(s.index(seq))
 			}
 		}
 	}

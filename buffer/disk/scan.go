@@ -114,7 +114,10 @@ func (s *scanner) valid(at int64) (event, bool) {
 // find is the next place where a header is valid, or the end.
 func (s *scanner) find(at int64) int64 {
 	for at < s.size {
-		b := s.view(at, max(groupBytes, min(s.size-at, readAhead)))
+		if len(s.view(at, groupBytes)) == 0 { // the file is shorter than it was
+			return s.size
+		}
+		b := s.window[at-s.start:]
 		i := nextMagic(b, 0)
 		at += int64(i)
 		if i == len(b) {

@@ -21,6 +21,7 @@ type segment struct {
 
 	gone   set
 	number int64 // of gone
+	unsaid set   // those of gone that are only so in this opening
 	// seqs are those of a remainder, relative to head.first; nil: not read yet,
 	// and early are those that were acknowledged in earlier openings.
 	seqs  []uint32
@@ -139,7 +140,7 @@ func (s *segment) firstLive() uint64 {
 	return s.end
 }
 
-// spans are the records that are gone, in order.
+// spans are the records that are gone for good, in order.
 func (s *segment) spans() []span {
 	var spans []span
 	add := func(seq uint64) {
@@ -159,10 +160,16 @@ func (s *segment) spans() []span {
 		for _, seq := range seqs {
 			add(seq)
 		}
-	case s.remainder():
-		s.gone.each(func(i int) { add(s.head.first + uint64(s.seqs[i])) })
 	default:
-		s.gone.each(func(i int) { add(s.head.first + uint64(i)) })
+		s.gone.each(func(i int) {
+			switch {
+			case s.unsaid.has(i):
+			case s.remainder():
+				add(s.head.first + uint64(s.seqs[i]))
+			default:
+				add(s.head.first + uint64(i))
+			}
+		})
 	}
 	return spans
 }

@@ -3,8 +3,11 @@ package disk
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -19,42 +22,64 @@ import (
 	"github.com/libvegas/vegas/record"
 )
 
-// gated is a disk whose writes to segments wait for whoever asks them to.
+// gated is a disk that asks before it writes to segments and reads from them.
 type gated struct {
 	filesys.FS
 	mu    sync.Mutex
-	write func() error // nil: they do not wait
+	write func() error
+	read  func(name string, at, end int64) error
 }
+
+func (g *gated) use(o *Options) { o.FS = g }
 
 type gatedFile struct {
 	filesys.File
-	h *gated
+	name string
+	g    *gated
 }
 
-func (h *gated) Open(name string, flag int, mode fs.FileMode) (filesys.File, error) {
-	f, err := h.FS.Open(name, flag, mode)
-	if err != nil || !strings.HasSuffix(name, ".log") || flag&os.O_RDWR == 0 {
+func (g *gated) Open(name string, flag int, mode fs.FileMode) (filesys.File, error) {
+	f, err := g.FS.Open(name, flag, mode)
+	if err != nil || !strings.HasSuffix(name, ".log") {
 		return f, err
 	}
-	return gatedFile{f, h}, nil
+	return gatedFile{f, filepath.Base(name), g}, nil
 }
 
-func (h *gated) hold(write func() error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.write = write
+func (g *gated) onWrite(write func() error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.write = write
+}
+
+func (g *gated) onRead(read func(name string, at, end int64) error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.read = read
 }
 
 func (f gatedFile) WriteAt(b []byte, at int64) (int, error) {
-	f.h.mu.Lock()
-	write := f.h.write
-	f.h.mu.Unlock()
+	f.g.mu.Lock()
+	write := f.g.write
+	f.g.mu.Unlock()
 	if write != nil {
 		if err := write(); err != nil {
 			return 0, err
 		}
 	}
 	return f.File.WriteAt(b, at)
+}
+
+func (f gatedFile) ReadAt(b []byte, at int64) (int, error) {
+	f.g.mu.Lock()
+	read := f.g.read
+	f.g.mu.Unlock()
+	if read != nil {
+		if err := read(f.name, at, at+int64(len(b))); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.ReadAt(b, at)
 }
 
 // A disk that is full at first and then fails otherwise ends the group that
@@ -93,11 +118,11 @@ func TestCloseLeavesNoGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := crashfs.New(crashDir)
 		h := &gated{FS: disk}
-		l := openOn(t, disk, func(o *Options) { o.FS = h })
+		l := openOn(t, disk, h.use)
 		want := []uint64{l.put()}
 		writing, goOn := make(chan struct{}), make(chan struct{})
-		h.hold(func() error {
-			h.hold(nil)
+		h.onWrite(func() error {
+			h.onWrite(nil)
 			close(writing)
 			<-goOn
 			return syscall.ENOSPC
@@ -113,7 +138,7 @@ func TestCloseLeavesNoGap(t *testing.T) {
 		must(t, err)
 		want = append(want, accepted)
 		// The disk is full until the log ends.
-		h.hold(func() error {
+		h.onWrite(func() error {
 			if l.usable() == nil {
 				return syscall.ENOSPC
 			}
@@ -168,4 +193,166 @@ func TestInterruptedReplay(t *testing.T) {
 		}
 		must(t, l.Close())
 	})
+}
+
+// What cannot be read is given up for this opening, however often the list of
+// acknowledgements is written meanwhile: the next one tries again.
+func TestUnreadableIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := crashfs.New(crashDir)
+		l := openOn(t, disk)
+		var want []uint64
+		for range 30 {
+			want = append(want, l.put())
+		}
+		must(t, l.Close())
+
+		g := &gated{FS: disk}
+		l = openOn(t, disk, g.use)
+		g.onRead(func(_ string, at, end int64) error {
+			if at < 20000 && end > 10000 {
+				return syscall.EIO
+			}
+			return nil
+		})
+		got := seqs(t, l)
+		s := l.Stats()
+		if s.Lost == 0 || s.Items != int64(len(got)) || s.Lost+s.Items != 30 {
+			t.Errorf("%d came out of 30: %+v", len(got), s)
+		}
+		l.Ack(got[:1])
+		l.setStale()
+		l.keeper.wake()
+		must(t, l.Close())
+
+		l = openOn(t, disk)
+		if got, s := seqs(t, l), l.Stats(); !slices.Equal(got, want[1:]) || s.Lost != 0 {
+			t.Errorf("%v came out when all could be read again, want %v: %+v", got, want[1:], s)
+		}
+		must(t, l.Close())
+	})
+}
+
+// Where nothing behind can be read of the segment that is being written, Next
+// goes on with what is still in memory.
+func TestUnreadableEnd(t *testing.T) {
+	disk := crashfs.New(crashDir)
+	g := &gated{FS: disk}
+	l := openOn(t, disk, g.use, func(o *Options) { o.SegmentBytes = 13 << 20 })
+	all := appendEach(t, l.Log, 12, 1<<20)
+	g.onRead(func(_ string, _, end int64) error {
+		if end > 3<<20 {
+			return syscall.EIO
+		}
+		return nil
+	})
+	var got []uint64
+	for len(got) == 0 || got[len(got)-1] < all[11] {
+		items, err := l.Next(t.Context(), 1)
+		must(t, err)
+		got = append(got, numbers(items)...)
+	}
+	s := l.Stats()
+	if got[0] != all[0] || !slices.Contains(got, all[8]) || s.Lost != int64(12-len(got)) || s.Items != int64(len(got)) {
+		t.Errorf("%v came out of %v: %+v", got, all, s)
+	}
+	g.onRead(nil)
+	more := appendEach(t, l.Log, 2, 1<<20)
+	if got := numbers(readAll(t, l.Log, 2)); !slices.Equal(got, more) {
+		t.Errorf("%v came out, want %v", got, more)
+	}
+	if l.read.seg != nil {
+		t.Error("a segment is kept open that is read no more")
+	}
+	must(t, l.Close())
+}
+
+// Close waits until Next does not read any more.
+func TestCloseWhileNextReads(t *testing.T) {
+	disk := crashfs.New(crashDir)
+	large := func(o *Options) { o.SegmentBytes = 1 << 20 }
+	l := openOn(t, disk, large)
+	appendEach(t, l.Log, 400, 1000)
+	must(t, l.Close())
+	for range 20 {
+		g := &gated{FS: disk}
+		l = openOn(t, disk, large, g.use)
+		ended := make(chan error)
+		g.onRead(func(_ string, at, _ int64) error {
+			if at == 0 {
+				return nil
+			}
+			g.onRead(nil)
+			go func() { ended <- l.Close() }()
+			<-l.done
+			for range 1000 {
+				runtime.Gosched()
+			}
+			return nil
+		})
+		if items, err := l.Next(t.Context(), 1<<20); err != nil || len(items) == 0 {
+			t.Errorf("%d items, %v", len(items), err)
+		}
+		must(t, <-ended)
+		if s := l.Stats(); s.Lost != 0 || s.Items != 400 {
+			t.Fatalf("Next was reading when the log was closed: %+v", s)
+		}
+	}
+}
+
+// What a write left that failed, and was done again elsewhere, is no damage.
+func TestSupersededIsNoDamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir))
+		want := []uint64{l.put()}
+		l.fs.On(failing(crashfs.Sync, syscall.EIO, 1, ".log"))
+		want = append(want, l.put(), l.put())
+		must(t, l.Close())
+		f, err := l.fs.Open(filepath.Join(bufferDir, segmentName(1)), os.O_RDWR, 0)
+		must(t, err)
+		size, err := f.Size()
+		must(t, err)
+		_, err = f.WriteAt([]byte("torn"), size-100)
+		must(t, err)
+		again := openOn(t, l.fs)
+		if got, s := seqs(t, again), again.Stats(); !slices.Equal(got, want) || s.Lost != 0 || s.Quarantined != 0 {
+			t.Errorf("%v came out, want %v: %+v", got, want, s)
+		}
+		must(t, again.Close())
+	})
+}
+
+// counted counts what is read of a file, which may be shorter than it was.
+type counted struct {
+	filesys.File
+	bytes int
+	short int64
+}
+
+func (c *counted) ReadAt(b []byte, at int64) (int, error) {
+	b = b[:max(0, min(int64(len(b)), c.short-at))]
+	n := len(b)
+	for i := range b {
+		b[i] = frameMagic[(at+int64(i))%4]
+	}
+	c.bytes += n
+	return n, io.EOF
+}
+
+// However much of what is damaged looks like frames, it is read once; and a file
+// that is cut off while it is read ends there.
+func TestScanIsBounded(t *testing.T) {
+	const size = 4 << 20
+	for _, short := range []int64{size, size / 3, 0} {
+		c := &counted{short: short}
+		s := &scanner{file: c, size: size, at: dataStart}
+		for range 100 {
+			if _, err := s.next(); errors.Is(err, io.EOF) {
+				break
+			}
+		}
+		if s.at != size || c.bytes > 2*size {
+			t.Errorf("of %d bytes %d were read, up to %d", short, c.bytes, s.at)
+		}
+	}
 }
