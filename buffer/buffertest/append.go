@@ -402,6 +402,36 @@ func fullResumes(t *testing.T, p Place) {
 	}
 }
 
+// What is larger than the limit is not refused for ever: it has to be alone.
+func oversize(t *testing.T, p Place) {
+	const many = 70 // records, of a sixtieth each
+	b := open(t, p)
+	put(t, b, heavy(1)...)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := b.Append(over, heavy(many), nil)
+	wantError(t, "Append of more than the limit, beside another record", err, record.ErrBufferFull)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := b.Append(t.Context(), heavy(many), nil)
+		ended <- err
+	}()
+	b.Ack(seqs(take(t, b, 1)...))
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	items := take(t, b, many)
+	want(t, items, 2, heavy(many))
+	_, err = b.Append(over, heavy(1), nil)
+	wantError(t, "Append beside more than the limit", err, record.ErrBufferFull)
+	b.Ack(seqs(items[1:]...))
+	b.Ack(seqs(items[0]))
+	put(t, b, heavy(1)...)
+	closeIt(t, b)
+	b = open(t, p)
+	want(t, take(t, b, 1), many+2, heavy(1))
+}
+
 func fullCloses(t *testing.T, p Place) {
 	b := open(t, p)
 	n := fill(t, b)

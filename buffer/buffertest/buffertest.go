@@ -51,6 +51,7 @@ func Run(t *testing.T, place func(t *testing.T, limit int64) Place) {
 		{"A full buffer", full, fullRefuses},
 		{"A full buffer goes on by itself", full, fullResumes},
 		{"A full buffer is closed", full, fullCloses},
+		{"More than fits", full, oversize},
 		{"What is not acknowledged comes again", 0, backlog},
 		{"Each opening has an identity of its own", 0, identities},
 		{"Numbers are never given twice", 0, numbersRise},
