@@ -61,7 +61,8 @@ type Buffer interface {
 	// durable yet: Sync waits for that. If there is no room Append waits, and
 	// when ctx ends first returns an error that wraps record.ErrBufferFull: then
 	// nothing was appended. Where there is room it does not look at ctx, so that a
-	// caller who may not wait passes one that has ended.
+	// caller who may not wait passes one that has ended. What is larger than the
+	// buffer's whole limit has room when nothing else is in it.
 	//
 	// If assigned is not nil it is called with the Seq of the first before Append
 	// returns and before any of the records can come out of Next. Calls are in

@@ -61,6 +61,7 @@ func (l *Log) Ack(seqs []uint64) {
 	}
 	if len(l.queue) > 0 {
 		l.makeRoom()
+		l.wakeAppender()
 	}
 	l.keeper.wake()
 }

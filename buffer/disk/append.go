@@ -102,15 +102,14 @@ func (l *Log) Append(ctx context.Context, records []*record.Record, assigned fun
 	b := batches.Get().(*batch)
 	defer b.release()
 	b.encode(records, time.Now().UnixNano())
-	if l.o.Bytes > 0 && int64(len(b.buf)) > l.o.Bytes-dataStart-2*groupBytes {
-		return 0, fmt.Errorf("durable buffer %s: append %d records of %d bytes: more than its limit of %d bytes: append fewer, or raise the limit (see docs/troubleshooting.md#buffer-disk-full): %w",
-			l.dir, len(records), len(b.buf), l.o.Bytes, record.ErrBufferFull)
-	}
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.admit(ctx, len(b.buf)); err != nil {
 		return 0, err
+	}
+	if len(l.queue) == 0 {
+		l.refused = 0
 	}
 	first := l.next
 	l.gather(b)
@@ -211,9 +210,16 @@ func (l *Log) fits(n int) bool {
 	return !l.exceeds(n)
 }
 
-// exceeds tells that n bytes more would exceed the limit.
+// exceeds tells that n bytes more would exceed the limit. What would do so even in
+// an empty log is let in when there are no records: it would wait for ever.
 func (l *Log) exceeds(n int) bool {
-	return l.o.Bytes > 0 && l.taken()+int64(n+groupBytes) > l.o.Bytes
+	switch {
+	case l.o.Bytes <= 0:
+		return false
+	case dataStart+2*groupBytes+int64(n) > l.o.Bytes:
+		return l.items > 0
+	}
+	return l.taken()+int64(n+groupBytes) > l.o.Bytes
 }
 
 // taken is the room that is taken, or about to be: also by the closing group of

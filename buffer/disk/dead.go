@@ -98,6 +98,7 @@ func (l *Log) exhume(dead []*buffer.Dead, file *deadFile) {
 	if file != nil {
 		file.count += int64(len(dead))
 	}
+	l.wakeAppender()
 }
 
 func (l *Log) writeDead(dead []*buffer.Dead) error {

@@ -37,8 +37,9 @@ type Options struct {
 	// Label says what the records are for: the stream's name. A directory that
 	// was made under another label is refused. Empty: any is accepted.
 	Label string
-	// Bytes is the room that segments may take; 0, the default: no limit. Dead
-	// letters, bytes set aside and the list of acknowledgements do not count.
+	// Bytes is the room that segments may take; 0, the default: no limit. What is
+	// appended at once and larger has to be alone. Dead letters, bytes set aside
+	// and the list of acknowledgements do not count.
 	Bytes int64
 	// Logger gets what an operator should know. Default: slog.Default().
 	Logger *slog.Logger

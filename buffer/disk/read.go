@@ -491,6 +491,7 @@ func (l *Log) lose(s *segment, h hole, lost []uint64, records int) {
 			}
 		}
 	}
+	l.wakeAppender()
 	if records > 0 || h.to > h.from {
 		l.o.Logger.Error("the durable buffer is damaged: records that it held cannot be read (see docs/troubleshooting.md#buffer-corrupt)",
 			"file", s.path, "from", h.from, "to", h.to, "lost", records, "set_aside", kept)

@@ -356,3 +356,22 @@ func TestScanIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// That something large was refused says nothing of what comes later.
+func TestStalledIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir), func(o *Options) { o.Bytes = 20 << 10 })
+		appendEach(t, l.Log, 10, 1000)
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := l.Append(over, []*record.Record{{PartitionKey: "k", Data: make([]byte, 15<<10)}}, nil)
+		if !errors.Is(err, record.ErrBufferFull) || l.Stats().Stalled == nil {
+			t.Errorf("appended more than there is room for: %v, %v", err, l.Stats().Stalled)
+		}
+		l.put()
+		if err := l.Stats().Stalled; err != nil {
+			t.Errorf("another record was taken, and it says: %v", err)
+		}
+		must(t, l.Close())
+	})
+}
