@@ -134,7 +134,10 @@ func (l *Log) syncAcks() error {
 // endAcks writes the closing group, which says that nothing is missing.
 func (l *Log) endAcks() error {
 	a := &l.acks
-	if a.file == nil {
+	l.mu.Lock()
+	stale := l.stale
+	l.mu.Unlock()
+	if a.file == nil || stale {
 		return nil
 	}
 	b := make([]byte, groupBytes)

@@ -175,6 +175,9 @@ func (l *Log) Open(ctx context.Context) error {
 		_, _ = rand.Read(l.producer[:])
 	}
 	if err := l.recover(); err != nil {
+		// Nothing of it counts when it is opened again.
+		l.segments, l.dead, l.acks, l.buried = nil, nil, acksFile{}, 0
+		l.bytes, l.items, l.lost, l.aside, l.durable = 0, 0, 0, 0, 0
 		_ = l.lock.Close()
 		return err
 	}

@@ -70,6 +70,12 @@ func (l *Log) removeSpent() error {
 			failed = firstOf(failed, err)
 			break
 		}
+		if !s.closed { // it must not come back without the next one, which says where it ends
+			if err := l.syncNames(); err != nil {
+				failed = firstOf(failed, err)
+				break
+			}
+		}
 		l.mu.Lock()
 		l.forget(s)
 		l.mu.Unlock()

@@ -230,12 +230,15 @@ func (l *Log) endLast(acked uint64) error {
 			slog.String("file", s.path), slog.Int64("from", found.cut), slog.Int64("bytes", s.size-found.cut))
 	}
 	// What a killed process has written may not be on the disk yet. It has to be
-	// before a closing group says so.
+	// before a closing group says so. If a sync had failed when it was killed
+	// another one does nothing, unless it is written again.
 	if err := l.syncFile(s.path, func(f filesys.File) error {
 		if cut {
-			return f.Truncate(found.cut)
+			if err := f.Truncate(found.cut); err != nil {
+				return err
+			}
 		}
-		return nil
+		return writeAgain(f, found.synced, found.cut)
 	}); err != nil {
 		return err
 	}
@@ -253,6 +256,22 @@ func (l *Log) endLast(acked uint64) error {
 		s.closed, s.size = true, found.cut+groupBytes
 	}
 	return err
+}
+
+// writeAgain writes what a file has between two places to where it is.
+func writeAgain(f filesys.File, at, end int64) error {
+	b := make([]byte, min(readAhead, max(0, end-at)))
+	for at < end {
+		part := b[:min(int64(len(b)), end-at)]
+		if n, err := f.ReadAt(part, at); n < len(part) {
+			return err
+		}
+		if _, err := f.WriteAt(part, at); err != nil {
+			return err
+		}
+		at += int64(len(part))
+	}
+	return nil
 }
 
 // syncFile changes a file and syncs it.
@@ -282,8 +301,9 @@ func (l *Log) putAway(s *segment) error {
 
 // ending is where a segment ends that was not closed.
 type ending struct {
-	last uint64 // Seq
-	cut  int64  // what is from here on is torn
+	last   uint64 // Seq
+	cut    int64  // what is from here on is torn
+	synced int64  // before this all was synced
 }
 
 // maxCut bounds how many records of a segment that was cut off are told from its
@@ -294,7 +314,7 @@ const maxCut = 1 << 20
 // proves that it had been synced.
 func findEnd(s *scanner, acked uint64, broken rule) ending {
 	var (
-		end     = ending{s.head.first - 1, dataStart}
+		end     = ending{s.head.first - 1, dataStart, dataStart}
 		highest = end.last
 		suspect = int64(-1) // where the first group begins that is damaged, without a witness
 		damage  int64       // where it is
@@ -324,6 +344,7 @@ func findEnd(s *scanner, acked uint64, broken rule) ending {
 				suspect, end.cut = -1, e.offset
 				end.last = max(end.last, e.group.first-1)
 			}
+			end.synced = max(end.synced, e.group.synced)
 			group.at, group.left, group.end = e.offset, e.group.count, e.end+e.group.length
 		case e.frame != nil:
 			highest = max(highest, e.frame.seq)
@@ -347,9 +368,9 @@ func findEnd(s *scanner, acked uint64, broken rule) ending {
 		return end
 	}
 	if acked > end.last && acked < s.bound()+maxCut { // what was acknowledged had been synced
-		return ending{max(acked, highest), s.size}
+		return ending{max(acked, highest), s.size, end.synced}
 	}
-	return ending{end.last, suspect}
+	return ending{end.last, suspect, end.synced}
 }
 
 // countAside sums up what was set aside, here and in earlier openings.

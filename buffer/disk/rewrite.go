@@ -24,13 +24,32 @@ func (l *Log) makeRemainder() error {
 		if err != nil || len(old) == 0 {
 			return err
 		}
-		if err := l.replace(old, gone); err != nil {
+		switch err := l.replace(old, gone); {
+		case errors.Is(err, errUnmovable):
+			l.leaveAlone(old, err)
+			continue
+		case err != nil:
 			return fmt.Errorf("rewrite %s: %w", old[0].path, err)
 		}
 		if err := l.removeSpent(); err != nil {
 			return err
 		}
 	}
+}
+
+// errUnmovable: records of a segment cannot be read again.
+var errUnmovable = errors.New("records that were read cannot be read again")
+
+// leaveAlone lets segments be as they are in this opening, so that the others do
+// not wait for them.
+func (l *Log) leaveAlone(old []*segment, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range old {
+		s.unmovable = true
+	}
+	l.o.Logger.Error("the durable buffer is damaged: a segment cannot be made smaller; what is in it was given out, and counts as lost only if it has to be read again (see docs/troubleshooting.md#buffer-corrupt)",
+		"file", old[0].path, "error", why)
 }
 
 // pinned are neighbours to be replaced by one remainder, and a snapshot of what
@@ -61,7 +80,7 @@ func (l *Log) choose() []*segment {
 	run := 0
 	var size int64
 	for i, s := range l.segments {
-		if s == l.last || i == len(l.segments)-1 || s.end >= l.out || s.keep || s.live() == 0 {
+		if s == l.last || i == len(l.segments)-1 || s.end >= l.out || s.keep || s.unmovable || s.live() == 0 {
 			run = 0
 			continue
 		}
@@ -175,6 +194,9 @@ func (r *remains) copy(disk filesys.FS, s *segment, gone set) error {
 	if scan != nil {
 		defer scan.close()
 	}
+	if errors.Is(err, errHeader) {
+		return fmt.Errorf("%w: %w", errUnmovable, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -187,7 +209,7 @@ func (r *remains) copy(disk filesys.FS, s *segment, gone set) error {
 			break
 		}
 		if e.unread {
-			return fmt.Errorf("%s cannot be read at %d", s.path, e.offset)
+			return fmt.Errorf("%w: %s at %d", errUnmovable, s.path, e.offset)
 		}
 		if e.frame == nil {
 			continue
@@ -213,7 +235,7 @@ func (r *remains) copy(disk filesys.FS, s *segment, gone set) error {
 	want := int(s.records())
 	gone.each(func(int) { want-- })
 	if left != want {
-		return fmt.Errorf("%s: %d records are left, %d were found", s.path, want, left)
+		return fmt.Errorf("%w: %s: %d records are left, %d were found", errUnmovable, s.path, want, left)
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ type segment struct {
 	closed bool
 	// keep: bytes of it could neither be read nor set aside.
 	keep bool
+	// unmovable: what is left of it cannot be copied.
+	unmovable bool
 
 	gone   set
 	number int64 // of gone

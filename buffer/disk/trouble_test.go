@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -373,5 +374,178 @@ func TestStalledIsOver(t *testing.T) {
 			t.Errorf("another record was taken, and it says: %v", err)
 		}
 		must(t, l.Close())
+	})
+}
+
+// One segment that cannot be read again does not keep the others from being made
+// smaller.
+func TestUnmovable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := crashfs.New(crashDir)
+		g := &gated{FS: disk}
+		l := openOn(t, disk, g.use, func(o *Options) { o.SegmentBytes = 10 << 10 })
+		appendEach(t, l.Log, 40, 1000)
+		l.put()
+		got := seqs(t, l)
+		bad := segmentName(1)
+		g.onRead(func(name string, _, _ int64) error {
+			if name == bad {
+				return syscall.EIO
+			}
+			return nil
+		})
+		for _, seq := range got {
+			if seq%8 != 1 {
+				l.Ack([]uint64{seq})
+			}
+		}
+		synctest.Wait()
+		moved := 0
+		for _, s := range l.segments {
+			if s.remainder() {
+				moved++
+			}
+		}
+		if moved < 3 || l.segments[0].remainder() {
+			t.Errorf("%d of %d segments were made smaller", moved, len(l.segments))
+		}
+		l.Ack(got)
+		must(t, l.Close())
+		if l.Stats().Items != 0 {
+			t.Errorf("all is acknowledged: %+v", l.Stats())
+		}
+	})
+}
+
+// A segment without an end, and the next one, which says where it ends, go one
+// after the other: no crash brings back one without the other.
+func TestUnclosedGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir), func(o *Options) { o.SegmentBytes = 2000 })
+		l.put()
+		l.fs.On(failing(crashfs.Sync, syscall.EIO, 1, segmentName(1)))
+		for range 6 {
+			l.put()
+		}
+		all := seqs(t, l)
+		l.Ack(all[2:3]) // makes the list durable, and the others are not in it
+		synctest.Wait()
+		l.Ack(all)
+		synctest.Wait()
+		l.fs.Stop()
+		_ = l.Close()
+		for seed := range uint64(200) {
+			again := openOn(t, l.fs.Crash(seeded(seed)))
+			if got, s := seqs(t, again), again.Stats(); s.Lost != 0 {
+				t.Errorf("after crash %d %v came out: %+v", seed, got, s)
+			}
+			must(t, again.Close())
+		}
+	})
+}
+
+// A list of acknowledgements that lacks some is not closed as if it were whole:
+// a dead letter would come out as a record.
+func TestStaleAcksAreNotClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir))
+		l.put()
+		l.put()
+		items, err := l.Next(t.Context(), 1<<20)
+		must(t, err)
+		l.Ack([]uint64{2})
+		synctest.Wait()
+		l.fs.On(func(op crashfs.Op) error {
+			if strings.Contains(op.Name, acksPrefix) && (op.Kind == crashfs.Create || op.Kind == crashfs.Write && l.usable() == nil) {
+				return syscall.EIO
+			}
+			return nil
+		})
+		if err := l.Bury(t.Context(), []buffer.Dead{{Item: items[0], Reason: "because"}}); !errors.Is(err, syscall.EIO) {
+			t.Errorf("buried, and not acknowledged: %v", err)
+		}
+		_ = l.Close()
+		l.fs.On(nil)
+		again := openOn(t, l.fs)
+		if got, s := seqs(t, again), again.Stats(); len(got) != 0 || s.Dead != 1 {
+			t.Errorf("%v came out: %+v", got, s)
+		}
+		must(t, again.Close())
+	})
+}
+
+// Whatever fails when a log is opened, it can be opened again and counts the same.
+func TestOpenedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := crashfs.New(crashDir)
+		l := openOn(t, disk)
+		appendEach(t, l.Log, 200, 1000)
+		items := readAll(t, l.Log, 200)
+		must(t, l.Bury(t.Context(), []buffer.Dead{{Item: items[7], Reason: "because"}}))
+		synctest.Wait()
+		disk.Stop()
+		_ = l.Close()
+		disk = disk.Crash(seeded(1))
+		l = openOn(t, disk.Kill())
+		want := l.Stats()
+		must(t, l.Close())
+		for n := int64(1); ; n++ {
+			found := disk.Kill()
+			var calls atomic.Int64
+			found.On(func(crashfs.Op) error {
+				if calls.Add(1) == n {
+					return syscall.EIO
+				}
+				return nil
+			})
+			l := New(bufferDir, silent, func(o *Options) { o.FS, o.SegmentBytes = found, 64<<10 })
+			failed := l.Open(t.Context())
+			done := calls.Load() < n
+			if failed != nil {
+				must(t, l.Open(t.Context()))
+			}
+			if got := l.Stats(); got.Items != want.Items || got.Dead != want.Dead || got.Lost != want.Lost || got.First != want.First || got.Bytes > want.Bytes {
+				t.Errorf("call %d failed, and it was opened again: %+v, want %+v", n, got, want)
+			}
+			must(t, l.Close())
+			if done {
+				return
+			}
+		}
+	})
+}
+
+// A sync fails, and the process is killed before it has written the group
+// elsewhere. The next one can read it, though it is not on the disk: it does not
+// come out before it is.
+func TestKilledAfterFailedSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir))
+		l.put()
+		failed := false
+		l.fs.On(func(op crashfs.Op) error {
+			failed = failed || op.Kind == crashfs.Sync && strings.HasSuffix(op.Name, ".log")
+			if failed {
+				return syscall.EIO
+			}
+			return nil
+		})
+		_, err := l.append(t.Context())
+		must(t, err)
+		synctest.Wait()
+		left := l.fs.Kill()
+		left.On(nil)
+		_ = l.Close()
+		again := openOn(t, left)
+		want := seqs(t, again)
+		left.Stop()
+		_ = again.Close()
+		for seed := range uint64(50) {
+			again := openOn(t, left.Crash(seeded(seed)))
+			if got, s := seqs(t, again), again.Stats(); !slices.Equal(got, want) || s.Lost != 0 {
+				t.Errorf("after crash %d %v came out, and before %v: %+v", seed, got, want, s)
+			}
+			must(t, again.Close())
+		}
 	})
 }
