@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -215,9 +217,10 @@ type ackLog struct {
 	ended  bool   // nor missing: it has its closing group
 }
 
+// ackEntry is one frame. Its ranges stay as they are written, a few bytes each.
 type ackEntry struct {
 	number uint64
-	spans  []span
+	spans  []byte
 }
 
 // readAcks reads the newest acks file of a directory.
@@ -259,15 +262,13 @@ func scanAcks(s *scanner) ackLog {
 			log.whole = false
 			continue
 		}
-		entry := ackEntry{number: e.frame.seq}
-		if readSpans(e.body, func(s span) {
-			entry.spans = append(entry.spans, s)
-			log.last = max(log.last, s.last)
-		}) != nil {
+		last := log.last
+		if readSpans(e.body, func(s span) { last = max(last, s.last) }) != nil {
 			log.whole = false
 			continue
 		}
-		log.frames = append(log.frames, entry)
+		log.last = last
+		log.frames = append(log.frames, ackEntry{e.frame.seq, bytes.Clone(e.body)})
 	}
 }
 
@@ -285,14 +286,14 @@ func numbered(name, prefix string) (uint64, bool) {
 func (l *Log) apply(log ackLog) {
 	for _, f := range log.frames {
 		l.acks.frame = max(l.acks.frame, f.number)
-		for _, s := range l.segments {
-			if s.remainder() && f.number <= s.head.acked {
-				continue
+		_ = readSpans(f.spans, func(r span) { // it was read before
+			i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].end >= r.first })
+			for ; i < len(l.segments) && l.segments[i].head.first <= r.last; i++ {
+				if s := l.segments[i]; !s.remainder() || f.number > s.head.acked {
+					l.applySpan(s, r)
+				}
 			}
-			for _, r := range f.spans {
-				l.applySpan(s, r)
-			}
-		}
+		})
 	}
 }
 

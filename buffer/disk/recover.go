@@ -258,16 +258,16 @@ func (l *Log) endLast(acked uint64) error {
 	return err
 }
 
-// writeAgain writes what a file has between two places to where it is.
+// writeAgain writes what a file has between two places to where it is. What
+// cannot be read is dealt with when it is given out.
 func writeAgain(f filesys.File, at, end int64) error {
 	b := make([]byte, min(readAhead, max(0, end-at)))
 	for at < end {
 		part := b[:min(int64(len(b)), end-at)]
-		if n, err := f.ReadAt(part, at); n < len(part) {
-			return err
-		}
-		if _, err := f.WriteAt(part, at); err != nil {
-			return err
+		if n, _ := f.ReadAt(part, at); n == len(part) {
+			if _, err := f.WriteAt(part, at); err != nil {
+				return err
+			}
 		}
 		at += int64(len(part))
 	}

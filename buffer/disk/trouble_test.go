@@ -549,3 +549,31 @@ func TestKilledAfterFailedSync(t *testing.T) {
 		}
 	})
 }
+
+// What was acknowledged at the end of the last segment cannot be read: that does
+// not keep the log from being opened.
+func TestUnreadableTailOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir))
+		for range 12 {
+			l.put()
+		}
+		l.Ack([]uint64{11, 12})
+		synctest.Wait()
+		g := &gated{FS: l.fs.Kill()}
+		l.fs.Stop()
+		_ = l.Close()
+		g.onRead(func(_ string, _, end int64) error {
+			if end > 8<<10 {
+				return syscall.EIO
+			}
+			return nil
+		})
+		again := openOn(t, l.fs, g.use)
+		got := seqs(t, again)
+		if s := again.Stats(); len(got) == 0 || s.Lost != int64(10-len(got)) || s.Lost == 0 {
+			t.Errorf("%v came out: %+v", got, s)
+		}
+		_ = again.Close()
+	})
+}
