@@ -30,6 +30,13 @@ func TestMain(m *testing.M) {
 		serveBenchmark(shards)
 		return
 	}
+	if args := os.Getenv(durableChild); args != "" {
+		if err := beDurableChild(strings.Split(args, "\n")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if dir := os.Getenv(mortalWorker); dir != "" {
 		if err := diesOfPoison(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -32,7 +32,7 @@ var durableNumbers = flag.Bool("producer.numbers", false, "measure, for minutes,
 func TestDurableNumbers(t *testing.T) {
 	rounds, turns, turn, crowds := 1, 1, 20*time.Millisecond, []int{16}
 	if *durableNumbers {
-		rounds, turns, turn, crowds = 5, 5, 200*time.Millisecond, []int{1, 16, 64, 256, 500}
+		rounds, turns, turn, crowds = 5, 20, 50*time.Millisecond, []int{1, 16, 64, 256, 500}
 	}
 	for _, writers := range crowds {
 		rivals := durableRivals(t)
