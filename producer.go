@@ -83,8 +83,9 @@ type ProducerOptions struct {
 	//     is kept in the directory as a dead letter, with its reason;
 	//   - Close whose context ends leaves records for the next Producer.
 	Durable string
-	// DurableBytes bounds the room that the directory takes. Default 1 GiB. At the
-	// bound calls wait, as at BufferBytes.
+	// DurableBytes bounds the room that records take in the directory; dead letters
+	// do not count. Default 1 GiB. At the bound calls wait, as at BufferBytes; what
+	// is larger than that has room when nothing else is there.
 	DurableBytes int64
 	// DurableAge makes dead letters of records that the stream did not take for
 	// that long. Default 0: none are.
