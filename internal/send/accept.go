@@ -384,14 +384,10 @@ func (e *Engine) Close(ctx context.Context) error {
 		defer e.log.Info("producer stopped")
 	}
 	e.room.dismiss()
-	if !e.running {
-		if first {
-			e.cancel()
-			close(e.ended)
-			e.calls.close()
-		}
-		e.mu.Unlock()
-		return nil
+	if !e.running && first {
+		e.cancel()
+		close(e.ended)
+		e.calls.close()
 	}
 	e.machine.Flush()
 	e.mu.Unlock()

@@ -61,7 +61,7 @@ func (e *Engine) confirm() {
 func (e *Engine) gone() {
 	e.doubt.is = true
 	e.doubt.turn++
-	e.shards.described = time.Time{}
+	e.shards.described, e.shards.measured = time.Time{}, time.Time{}
 	e.machine.Forget()
 	e.hold(false) // a void map holds by itself
 }

@@ -50,7 +50,9 @@ func (e *Engine) Feed(ctx context.Context, it *buffer.Item, old bool) error {
 		return e.buryUnsent(ctx, it, old, cause)
 	}
 	p.fed, p.old, p.Counter = true, old, it.Seq
-	p.Accepted = min(it.Accepted.Sub(e.start), e.now()) // clocks go back
+	now := e.now()
+	p.Accepted = now - e.age(it, old, now)
+	p.wall = it.Accepted.UnixNano()
 	if e.cfg.Deadline > 0 {
 		p.Deadline = max(1, p.Accepted+e.cfg.Deadline) // 0 would be none
 	}
@@ -62,6 +64,17 @@ func (e *Engine) Feed(ctx context.Context, it *buffer.Item, old bool) error {
 		return e.buryUnsent(ctx, it, old, e.refused(&record.Record{PartitionKey: it.Key}, cause))
 	}
 	return err
+}
+
+// age is how old an item is. The wall clock tells, for nothing else outlives a
+// process; where it is seen to have been set meanwhile nothing is called old for
+// that.
+func (e *Engine) age(it *buffer.Item, old bool, now time.Duration) time.Duration {
+	age := max(0, time.Now().Round(0).Sub(it.Accepted)) // set back
+	if !old {
+		age = min(age, now) // set forward: it was accepted by this process
+	}
+	return age
 }
 
 // feed gives a parcel to the machine, as soon as there is room. cause is why it

@@ -339,6 +339,43 @@ func TestCloseLeavesFedRecordsAlone(t *testing.T) {
 	})
 }
 
+// What this process accepted is never older than the process, however its clock
+// was set meanwhile; of what an earlier one accepted only the clock can tell.
+func TestAClockThatIsSetBuriesNothing(t *testing.T) {
+	feeding(t, func(c *Config) { c.Deadline = time.Hour }, func(t *testing.T, e *Engine, api *script, l *ledger) {
+		api.err = denied()
+		for i, hours := range []time.Duration{-2, 2} {
+			it := fedItem(1, uint64(i)+2, "a")
+			it.Accepted = it.Accepted.Add(hours * time.Hour)
+			if err := e.Feed(t.Context(), it, false); err != nil {
+				t.Error(err)
+			}
+		}
+		it := fedItem(2, 1, "b")
+		it.Accepted = it.Accepted.Add(-2 * time.Hour)
+		fed(t, e, it)
+		<-time.After(50 * time.Minute)
+		l.told(t, "[]", "[1 unknown b]")
+		<-time.After(11 * time.Minute)
+		l.told(t, "[]", "[1 unknown b 2 not stored a 3 not stored a]")
+	})
+}
+
+// Close waits for callbacks also where nothing was ever fed.
+func TestCloseOfAnIdleEngineWaitsForCallbacks(t *testing.T) {
+	feeding(t, func(*Config) {}, func(t *testing.T, e *Engine, _ *script, _ *ledger) {
+		returned := false
+		e.Call(func() {
+			<-time.After(time.Minute)
+			returned = true
+		})
+		synctest.Wait() // it is called
+		if err := e.Close(t.Context()); err != nil || !returned {
+			t.Errorf("%v; the callback has returned: %t", err, returned)
+		}
+	})
+}
+
 // Close ends also a burial that does not succeed; what is behind does not leave.
 func TestCloseEndsABurial(t *testing.T) {
 	feeding(t, func(*Config) {}, func(t *testing.T, e *Engine, api *script, l *ledger) {

@@ -31,7 +31,7 @@ func (e *Engine) letter(p *parcel, cause error) {
 	e.ends.errs = append(e.ends.errs, err)
 	e.ends.dead = append(e.ends.dead, buffer.Dead{
 		Item: buffer.Item{
-			Producer: *p.Producer, Seq: p.Counter, Accepted: e.start.Add(p.Accepted).Round(0),
+			Producer: *p.Producer, Seq: p.Counter, Accepted: time.Unix(0, p.wall),
 			Key: p.Key, ExplicitHashKey: p.ExplicitHashKey, Data: p.Data, Headers: p.Headers,
 		},
 		Reason: err.Error(), Unknown: unknown, At: time.Now().Round(0),

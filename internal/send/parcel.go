@@ -22,6 +22,7 @@ type parcel struct {
 	fed   bool   // it came out of a buffer, which has to be told of its end
 	old   bool   // fed: by an earlier opening of the buffer, which may have sent it
 	grave bool   // fed: it is a dead letter there
+	wall  int64  // fed: when it was accepted, by the clock of then, in Unix nanoseconds
 
 	// Who waits; one of these, or nobody.
 	wait  bool // Send: signal gets one value
