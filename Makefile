@@ -71,6 +71,10 @@ bench: ## benchmarks (BENCH=regexp COUNT=10 PKG=./internal/wire), for benchstat
 bench-buffer: ## durable appends, beside a bare loop, bbolt, Pebble's record log and SQLite
 	go test -count=1 -timeout 0 -v -run=TestDurableAppends ./bench/buffer -args -long
 
+.PHONY: bench-durable
+bench-durable: ## what a durable producer costs, beside its parts, and how it reopens a gigabyte
+	go test -count=1 -timeout 0 -v -run='TestDurableNumbers|TestNoDurable|TestReopenBacklog' . -args -producer.numbers
+
 .PHONY: generate
 generate: ## bring generated files up to date
 	go generate work

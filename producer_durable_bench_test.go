@@ -297,3 +297,29 @@ func (b *bare) append(r *vegas.Record) error {
 	<-g.done
 	return g.err
 }
+
+// TestNoDurableCostsNothing: without a durable buffer what a record takes comes
+// from pools; allocated are requests and answers, which many records share.
+func TestNoDurableCostsNothing(t *testing.T) {
+	p, err := vegas.NewProducer("orders", quietly, func(o *vegas.ProducerOptions) { o.AWS = remote(t, 4) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close(t.Context())
+	rs := benchRecords(10000, 100)
+	send := func() {
+		for _, r := range rs {
+			if err := p.SendAsync(t.Context(), r, func(vegas.Receipt, error) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each := testing.AllocsPerRun(5, send) / float64(len(rs))
+	t.Logf("%.2f allocations a record", each)
+	if each >= 1 {
+		t.Errorf("%.2f allocations a record, want less than one", each)
+	}
+}
