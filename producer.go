@@ -49,7 +49,8 @@ type ProducerOptions struct {
 	// the Kinesis Producer Library, which vegas consumers, the KCL and AWS
 	// Lambda's helpers unpack. Default true. Turn it off for readers that do not;
 	// then a key reaches 1/round-trip records a second, records cannot carry
-	// Headers, and duplicates made by lost answers are not removed.
+	// Headers, and duplicates made by lost answers, or by restarts with Durable,
+	// are not removed.
 	Aggregate bool
 	// RequireOrder makes it an error to send to a stream whose record
 	// distribution is AUTO, where no order is kept. Default false: such a stream
@@ -58,7 +59,8 @@ type ProducerOptions struct {
 
 	// Deadline is how long a record is tried, from its acceptance. Default 2
 	// minutes; 0: for ever. A record whose deadline passes ends with ErrDeadline
-	// and the cause of the last attempt.
+	// and the cause of the last attempt. With Durable or Buffer it does not apply:
+	// DurableAge does.
 	Deadline time.Duration
 	// OnFailure says what the failure of a record means for those of the same
 	// key behind it. Default FailRecord.
@@ -94,8 +96,8 @@ type ProducerOptions struct {
 	// has the record, as without Durable. Default false. See also
 	// [Producer.SendStaged].
 	WaitStored bool
-	// Buffer is another buffer to use in place of a directory. The Producer opens
-	// it and closes it. Default nil.
+	// Buffer is another buffer to use in place of a directory; what is said of
+	// Durable holds for it. NewProducer opens it and Close closes it. Default nil.
 	Buffer buffer.Buffer
 
 	// BufferBytes bounds the memory for accepted records, about 350 bytes for

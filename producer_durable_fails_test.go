@@ -178,6 +178,53 @@ func TestACallbackThatEndsItsGoroutineConcernsNoOther(t *testing.T) {
 	})
 }
 
+// Close's context can end before the last callback returns: then nothing is left,
+// and nothing is said to be.
+func TestCloseWhoseLastCallbackIsLateHasClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, p := start(t, 1, on(memory.New()))
+		err := p.SendAsync(t.Context(), &vegas.Record{PartitionKey: "k"}, func(vegas.Receipt, error) { <-time.After(90 * time.Second) })
+		if err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute+29500*time.Millisecond)
+		defer cancel()
+		if err := p.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Nor does a callback that never returns hold up Close for longer than its context
+// and a second.
+func TestACallbackThatNeverReturnsDoesNotHoldUpClose(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv, p := start(t, 1, on(memory.New()))
+		over := outage(srv, "PutRecords")
+		defer over()
+		never := make(chan struct{})
+		defer close(never)
+		for range 3 {
+			if err := p.SendAsync(t.Context(), &vegas.Record{PartitionKey: "k"}, func(vegas.Receipt, error) { <-never }); err != nil {
+				t.Error(err)
+			}
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := p.Close(ctx)
+		if err == nil || !strings.Contains(err.Error(), "3 records are left") || time.Since(began) > time.Minute+5*time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		if err := p.Flush(t.Context()); !errors.Is(err, vegas.ErrClosed) {
+			t.Error(err)
+		}
+		if err := p.Send(t.Context(), "k", nil); !errors.Is(err, vegas.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTheLogTellsHowTheBufferFares(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log lockedBuffer

@@ -153,7 +153,7 @@ func (p *Producer) stop() {
 			err = record.ErrClosed
 		}
 		err = p.left("close producer", s.Items, atNextStart, err)
-	case hung != nil:
+	default: // all have ended, perhaps just after ctx
 		err = hung
 	}
 	if unclosed != nil {
