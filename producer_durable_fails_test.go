@@ -192,6 +192,9 @@ func TestCloseWhoseLastCallbackIsLateHasClosed(t *testing.T) {
 		if err := p.Close(ctx); err != nil {
 			t.Error(err)
 		}
+		if err := p.Flush(t.Context()); err != nil { // as without a buffer
+			t.Error(err)
+		}
 	})
 }
 

@@ -19,7 +19,10 @@ func (p *Producer) Flush(ctx context.Context) error {
 	}
 	select {
 	case <-p.over:
-		return p.left("flush", p.buf.Stats().Items, atNextStart, record.ErrClosed)
+		if n := p.buf.Stats().Items; n > 0 {
+			return p.left("flush", n, atNextStart, record.ErrClosed)
+		}
+		return nil
 	default:
 	}
 	if err := p.drain(ctx, false); err != nil {
