@@ -344,9 +344,9 @@ func TestCloseLeavesFedRecordsAlone(t *testing.T) {
 func TestAClockThatIsSetBuriesNothing(t *testing.T) {
 	feeding(t, func(c *Config) { c.Deadline = time.Hour }, func(t *testing.T, e *Engine, api *script, l *ledger) {
 		api.err = denied()
-		for i, hours := range []time.Duration{-2, 2} {
+		for i, off := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
 			it := fedItem(1, uint64(i)+2, "a")
-			it.Accepted = it.Accepted.Add(hours * time.Hour)
+			it.Accepted = it.Accepted.Add(off)
 			if err := e.Feed(t.Context(), it, false); err != nil {
 				t.Error(err)
 			}
