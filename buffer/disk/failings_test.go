@@ -259,6 +259,34 @@ func TestFullDiskDrains(t *testing.T) {
 	})
 }
 
+// A disk whose room only the last segment takes goes on when that is acknowledged,
+// although nothing more is acknowledged then.
+func TestFullDiskGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir))
+		for range 12 {
+			l.put()
+		}
+		used := 0
+		for _, data := range l.fs.Image(bufferDir) {
+			used += len(data)
+		}
+		l.fs.Room(int64(used)+3<<10, false)
+		var last uint64
+		for range 6 { // more than there is room for beside the others, in one group
+			seq, err := l.append(t.Context())
+			must(t, err)
+			last = seq
+		}
+		synctest.Wait()
+		l.Ack(seqs(t, l))
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		must(t, l.Sync(ctx, last))
+		must(t, l.Close())
+	})
+}
+
 // The limit in bytes does the same.
 func TestLimitIsReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -78,7 +78,6 @@ func (l *Log) take(t **tail) *group {
 		} else {
 			*t = nil
 		}
-		l.keeper.wake()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,7 +138,6 @@ func (l *Log) put(t *tail, g *group) (*tail, error) {
 	if t != nil && t.at > dataStart && t.at+int64(len(g.buf)) > l.o.SegmentBytes {
 		l.endSegment(t)
 		t = nil
-		l.keeper.wake()
 	}
 	if t == nil {
 		var err error
@@ -276,6 +274,7 @@ func (l *Log) beginSegment(g *group) (*tail, error) {
 	l.segments = append(l.segments, s)
 	l.bytes += s.size
 	l.last = s
+	l.keeper.wake() // the one before may go now
 	return &tail{f, s, dataStart}, nil
 }
 
