@@ -272,17 +272,17 @@ func TestFullDiskGoesOn(t *testing.T) {
 			used += len(data)
 		}
 		l.fs.Room(int64(used)+3<<10, false)
-		var last uint64
-		for range 6 { // more than there is room for beside the others, in one group
-			seq, err := l.append(t.Context())
-			must(t, err)
-			last = seq
+		records := make([]*record.Record, 6) // more than there is room for beside the others, in one group
+		for i := range records {
+			records[i] = &record.Record{PartitionKey: "key", Data: make([]byte, 1000)}
 		}
+		first, err := l.Append(t.Context(), records, nil)
+		must(t, err)
 		synctest.Wait()
 		l.Ack(seqs(t, l))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		must(t, l.Sync(ctx, last))
+		must(t, l.Sync(ctx, first))
 		must(t, l.Close())
 	})
 }
