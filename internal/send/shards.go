@@ -59,7 +59,9 @@ func (e *Engine) look() {
 		if err != nil && (known || !e.fatal(err)) {
 			// Rates of DescribeStreamSummary are shared by a whole account;
 			// listing alone is enough to send.
-			e.warn.Warn("describe stream failed, going on without", slog.Any("error", err))
+			if e.ctx.Err() == nil { // otherwise the engine is closing
+				e.warn.Warn("describe stream failed, going on without", slog.Any("error", err))
+			}
 			err, describe = nil, false
 		}
 	}
