@@ -20,6 +20,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/wire"
 )
 
 // server answers every call by f and gives a configuration that reaches it.
@@ -49,7 +51,7 @@ func client(t *testing.T, cfg aws.Config) *Client {
 	return c
 }
 
-func put(ctx context.Context, c *Client) ([]PutResult, error) {
+func put(ctx context.Context, c *Client) (*wire.PutAnswer, error) {
 	return c.PutRecords(ctx, []types.PutRecordsRequestEntry{{PartitionKey: aws.String("k"), Data: []byte("d")}})
 }
 
@@ -204,8 +206,8 @@ func TestCredentialsThatOnceWorkedAreTriedAgain(t *testing.T) {
 		return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, nil
 	})
 	c := client(t, cfg)
-	if r, err := put(t.Context(), c); err != nil || r[0].Shard != "shardId-000000000000" || r[0].Sequence != "49" {
-		t.Fatal(r, err)
+	if a, err := put(t.Context(), c); err != nil || a.Results[0] != (wire.PutResult{Shard: "shardId-000000000000", Sequence: "49"}) {
+		t.Fatal(a, err)
 	}
 	fail.Store(true)
 	if _, err := put(t.Context(), c); Classify(err) != Retry {
@@ -262,14 +264,18 @@ func TestEntriesAreJudgedOneByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []PutResult{
-		{Shard: "shardId-000000000001", Sequence: "49"},
-		{Class: Throttled, Code: "ProvisionedThroughputExceededException", Message: "slow"},
-		{Class: Unknown, Code: "InternalFailure", Message: "oh"},
-	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("entry %d: %+v", i, got[i])
+	for i, want := range []struct {
+		wire.PutResult
+		stored bool
+		class  Class
+	}{
+		{wire.PutResult{Shard: "shardId-000000000001", Sequence: "49"}, true, Unknown},
+		{wire.PutResult{Code: "ProvisionedThroughputExceededException", Message: "slow"}, false, Throttled},
+		{wire.PutResult{Code: "InternalFailure", Message: "oh"}, false, Unknown},
+	} {
+		r := &got.Results[i]
+		if *r != want.PutResult || r.Stored() != want.stored || EntryClass(r) != want.class {
+			t.Errorf("entry %d: %+v, stored %v, class %v", i, *r, r.Stored(), EntryClass(r))
 		}
 	}
 	// An answer that does not fit the request proves nothing.

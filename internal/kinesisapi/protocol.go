@@ -15,8 +15,8 @@ import (
 	"github.com/libvegas/vegas/internal/wire"
 )
 
-// protocol writes PutRecords requests and reads answers to GetRecords itself, in
-// memory that is used again. The SDK's serializer grows its buffer by doubling and
+// protocol writes PutRecords requests and reads answers to these and to GetRecords
+// itself, in memory that is used again. The SDK's serializer grows its buffer by doubling and
 // copies it at the end, which was nine tenths of what a producer allocated; so
 // does its deserializer with an answer, and makes three copies of each payload,
 // which was seven eighths of what a consumer allocated. All else is the SDK's
@@ -57,12 +57,11 @@ func (p protocol) SerializeRequest(ctx context.Context, schema *smithy.Operation
 	return nil
 }
 
-// DeserializeResponse leaves an answer to GetRecords with the call's journey, and
-// what the SDK would give back empty, unless the SDK has to decode it.
+// DeserializeResponse leaves an answer that package wire knows with the call's
+// journey, and what the SDK would give back empty, unless the SDK has to decode it.
 func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.OperationSchema, types *smithy.TypeRegistry, resp *smithyhttp.Response, out smithy.Deserializable) error {
-	_, get := out.(*kinesis.GetRecordsOutput)
 	j := journeyOf(ctx)
-	if !get || j == nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if !known(out) || j == nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return p.ClientProtocol.DeserializeResponse(ctx, schema, types, resp, out)
 	}
 	d := answers.take()
@@ -70,15 +69,33 @@ func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.Operat
 	if err := d.read(resp.Body, resp.ContentLength); err != nil {
 		return &smithy.DeserializationError{Err: err}
 	}
-	if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); media == contentType {
-		if a, ok := d.GetRecords(d.body); ok {
-			j.answer = a
-			return nil
-		}
+	if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); media == contentType && d.decode(j, out) {
+		return nil
 	}
 	// The SDK copies what it keeps, too.
 	resp.Body = &decoded{bytes.NewReader(d.body), resp.Body}
 	return p.ClientProtocol.DeserializeResponse(ctx, schema, types, resp, out)
+}
+
+// known tells that decode knows the answers of a call.
+func known(out smithy.Deserializable) bool {
+	switch out.(type) {
+	case *kinesis.GetRecordsOutput, *kinesis.PutRecordsOutput:
+		return true
+	}
+	return false
+}
+
+// decode leaves the answer on the desk with its call's journey; false: leave it to
+// the SDK.
+func (d *desk) decode(j *journey, out smithy.Deserializable) (ok bool) {
+	switch out.(type) {
+	case *kinesis.GetRecordsOutput:
+		j.answer, ok = d.GetRecords(d.body)
+	case *kinesis.PutRecordsOutput:
+		j.put, ok = d.PutRecords(d.body)
+	}
+	return ok
 }
 
 // decoded is a body that was read already. Closing it closes what it came from.

@@ -24,8 +24,9 @@ type journey struct {
 	answered atomic.Bool
 	// body is the request's, where protocol wrote it.
 	body *[]byte
-	// answer is the answer, where protocol decoded it.
+	// answer, or put, is the answer, where protocol decoded it.
 	answer *wire.Answer
+	put    *wire.PutAnswer
 }
 
 // sent tells that bytes may have reached the service. Without a word from an

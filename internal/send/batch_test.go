@@ -12,19 +12,20 @@ import (
 
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/record"
 )
 
 // sink is a service of one shard that keeps nothing.
 type sink struct{ put func() }
 
-func (s sink) PutRecords(_ context.Context, entries []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error) {
+func (s sink) PutRecords(_ context.Context, entries []types.PutRecordsRequestEntry) (*wire.PutAnswer, error) {
 	s.put()
-	out := make([]kinesisapi.PutResult, len(entries))
+	out := make([]wire.PutResult, len(entries))
 	for i := range out {
-		out[i] = kinesisapi.PutResult{Shard: "shardId-000000000000", Sequence: "49"}
+		out[i] = wire.PutResult{Shard: "shardId-000000000000", Sequence: "49"}
 	}
-	return out, nil
+	return &wire.PutAnswer{Results: out}, nil
 }
 
 func (sink) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, error) {

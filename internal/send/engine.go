@@ -23,12 +23,13 @@ import (
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/lane"
 	"github.com/libvegas/vegas/internal/quiet"
+	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/observe"
 )
 
 // API is what the engine needs of the service; *kinesisapi.Client has it.
 type API interface {
-	PutRecords(ctx context.Context, entries []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error)
+	PutRecords(ctx context.Context, entries []types.PutRecordsRequestEntry) (*wire.PutAnswer, error)
 	ListShards(ctx context.Context, filter *types.ShardFilter) ([]types.Shard, error)
 	Describe(ctx context.Context) (kinesisapi.Summary, error)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -29,12 +30,12 @@ type strange struct {
 
 func newStrange(shard string) *strange { return &strange{sink: sink{func() {}}, shard: shard} }
 
-func (s *strange) PutRecords(_ context.Context, entries []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error) {
-	out := make([]kinesisapi.PutResult, len(entries))
+func (s *strange) PutRecords(_ context.Context, entries []types.PutRecordsRequestEntry) (*wire.PutAnswer, error) {
+	out := make([]wire.PutResult, len(entries))
 	for i := range out {
-		out[i] = kinesisapi.PutResult{Shard: s.shard, Sequence: "49"}
+		out[i] = wire.PutResult{Shard: s.shard, Sequence: "49"}
 	}
-	return out, nil
+	return &wire.PutAnswer{Results: out}, nil
 }
 
 func (s *strange) Describe(ctx context.Context) (kinesisapi.Summary, error) {
@@ -151,7 +152,7 @@ func TestARefusedRecordHoldsNoRoom(t *testing.T) {
 // moody answers put after put as it is told.
 type moody struct {
 	sink
-	puts chan func() ([]kinesisapi.PutResult, error)
+	puts chan func() (*wire.PutAnswer, error)
 }
 
 func (m *moody) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, error) {
@@ -163,7 +164,7 @@ func (m *moody) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, 
 	return out, nil
 }
 
-func (m *moody) PutRecords(context.Context, []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error) {
+func (m *moody) PutRecords(context.Context, []types.PutRecordsRequestEntry) (*wire.PutAnswer, error) {
 	return (<-m.puts)()
 }
 
@@ -171,7 +172,7 @@ func (m *moody) PutRecords(context.Context, []types.PutRecordsRequestEntry) ([]k
 // one of its key also when that one leaves once more.
 func TestCallbacksWaitForWhatLeavesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &moody{puts: make(chan func() ([]kinesisapi.PutResult, error))}
+		m := &moody{puts: make(chan func() (*wire.PutAnswer, error))}
 		e := engine(t, m, func(*Config) {})
 		var order []string
 		send := func(name string, hash keyspace.Hash) {
@@ -187,24 +188,24 @@ func TestCallbacksWaitForWhatLeavesAgain(t *testing.T) {
 		send("a1", shards[0].First)
 		send("a2", shards[0].First)
 		send("b", shards[1].First)
-		results := []func() ([]kinesisapi.PutResult, error){
-			func() ([]kinesisapi.PutResult, error) { // of a1
-				return []kinesisapi.PutResult{{Class: kinesisapi.Throttled}}, nil
+		results := []func() (*wire.PutAnswer, error){
+			func() (*wire.PutAnswer, error) { // of a1
+				return &wire.PutAnswer{Results: []wire.PutResult{{Code: "ProvisionedThroughputExceededException"}}}, nil
 			},
-			func() ([]kinesisapi.PutResult, error) { // of b
+			func() (*wire.PutAnswer, error) { // of b
 				return nil, &kinesisapi.Error{Class: kinesisapi.Fatal, Err: errors.New("denied")}
 			},
 		}
 		// b's is answered first.
 		first, second := make(chan struct{}), make(chan struct{})
-		m.puts <- func() ([]kinesisapi.PutResult, error) { <-first; return results[0]() }
-		m.puts <- func() ([]kinesisapi.PutResult, error) { <-second; return results[1]() }
+		m.puts <- func() (*wire.PutAnswer, error) { <-first; return results[0]() }
+		m.puts <- func() (*wire.PutAnswer, error) { <-second; return results[1]() }
 		close(second)
 		synctest.Wait()
 		close(first)
 		<-time.After(time.Second)
-		m.puts <- func() ([]kinesisapi.PutResult, error) {
-			return []kinesisapi.PutResult{{Shard: "shardId-000000000000", Sequence: "49"}}, nil
+		m.puts <- func() (*wire.PutAnswer, error) {
+			return &wire.PutAnswer{Results: []wire.PutResult{{Shard: "shardId-000000000000", Sequence: "49"}}}, nil
 		}
 		synctest.Wait()
 		if got := fmt.Sprint(order); got != "[b false a1 true a2 false]" {

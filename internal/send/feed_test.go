@@ -16,6 +16,7 @@ import (
 	"github.com/libvegas/vegas/buffer"
 	"github.com/libvegas/vegas/internal/aggregate"
 	"github.com/libvegas/vegas/internal/kinesisapi"
+	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -88,7 +89,7 @@ type script struct {
 
 func newScript() *script { return &script{sink: sink{func() {}}, bytes: 1 << 20} }
 
-func (s *script) PutRecords(ctx context.Context, entries []types.PutRecordsRequestEntry) ([]kinesisapi.PutResult, error) {
+func (s *script) PutRecords(ctx context.Context, entries []types.PutRecordsRequestEntry) (*wire.PutAnswer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.attempts++

@@ -14,6 +14,7 @@ import (
 	"github.com/libvegas/vegas/internal/aggregate"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
 )
@@ -51,7 +52,7 @@ func (e *Engine) put(r *lane.Request) {
 
 	ctx, cancel := context.WithTimeout(e.ctx, e.cfg.RequestTimeout)
 	began := time.Now()
-	answers, err := e.cfg.API.PutRecords(ctx, s.entries)
+	answer, err := e.cfg.API.PutRecords(ctx, s.entries)
 	took := time.Since(began)
 	cancel()
 	clear(s.entries)
@@ -74,22 +75,25 @@ func (e *Engine) put(r *lane.Request) {
 	}
 	s.results = s.results[:0]
 	var throttles int64
-	for i := range answers {
-		a := &answers[i]
-		if a.Shard != "" {
+	for i := range answer.Results {
+		a := &answer.Results[i]
+		if a.Stored() {
 			s.results = append(s.results, lane.Result{Status: lane.Stored, Shard: a.Shard, Sequence: a.Sequence})
 			continue
 		}
-		status := statusOf(a.Class)
+		status := statusOf(kinesisapi.EntryClass(a))
 		if status == lane.Throttled {
 			throttles++
 		}
-		s.results = append(s.results, lane.Result{Status: status, Err: entryError(a)})
+		s.results = append(s.results, lane.Result{Status: status, Err: entryError(status, a)})
 	}
 	if throttles > 0 {
 		e.throttled(throttles, r)
 	}
 	e.observeRequest(r, took, false)
+	if answer.Fallback && e.cfg.Observer != nil {
+		e.cfg.Observer.Count(observe.Fallbacks, e.at, 1)
+	}
 	e.mu.Lock()
 	e.doubt.contact = e.now()
 	e.machine.Answer(e.doubt.contact, r, s.results)
@@ -184,8 +188,8 @@ func statusOf(c kinesisapi.Class) lane.Status {
 }
 
 // entryError is the cause of one entry's failure.
-func entryError(a *kinesisapi.PutResult) error {
-	if a.Class == kinesisapi.Throttled {
+func entryError(status lane.Status, a *wire.PutResult) error {
+	if status == lane.Throttled {
 		return fmt.Errorf("%w: %s: %s", record.ErrThrottled, a.Code, a.Message)
 	}
 	return fmt.Errorf("put records: entry refused: %s: %s", a.Code, a.Message)

@@ -11,8 +11,10 @@ import "time"
 type Decoder struct {
 	scanner
 	records []noted
-	text    []byte // keys and sequence numbers
-	size    int    // of all payloads
+	results []notedResult
+	text    []byte            // keys, sequence numbers and messages
+	size    int               // of all payloads
+	words   map[string]string // see word
 }
 
 // noted is a record whose places are known.
@@ -37,7 +39,7 @@ const (
 )
 
 // recordsKept bounds the notes that are kept. The service gives no more than
-// 10,000 records.
+// 10,000 records, and as many results as a request has entries.
 const recordsKept = 1 << 14
 
 // GetRecords decodes an answer to GetRecords; false: leave it to the SDK. Nothing
@@ -57,14 +59,19 @@ func (d *Decoder) decode(body []byte, next string) (*Answer, bool) {
 	d.scanner = scanner{b: body}
 	a := &Answer{Behind: Unknown}
 	ok := d.answer(a, next) && d.build(a)
-	if cap(d.records) > recordsKept {
-		d.records, d.text = nil, nil
-	}
-	d.scanner, d.records, d.text, d.size = scanner{}, d.records[:0], d.text[:0], 0
+	d.forget()
 	if !ok {
 		return nil, false
 	}
 	return a, true
+}
+
+// forget makes room for the notes of the next answer.
+func (d *Decoder) forget() {
+	if max(cap(d.records), cap(d.results)) > recordsKept {
+		d.records, d.results, d.text = nil, nil, nil
+	}
+	d.scanner, d.records, d.results, d.text, d.size = scanner{}, d.records[:0], d.results[:0], d.text[:0], 0
 }
 
 func (d *Decoder) answer(a *Answer, next string) bool {

@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // What is decoded here, the SDK decodes too, to the same.
 func FuzzAnswer(f *testing.F) {
@@ -19,6 +22,20 @@ func FuzzAnswer(f *testing.F) {
 		if ours, ok := new(Decoder).Event(body); ok {
 			theirs, err := sdkEvent(frame(body, eventHeaders))
 			same(t, body, ours, theirs, err)
+		}
+	})
+}
+
+// So are answers to PutRecords.
+func FuzzPutAnswer(f *testing.F) {
+	for _, body := range slices.Concat(usualPuts, unusualPuts, unusual) {
+		if len(body) < 10_000 {
+			f.Add([]byte(body))
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if ours, ok := new(Decoder).PutRecords(body); ok {
+			samePut(t, body, ours)
 		}
 	})
 }

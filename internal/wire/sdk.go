@@ -18,6 +18,19 @@ func OfEvent(e *types.SubscribeToShardEvent) *Answer {
 	return of(e.Records, e.MillisBehindLatest, e.ContinuationSequenceNumber, e.ChildShards)
 }
 
+// OfPutRecords is an answer that the SDK has decoded.
+func OfPutRecords(out *kinesis.PutRecordsOutput) *PutAnswer {
+	a := &PutAnswer{Results: make([]PutResult, len(out.Records)), Fallback: true}
+	for i := range out.Records {
+		r := &out.Records[i]
+		a.Results[i] = PutResult{
+			Shard: aws.ToString(r.ShardId), Sequence: aws.ToString(r.SequenceNumber),
+			Code: aws.ToString(r.ErrorCode), Message: aws.ToString(r.ErrorMessage),
+		}
+	}
+	return a
+}
+
 func of(records []types.Record, behind *int64, next *string, children []types.ChildShard) *Answer {
 	a := &Answer{Behind: Unknown, Next: aws.ToString(next), Fallback: true}
 	if behind != nil {

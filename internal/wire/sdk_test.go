@@ -31,12 +31,21 @@ func guarded(do func() error) (err error) {
 
 func sdkGetRecords(body []byte) (*Answer, error) {
 	var out kinesis.GetRecordsOutput
-	err := guarded(func() error {
-		return sdk.DeserializeResponse(context.Background(),
-			smithy.NewOperationSchema(schemas.GetRecords, schemas.GetRecordsInput, schemas.GetRecordsOutput), kinesis.TypeRegistry,
-			&smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))}}, &out)
-	})
+	err := sdkDecode(body, smithy.NewOperationSchema(schemas.GetRecords, schemas.GetRecordsInput, schemas.GetRecordsOutput), &out)
 	return OfGetRecords(&out), err
+}
+
+func sdkPutRecords(body []byte) (*PutAnswer, error) {
+	var out kinesis.PutRecordsOutput
+	err := sdkDecode(body, smithy.NewOperationSchema(schemas.PutRecords, schemas.PutRecordsInput, schemas.PutRecordsOutput), &out)
+	return OfPutRecords(&out), err
+}
+
+func sdkDecode(body []byte, schema *smithy.OperationSchema, out smithy.Deserializable) error {
+	return guarded(func() error {
+		return sdk.DeserializeResponse(context.Background(), schema, kinesis.TypeRegistry,
+			&smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))}}, out)
+	})
 }
 
 func sdkEvent(frame []byte) (*Answer, error) {

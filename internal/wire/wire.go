@@ -46,5 +46,24 @@ type Child struct {
 	First, Last string
 }
 
+// PutAnswer is what one PutRecords call brought. Its strings are one allocation,
+// shard ids and error codes aside, which all answers share.
+type PutAnswer struct {
+	// Results are one for each entry of the request, in their order.
+	Results []PutResult
+	// Fallback tells that the SDK's decoder was needed.
+	Fallback bool
+}
+
+// PutResult is what became of one entry; what the answer does not tell is empty.
+type PutResult struct {
+	Shard, Sequence string
+	// Code and Message are the service's words for a failure.
+	Code, Message string
+}
+
+// Stored tells that the stream has the entry, and where.
+func (r *PutResult) Stored() bool { return r.Code == "" && r.Shard != "" && r.Sequence != "" }
+
 // Unknown is the Behind of an answer that does not tell it.
 const Unknown time.Duration = -1
