@@ -37,12 +37,7 @@ func TestProducerSurvivesKills(t *testing.T) {
 	if testing.Short() {
 		kills = min(kills, 3)
 	}
-	drawn := *producerSeed
-	if drawn == 0 {
-		drawn = rand.Uint64()
-	}
-	random := rand.New(rand.NewPCG(drawn, 1))
-	t.Logf("-producer-seed=%d", drawn)
+	random, again := draw(t, "producer-seed", *producerSeed)
 	srv, env := serve(t, 4)
 	dir := filepath.Join(t.TempDir(), "buffer")
 	auditor := audit.New()
@@ -65,21 +60,12 @@ func TestProducerSurvivesKills(t *testing.T) {
 		return p
 	}
 	faults := trouble(srv)
-	reshapes := []func() error{
-		func() error { _, _, err := srv.Split("orders", "shardId-000000000000", ""); return err },
-		func() error {
-			_, err := srv.Merge("orders", "shardId-000000000001", "shardId-000000000002")
-			return err
-		},
-	}
+	reshape := reshapes(t, srv)
 	for n := range kills {
 		p := start()
 		f.write(p, time.Duration(random.Int64N(int64(1500*time.Millisecond))))
-		if n%5 == 1 && len(reshapes) > 0 {
-			if err := reshapes[0](); err != nil {
-				t.Fatal(err)
-			}
-			reshapes = reshapes[1:]
+		if n%5 == 1 {
+			reshape()
 		}
 		p.Kill()
 	}
@@ -105,7 +91,7 @@ func TestProducerSurvivesKills(t *testing.T) {
 	sums := reader.Sums()
 	t.Logf("%d kills: %+v", kills, sums)
 	if !sums.Clean() || reader.Live().OutOfOrder != 0 || sums.Acknowledged < int64(kills)*100 {
-		t.Errorf("-producer-seed=%d: %+v", drawn, sums)
+		t.Errorf("%s: %+v", again, sums)
 	}
 	for _, fault := range faults {
 		if fault.Fired() == 0 && kills >= 30 {

@@ -46,12 +46,7 @@ func TestFleetSurvivesKills(t *testing.T) {
 }
 
 func killFleet(t *testing.T, kind string) {
-	drawn := *seed
-	if drawn == 0 {
-		drawn = rand.Uint64()
-	}
-	random := rand.New(rand.NewPCG(drawn, 1))
-	t.Logf("-seed=%d", drawn)
+	random, again := draw(t, "seed", *seed)
 	srv, env := serve(t, 4)
 	dir := t.TempDir()
 	f := &handFleet{t: t, random: random, out: filepath.Join(dir, "out.txt"), ended: make(chan *exec.Cmd)}
@@ -67,13 +62,7 @@ func killFleet(t *testing.T, kind string) {
 	}
 
 	stopLoad := f.load(srv)
-	reshapes := []func() error{
-		func() error { _, _, err := srv.Split("orders", "shardId-000000000000", ""); return err },
-		func() error {
-			_, err := srv.Merge("orders", "shardId-000000000001", "shardId-000000000002")
-			return err
-		},
-	}
+	reshape := reshapes(t, srv)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for n, due := 0, time.Now().Add(2*time.Second); n < *kills; {
@@ -85,11 +74,8 @@ func killFleet(t *testing.T, kind string) {
 			if now.Before(due) || f.reader.Live().Delivered == 0 {
 				continue
 			}
-			if n++; n%2 == 1 && len(reshapes) > 0 {
-				if err := reshapes[0](); err != nil {
-					t.Fatal(err)
-				}
-				reshapes = reshapes[1:]
+			if n++; n%2 == 1 {
+				reshape()
 			}
 			f.kill(random.IntN(len(f.slots)))
 			due = now.Add(time.Duration(random.Int64N(int64(2500 * time.Millisecond))))
@@ -104,7 +90,7 @@ func killFleet(t *testing.T, kind string) {
 	sums := f.reader.Sums()
 	t.Logf("%d kills: %+v; %d lines cut by a kill", *kills, sums, f.torn)
 	if sums.Lost != 0 || sums.OutOfOrder != 0 || sums.Corrupt != 0 || sums.Acknowledged != sums.Sent || sums.Sent < 1000 {
-		t.Errorf("-seed=%d: %+v", drawn, sums)
+		t.Errorf("%s: %+v", again, sums)
 	}
 	if f.torn > *kills {
 		t.Errorf("%d lines are cut by %d kills", f.torn, *kills)

@@ -64,6 +64,40 @@ func cli(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return &exec.Cmd{Path: self, Args: append([]string{"vegas"}, args...), Env: env}
 }
 
+// draw is what a test draws from, anew each time unless the flag of that name sets
+// its seed, and how to draw the same again.
+func draw(t *testing.T, flag string, seed uint64) (random *rand.Rand, again string) {
+	t.Helper()
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	again = fmt.Sprintf("-%s=%d", flag, seed)
+	t.Log(again)
+	return rand.New(rand.NewPCG(seed, 1)), again
+}
+
+// reshapes splits and merges the shards of orders, one step a call, while there are
+// steps.
+func reshapes(t *testing.T, srv *localkinesis.Server) (next func()) {
+	steps := []func() error{
+		func() error { _, _, err := srv.Split("orders", "shardId-000000000000", ""); return err },
+		func() error {
+			_, err := srv.Merge("orders", "shardId-000000000001", "shardId-000000000002")
+			return err
+		},
+	}
+	return func() {
+		t.Helper()
+		if len(steps) == 0 {
+			return
+		}
+		if err := steps[0](); err != nil {
+			t.Fatal(err)
+		}
+		steps = steps[1:]
+	}
+}
+
 // TestRealFileComesBack sends the source of the standard library, each line
 // under the name of its file, while shards split and merge, and puts the files
 // together again from what arrives.

@@ -1,7 +1,9 @@
 package command
 
 import (
+	"cmp"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"time"
@@ -70,15 +72,9 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 			o.Command = func(w demo.Worker) []string {
 				return []string{self, os.Args[0], workerCommand, "--endpoint", w.Endpoint, "--store", w.Store, "--name", w.Name, "--lease-time", w.LeaseTime.String()}
 			}
-			out := e.out
-			if e.json() {
-				out = e.err
-			}
-			// A log on the same terminal would tear the picture.
-			if terminal.Is(out) && !(e.verbose && terminal.Is(e.err)) {
+			out, live := e.demoOutput()
+			if o.View = demo.NewLines(out); live {
 				o.View = demo.NewLive(out)
-			} else {
-				o.View = demo.NewLines(out)
 			}
 			if e.verbose {
 				o.Log, o.Errors = e.logger(), e.told
@@ -87,21 +83,7 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 			if r == nil {
 				return err
 			}
-			if e.json() {
-				if err := e.printJSON(r); err != nil {
-					return err
-				}
-			} else {
-				width := 1 << 10 // files have room
-				if terminal.Is(out) {
-					width, _ = terminal.Size(out)
-				}
-				r.Write(out, terminal.StyleFor(out), width)
-			}
-			if !r.Clean {
-				return &partlyError{errors.New("the auditor found records lost, out of order, duplicated or changed")}
-			}
-			return err
+			return cmp.Or(e.audited(r, r.Clean), err)
 		},
 	}
 	f := c.Flags()
@@ -114,6 +96,31 @@ Exit code 0 says that the auditor found nothing wrong, 3 that it did.`,
 	f.DurationVar(&o.LeaseTime, "lease-time", o.LeaseTime, "how long a worker that was killed keeps its shards")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "`number` that decides which keys, shards and workers are chosen")
 	return c
+}
+
+// demoOutput is where a demo is shown, and whether that is by a picture that changes.
+func (e *env) demoOutput() (out io.Writer, live bool) {
+	out = e.out
+	if e.json() {
+		out = e.err
+	}
+	// A log on the same terminal would tear the picture.
+	return out, terminal.Is(out) && !(e.verbose && terminal.Is(e.err))
+}
+
+// audited prints the sums that a demo ends with.
+func (e *env) audited(sums interface {
+	Write(w io.Writer, style terminal.Style, width int)
+}, clean bool) error {
+	if !e.json() {
+		sums.Write(e.out, terminal.StyleFor(e.out), terminal.Room(e.out))
+	} else if err := e.printJSON(sums); err != nil {
+		return err
+	}
+	if !clean {
+		return &partlyError{errors.New("the auditor found records lost, out of order, duplicated or changed")}
+	}
+	return nil
 }
 
 // workerCommand runs one worker of a demo. People have no use for it: it speaks to

@@ -1,14 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"os"
 
 	"github.com/spf13/pflag"
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/demo"
-	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
 )
 
 // runOutage runs the demo of a durable producer, with the flags that concern it.
@@ -38,15 +37,9 @@ func (e *env) runOutage(ctx context.Context, f *pflag.FlagSet, given demo.Option
 			"--durable", dir, "--report-accepted", "--key-json", "key"}
 	}
 	o.Environment = append(os.Environ(), "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local")
-	out := e.out
-	if e.json() {
-		out = e.err
-	}
-	live := terminal.Is(out) && !(e.verbose && terminal.Is(e.err))
-	if live {
+	out, live := e.demoOutput()
+	if o.View = demo.NewOutageLines(out); live {
 		o.View = demo.NewOutageLive(out)
-	} else {
-		o.View = demo.NewOutageLines(out)
 	}
 	if e.verbose {
 		o.Log, o.Errors = e.logger(), e.told
@@ -55,19 +48,5 @@ func (e *env) runOutage(ctx context.Context, f *pflag.FlagSet, given demo.Option
 	if r == nil {
 		return err
 	}
-	if e.json() {
-		if err := e.printJSON(r); err != nil {
-			return err
-		}
-	} else {
-		width := 1 << 10 // files have room
-		if terminal.Is(out) {
-			width, _ = terminal.Size(out)
-		}
-		r.Write(out, terminal.StyleFor(out), width, !live)
-	}
-	if !r.Clean {
-		return &partlyError{errors.New("the auditor found records lost, out of order, duplicated or changed")}
-	}
-	return err
+	return cmp.Or(e.audited(r, r.Clean), err)
 }

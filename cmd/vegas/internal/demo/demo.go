@@ -12,11 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"time"
-
-	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
-	"github.com/libvegas/vegas/localkinesis"
 )
 
 // Stream and Group are the names of the demo's stream and consumer group.
@@ -80,7 +76,7 @@ const frameEvery = 100 * time.Millisecond
 func Run(ctx context.Context, o Options) (*Report, error) {
 	w, err := newWorld(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("demo: %w", err)
 	}
 	o.View.Start(w.server.endpoint)
 	report, err := w.run(ctx)
@@ -91,41 +87,25 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // world is a running demo.
 type world struct {
 	Options
-	started time.Time
-	server  *server
-	store   string     // directory
-	random  *rand.Rand // of the loop's goroutine
+	*stage
+	random *rand.Rand // of the loop's goroutine
 
-	auditor *audit.Auditor
 	sender  *load
 	fleet   *fleet
 	traffic traffic
-	faults  []*localkinesis.Injected
-	told    int     // incidents whose outcome was told
-	events  []Event // the newest last
+	told    int // incidents whose outcome was told
 	sentAll bool
 }
 
 func newWorld(ctx context.Context, o Options) (*world, error) {
-	w := &world{Options: o, auditor: audit.New(), random: rand.New(rand.NewPCG(o.Seed, 1))}
-	var err error
-	if w.store, err = os.MkdirTemp("", "vegas-demo-"); err != nil {
-		return nil, fmt.Errorf("demo: %w", err)
+	s, err := newStage(ctx, o.Shards, o.Seed, o.View)
+	if err != nil {
+		return nil, err
 	}
-	if w.server, err = serve(ctx, o.Shards, o.Seed); err != nil {
-		return nil, errors.Join(fmt.Errorf("demo: %w", err), os.RemoveAll(w.store))
-	}
-	w.started = time.Now()
+	w := &world{Options: o, stage: s, random: rand.New(rand.NewPCG(o.Seed, 1))}
 	w.fleet = newFleet(w)
 	return w, nil
 }
-
-func (w *world) close() error {
-	return errors.Join(w.server.close(), os.RemoveAll(w.store))
-}
-
-// now is the time since the start.
-func (w *world) now() time.Duration { return time.Since(w.started) }
 
 // run is the life of the demo: send while things happen, stop sending, wait for
 // the rest to arrive, add up.
@@ -165,9 +145,7 @@ func (w *world) run(ctx context.Context) (*Report, error) {
 			}
 			w.sentAll = true
 			w.note("sending has ended, what is under way arrives")
-			for _, f := range w.faults {
-				f.Remove()
-			}
+			w.healServer()
 		case <-frames.C:
 		}
 		now := w.now()
@@ -198,18 +176,4 @@ func (w *world) run(ctx context.Context) (*Report, error) {
 		return nil, fmt.Errorf("demo: %w", failure)
 	}
 	return w.report(), interrupted
-}
-
-const eventsKept = 200
-
-func (w *world) note(format string, args ...any) {
-	w.tell(Event{Note: true, Text: fmt.Sprintf(format, args...)})
-}
-
-func (w *world) tell(e Event) {
-	e.At = w.now()
-	if w.events = append(w.events, e); len(w.events) > eventsKept {
-		w.events = w.events[1:]
-	}
-	w.View.Event(e)
 }

@@ -74,7 +74,7 @@ func (f *fleet) add() (*member, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m := &member{name: fmt.Sprintf("w%d", len(f.members)+1), ended: make(chan struct{}), since: f.w.now()}
-	args := f.w.Command(Worker{Endpoint: f.w.server.endpoint, Store: f.w.store, Name: m.name, LeaseTime: f.w.LeaseTime})
+	args := f.w.Command(Worker{Endpoint: f.w.server.endpoint, Store: f.w.dir, Name: m.name, LeaseTime: f.w.LeaseTime})
 	// The process ends when its standard input does, with this one at the latest.
 	m.cmd = &exec.Cmd{Path: args[0], Args: args[1:], Stderr: io.MultiWriter(&m.said, f.w.Errors)}
 	var err error

@@ -6,55 +6,69 @@ import (
 	"time"
 )
 
-// Lines is the view for files and pipes: a short line now and then, and one for
-// each event.
-type Lines struct {
+// lines are what both demos write to files and pipes: a line for each event, and a
+// short one about how it stands now and then.
+type lines struct {
 	w    io.Writer
 	next time.Duration
 }
 
-// NewLines writes to w.
-func NewLines(w io.Writer) *Lines { return &Lines{w: w} }
-
-// Start is View's.
-func (l *Lines) Start(endpoint string) {
-	fmt.Fprintf(l.w, "  0.0s  an embedded Kinesis serves the stream %q at %s\n", Stream, endpoint)
-}
-
-// Event is View's.
-func (l *Lines) Event(e Event) {
+// Event is a view's.
+func (l *lines) Event(e Event) {
 	indent := ""
 	if e.Note {
 		indent = "  "
 	}
-	fmt.Fprintf(l.w, "%s  %s%s\n", seconds(e.At), indent, e.Text)
+	l.printf(e.At, "%s%s", indent, e.Text)
+}
+
+// due tells whether it is time for a line about how it stands.
+func (l *lines) due(at, duration time.Duration) bool {
+	if at < l.next {
+		return false
+	}
+	first := l.next == 0
+	l.next = at + min(max(duration/9, time.Second), 10*time.Second)
+	return !first
+}
+
+func (l *lines) printf(at time.Duration, format string, args ...any) {
+	fmt.Fprintf(l.w, "%s  %s\n", seconds(at), fmt.Sprintf(format, args...))
+}
+
+// Lines is the view for files and pipes.
+type Lines struct{ lines }
+
+// NewLines writes to w.
+func NewLines(w io.Writer) *Lines { return &Lines{lines{w: w}} }
+
+// Start is View's.
+func (l *Lines) Start(endpoint string) {
+	l.printf(0, "an embedded Kinesis serves the stream %q at %s", Stream, endpoint)
 }
 
 // Frame is View's.
 func (l *Lines) Frame(p *Picture) {
-	if p.At < l.next {
+	if !l.due(p.At, p.Duration) {
 		return
 	}
-	if l.next > 0 {
-		open := 0
-		for _, s := range p.Shards {
-			if s.Open {
-				open++
-			}
+	open := 0
+	for _, s := range p.Shards {
+		if s.Open {
+			open++
 		}
-		b := fmt.Sprintf("%s  sent %s, %s/s", seconds(p.At), count(p.Sent.Acknowledged), count(int64(p.Rate)))
-		if len(p.Send) > 0 {
-			b += fmt.Sprintf(", p99 %s", short(p.Send[1]))
-		}
-		alive := 0
-		for _, w := range p.Workers {
-			if w.State.lives() {
-				alive++
-			}
-		}
-		fmt.Fprintf(l.w, "%s; %s handled %s; %s, %s\n", b, Group, count(p.Got.Delivered), plural(open, "open shard"), plural(alive, "worker"))
 	}
-	l.next = p.At + min(max(p.Duration/9, time.Second), 10*time.Second)
+	sent := fmt.Sprintf("sent %s, %s/s", count(p.Sent.Acknowledged), count(int64(p.Rate)))
+	if len(p.Send) > 0 {
+		sent += fmt.Sprintf(", p99 %s", short(p.Send[1]))
+	}
+	alive := 0
+	for _, w := range p.Workers {
+		if w.State.lives() {
+			alive++
+		}
+	}
+	l.printf(p.At, "%s; %s handled %s; %s, %s", sent, Group, count(p.Got.Delivered), plural(open, "open shard"), plural(alive, "worker"))
 }
 
 // End is View's.

@@ -18,8 +18,6 @@ type load struct {
 	done chan error // one value: the sender is closed
 }
 
-const keys = 400
-
 // startLoad sends until ctx ends; accept bounds the wait for room in the producer.
 func (w *world) startLoad(ctx, accept context.Context) error {
 	to, err := vegas.NewProducer(Stream, func(o *vegas.ProducerOptions) {
@@ -51,21 +49,14 @@ func (l *load) run(ctx, accept context.Context) error {
 func (l *load) send(ctx, accept context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	names := make([]string, keys)
-	for i := range names {
-		names[i] = fmt.Sprintf("customer-%d", i)
-	}
 	random := rand.New(rand.NewPCG(l.w.Seed, 2))
 	start := time.Now()
 	var payload []byte
 	for n := 0; ; {
 		for due := int(time.Since(start).Seconds() * float64(l.w.Rate)); n < due && ctx.Err() == nil; n++ {
-			// Some customers buy more than others: squares favour the low numbers.
-			u := random.Float64()
-			i := int(u * u * keys)
-			stamp := l.w.auditor.Next(names[i], time.Now())
+			stamp := l.w.auditor.Next(customer(random), time.Now())
 			payload = stamp.Append(payload[:0], l.w.Size)
-			err := l.to.SendAsync(accept, &vegas.Record{PartitionKey: names[i], Data: payload}, l.answered(stamp, len(payload)))
+			err := l.to.SendAsync(accept, &vegas.Record{PartitionKey: stamp.Key, Data: payload}, l.answered(stamp, len(payload)))
 			if err != nil {
 				l.w.auditor.Answer(stamp, audit.NotStored)
 				if ctx.Err() != nil {

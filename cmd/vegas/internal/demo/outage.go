@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
 	"github.com/libvegas/vegas/cmd/vegas/internal/piped"
-	"github.com/libvegas/vegas/localkinesis"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/store/memory"
 )
@@ -87,10 +85,9 @@ type OutagePicture struct {
 // RunOutage runs a demo. The error is about what kept it from running; what the
 // auditor found is in the report.
 func RunOutage(ctx context.Context, o Outage) (*OutageReport, error) {
-	w := &outage{Outage: o, auditor: audit.New()}
-	w.got = w.auditor.Reader()
-	if err := w.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("demo: %w", err), w.close())
+	w, err := newOutage(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
 	}
 	o.View.Start()
 	report, err := w.run(ctx)
@@ -101,11 +98,8 @@ func RunOutage(ctx context.Context, o Outage) (*OutageReport, error) {
 // outage is a running demo.
 type outage struct {
 	Outage
-	started time.Time
-	dir     string
-	server  *server
+	*stage
 	network *network
-	auditor *audit.Auditor
 	got     *audit.Reader
 	source  *source
 	process *piped.Process // nil: it was killed
@@ -116,45 +110,32 @@ type outage struct {
 	chart               chart
 	top                 int64 // waiting
 	kills               int64
-	events              []Event
-	faults              []*localkinesis.Injected
 }
 
-func (w *outage) open(ctx context.Context) (err error) {
-	w.started = time.Now()
-	if w.dir, err = os.MkdirTemp("", "vegas-demo-"); err != nil {
-		return err
+func newOutage(ctx context.Context, o Outage) (*outage, error) {
+	s, err := newStage(ctx, o.Shards, o.Seed, o.View)
+	if err != nil {
+		return nil, err
 	}
-	if w.server, err = serve(ctx, w.Shards, w.Seed); err != nil {
-		return err
+	w := &outage{Outage: o, stage: s, got: s.auditor.Reader()}
+	if w.network, err = openNetwork(strings.TrimPrefix(s.server.endpoint, "http://")); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
-	if w.network, err = openNetwork(strings.TrimPrefix(w.server.endpoint, "http://")); err != nil {
-		return err
+	random := rand.New(rand.NewPCG(o.Seed, 2))
+	w.source = &source{auditor: s.auditor, rate: o.Rate, size: o.Size, pick: func() string { return customer(random) }}
+	if err := w.start(); err != nil {
+		return nil, errors.Join(err, w.close())
 	}
-	random := rand.New(rand.NewPCG(w.Seed, 2))
-	w.source = &source{auditor: w.auditor, rate: w.Rate, size: w.Size, pick: func() string {
-		u := random.Float64() // squares favour the low numbers
-		return fmt.Sprintf("customer-%d", int(u*u*keys))
-	}}
-	w.started = time.Now()
-	return w.start()
+	return w, nil
 }
 
 func (w *outage) close() error {
 	if w.process != nil {
 		w.process.Kill()
 	}
-	if w.network != nil {
-		w.network.close()
-	}
-	var err error
-	if w.server != nil {
-		err = w.server.close()
-	}
-	return errors.Join(err, os.RemoveAll(w.dir))
+	w.network.close()
+	return w.stage.close()
 }
-
-func (w *outage) now() time.Duration { return time.Since(w.started) }
 
 // buffer is the directory that survives the process.
 func (w *outage) buffer() string { return filepath.Join(w.dir, "buffer") }
@@ -309,14 +290,4 @@ func (w *outage) frame(ending bool) {
 	}
 	p.Chart = w.chart
 	w.View.Frame(p)
-}
-
-func (w *outage) note(format string, args ...any) {
-	w.tell(Event{Note: true, Text: fmt.Sprintf(format, args...)})
-}
-
-func (w *outage) tell(e Event) {
-	e.At = w.now()
-	w.events = append(w.events, e)
-	w.View.Event(e)
 }

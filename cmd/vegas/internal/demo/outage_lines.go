@@ -3,44 +3,42 @@ package demo
 import (
 	"fmt"
 	"io"
-	"time"
+	"strings"
+
+	"github.com/libvegas/vegas/cmd/vegas/internal/terminal"
 )
 
-// OutageLines is the view for files and pipes: a short line now and then, and one
-// for each event.
+// OutageLines is the view for files and pipes.
 type OutageLines struct {
-	w    io.Writer
-	next time.Duration
+	lines
+	style terminal.Style
+	width int
+	last  *OutagePicture
 }
 
 // NewOutageLines writes to w.
-func NewOutageLines(w io.Writer) *OutageLines { return &OutageLines{w: w} }
+func NewOutageLines(w io.Writer) *OutageLines {
+	return &OutageLines{lines: lines{w: w}, style: terminal.StyleFor(w), width: min(terminal.Room(w), 90)}
+}
 
 // Start is OutageView's.
 func (l *OutageLines) Start() {
-	fmt.Fprintf(l.w, "  0.0s  a process sends lines: vegas produce %s --durable DIR --report-accepted\n", Stream)
-}
-
-// Event is OutageView's.
-func (l *OutageLines) Event(e Event) {
-	indent := ""
-	if e.Note {
-		indent = "  "
-	}
-	fmt.Fprintf(l.w, "%s  %s%s\n", seconds(e.At), indent, e.Text)
+	l.printf(0, "a process sends lines: vegas produce %s --durable DIR --report-accepted", Stream)
 }
 
 // Frame is OutageView's.
 func (l *OutageLines) Frame(p *OutagePicture) {
-	if p.At < l.next {
-		return
+	l.last = p
+	if l.due(p.At, p.Duration) {
+		l.printf(p.At, "  %s accepted, %s delivered, %s waiting", count(p.Sent.Acknowledged), count(p.Got.Delivered), count(p.Waiting))
 	}
-	if l.next > 0 {
-		fmt.Fprintf(l.w, "%s    %s accepted, %s delivered, %s waiting\n",
-			seconds(p.At), count(p.Sent.Acknowledged), count(p.Got.Delivered), count(p.Waiting))
-	}
-	l.next = p.At + min(max(p.Duration/9, time.Second), 10*time.Second)
 }
 
-// End is OutageView's.
-func (l *OutageLines) End() { fmt.Fprintln(l.w) }
+// End is OutageView's. What waited over time is a picture of its own.
+func (l *OutageLines) End() {
+	fmt.Fprintln(l.w)
+	if l.last != nil {
+		fmt.Fprintln(l.w, l.style.Bold("waiting: records accepted and not yet delivered"))
+		fmt.Fprintln(l.w, strings.Join(l.last.Chart.draw(l.style, l.width, 6), "\n")+"\n")
+	}
+}

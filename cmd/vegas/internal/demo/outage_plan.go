@@ -34,16 +34,14 @@ func outagePlan(sending time.Duration) []turn {
 			w.happens(Add, "the network is back, but Kinesis answers every request with 500")
 			w.network.setCut(false)
 			w.begins("500s")
-			w.inject(localkinesis.Fault{Do: localkinesis.Fail})
+			w.inject(localkinesis.Fault{Do: localkinesis.Fail, Op: "PutRecords"})
 			return nil
 		}},
 		{0.54, func(w *outage) error {
 			w.happens(Add, "Kinesis works again, throttles half of what is sent, and loses answers")
 			w.begins("throttled")
-			w.inject(
-				localkinesis.Fault{Do: localkinesis.Throttle, EntryRate: 0.5},
-				localkinesis.Fault{Do: localkinesis.DropAnswer, Rate: 0.1},
-			)
+			w.inject(localkinesis.Fault{Do: localkinesis.Throttle, EntryRate: 0.5, Op: "PutRecords"})
+			w.inject(localkinesis.Fault{Do: localkinesis.DropAnswer, Rate: 0.1, Op: "PutRecords"})
 			return nil
 		}},
 		{0.64, (*outage).kill},
@@ -70,18 +68,7 @@ func (w *outage) ends() {
 	if n := len(w.chart.phases); n > 0 && w.chart.phases[n-1].to == 0 {
 		w.chart.phases[n-1].to = w.now()
 	}
-	for _, f := range w.faults {
-		f.Remove()
-	}
-	w.faults = nil
-}
-
-// inject makes requests to put records fail.
-func (w *outage) inject(faults ...localkinesis.Fault) {
-	for _, f := range faults {
-		f.Op = "PutRecords"
-		w.faults = append(w.faults, w.server.Inject(f))
-	}
+	w.healServer()
 }
 
 // kill ends the producer's process at once.

@@ -32,8 +32,6 @@ type OutageReport struct {
 	Odd     int64   `json:"answered_wrongly"`
 	Delay   Latency `json:"end_to_end"`
 	Clean   bool    `json:"clean"`
-
-	chart chart
 }
 
 // Trouble is a time in which the stream was not well, in milliseconds.
@@ -50,7 +48,7 @@ func (w *outage) report() *OutageReport {
 		Keys: s.Keys, Sent: s.Sent - s.NotStored, Accepted: s.Acknowledged, Unknown: s.Unknown, Delivered: s.Delivered,
 		Lost: s.Lost, OutOfOrder: s.OutOfOrder, Duplicated: s.Duplicated, Removed: w.removed.Load(), Corrupt: s.Corrupt,
 		Odd: s.Unanswered + s.AnsweredTwice + s.Ghosts, Delay: latency(&w.delay),
-		Clean: s.Clean() && s.Delivered > 0, chart: w.chart,
+		Clean: s.Clean() && s.Delivered > 0,
 	}
 	for _, p := range w.chart.phases {
 		r.Phases = append(r.Phases, Trouble{p.name, p.from.Milliseconds(), p.to.Milliseconds()})
@@ -58,13 +56,8 @@ func (w *outage) report() *OutageReport {
 	return r
 }
 
-// Write prints the sums for people, and with picture what waits over time, on
-// lines of that width where it can.
-func (r *OutageReport) Write(w io.Writer, style terminal.Style, width int, picture bool) {
-	if picture {
-		fmt.Fprintln(w, style.Bold("waiting: records accepted and not yet delivered"))
-		fmt.Fprintln(w, strings.Join(r.chart.draw(style, min(width, 90), 6), "\n")+"\n")
-	}
+// Write prints the sums for people, on lines of that width where it can.
+func (r *OutageReport) Write(w io.Writer, style terminal.Style, width int) {
 	verdict := func(n int64) string {
 		if n == 0 {
 			return style.Good("0")

@@ -72,12 +72,31 @@ func TestOutageFitsTheTerminal(t *testing.T) {
 	}
 }
 
-func TestOutageReport(t *testing.T) {
-	r := &OutageReport{Seconds: 25, Kills: 2, WaitingMax: 6500, Keys: 400, Sent: 30_100, Accepted: 30_000, Unknown: 100, Delivered: 30_050, Removed: 42, Clean: true, chart: hardTimes().Chart}
+func TestOutageLines(t *testing.T) {
 	var b bytes.Buffer
-	r.Write(&b, terminal.Style{}, 120, true)
+	l := NewOutageLines(&b)
+	l.Start()
+	p := hardTimes()
+	p.At = 0
+	l.Frame(p)
+	p.At = 15 * time.Second
+	l.Frame(p)
+	l.End()
 	for _, want := range []string{
-		"waiting: records accepted and not yet delivered\n   6,500 ┤",
+		"  0.0s  a process sends lines: ", "\n 15.0s    30,000 accepted, 28,766 delivered, 1,234 waiting\n",
+		"\n\nwaiting: records accepted and not yet delivered\n   6,500 ┤",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestOutageReport(t *testing.T) {
+	r := &OutageReport{Seconds: 25, Kills: 2, WaitingMax: 6500, Keys: 400, Sent: 30_100, Accepted: 30_000, Unknown: 100, Delivered: 30_050, Removed: 42, Clean: true}
+	var b bytes.Buffer
+	r.Write(&b, terminal.Style{}, 120)
+	for _, want := range []string{
 		"  30,000     30,050     0             0           0               42            6,500\n",
 		"\n100 records had been given to a process that was killed before it said that they were safe\nEvery accepted record arrived, once, in the order of its key.\n",
 	} {
@@ -87,8 +106,8 @@ func TestOutageReport(t *testing.T) {
 	}
 	r.Clean, r.Lost, r.Corrupt = false, 1, 2
 	b.Reset()
-	r.Write(&b, terminal.Style{}, 40, false)
-	if out := b.String(); strings.Contains(out, "┤") || !strings.Contains(out, "2 arrived changed") || !strings.HasSuffix(out, "The audit found faults.\n") {
+	r.Write(&b, terminal.Style{}, 40)
+	if out := b.String(); !strings.Contains(out, "2 arrived changed") || !strings.HasSuffix(out, "The audit found faults.\n") {
 		t.Errorf("%s", out)
 	}
 }

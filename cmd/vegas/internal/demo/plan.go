@@ -182,7 +182,7 @@ func fault(op string, count int, text string, f localkinesis.Fault) func(*world)
 	f.Op, f.Count, f.Stream = op, count, Stream
 	return func(w *world) bool {
 		w.happens(Fault, 0, "%s", text)
-		w.faults = append(w.faults, w.server.Inject(f))
+		w.inject(f)
 		return true
 	}
 }

@@ -26,6 +26,16 @@ func Size(f any) (width, height int) {
 	return 80, 24
 }
 
+// Room is how long a line to w may be: as long as the terminal is wide; files have
+// all the room there is.
+func Room(w any) int {
+	if !Is(w) {
+		return 1 << 10
+	}
+	width, _ := Size(w)
+	return width
+}
+
 // Style writes text in colours, or leaves it as it is.
 type Style struct{ on bool }
 
