@@ -53,21 +53,21 @@ func (e *Engine) look() {
 	known, turn := e.shards.known, e.doubt.turn
 	e.mu.Unlock()
 	var summary kinesisapi.Summary
-	var err error
+	var err, without error
 	if describe {
 		summary, err = e.cfg.API.Describe(ctx)
 		if err != nil && (known || !e.fatal(err)) {
 			// Rates of DescribeStreamSummary are shared by a whole account;
 			// listing alone is enough to send.
-			if e.ctx.Err() == nil { // otherwise the engine is closing
-				e.warn.Warn("describe stream failed, going on without", slog.Any("error", err))
-			}
-			err, describe = nil, false
+			err, without, describe = nil, err, false
 		}
 	}
 	var listing []shardmap.Shard
 	if err == nil {
 		listing, err = e.list(ctx)
+	}
+	if without != nil && err == nil {
+		e.warn.Warn("describe stream failed, going on without", slog.Any("error", without))
 	}
 	if err == nil && describe && summary.Status == types.StreamStatusDeleting {
 		err = fmt.Errorf("stream %q is being deleted (see docs/troubleshooting.md#stream-not-found)", e.cfg.Stream)
