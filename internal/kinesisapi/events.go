@@ -19,7 +19,7 @@ import (
 // SDK's decodes the events of all its streams into one buffer (smithy-go 1.28.9,
 // internal/eventstream/codec.go), so that streams side by side spoil each other's.
 type events struct {
-	smithyhttp.ClientProtocol
+	guarded
 
 	out  chan *wire.Answer // closed when there are no more, and err is set
 	err  error
@@ -28,7 +28,7 @@ type events struct {
 }
 
 func newEvents(own smithyhttp.ClientProtocol) *events {
-	return &events{ClientProtocol: own, out: make(chan *wire.Answer), done: make(chan struct{})}
+	return &events{guarded: guarded{own}, out: make(chan *wire.Answer), done: make(chan struct{})}
 }
 
 // stop is told that nobody wants any more events.
@@ -99,7 +99,7 @@ func ended(err error) error {
 
 // leave leaves a frame to the SDK.
 func (e *events) leave(schema *smithy.Schema, registry *smithy.TypeRegistry, r io.Reader) (*wire.Answer, error) {
-	event, err := e.ClientProtocol.DeserializeEventMessage(schema, registry, r)
+	event, err := e.guarded.DeserializeEventMessage(schema, registry, r)
 	if err != nil {
 		return nil, err
 	}

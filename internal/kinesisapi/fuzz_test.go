@@ -31,6 +31,7 @@ func FuzzEventStream(f *testing.F) {
 	f.Add(eventFrame(f, "event", "SubscribeToShardEvent", `{"Records":null}`)) // nothing in it
 	f.Add(eventFrame(f, "event", "SubscribeToShardEvent", `{"Records":[{}]}`))
 	f.Add(eventFrame(f, "event", "SubscribeToShardEvent", `{"Records":[{"Data":"?"}]}`))
+	f.Add(eventFrame(f, "event", "SubscribeToShardEvent", `{"Records":[{"ApproximateArrivalTimestamp":"NaN"}]}`)) // the SDK panics
 	f.Add(eventFrame(f, "event", "SomethingNew", `[]`))
 	f.Add(eventFrame(f, "error", "", ``))
 	f.Add(append(eventFrame(f, "event", "SubscribeToShardEvent", `{"Records":[],"Records":[{"Data":"\u004dQ=="}],"ContinuationSequenceNumber":"7"} x`), event...)) // the SDK's

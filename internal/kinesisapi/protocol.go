@@ -21,15 +21,18 @@ import (
 // does its deserializer with an answer, and makes three copies of each payload,
 // which was seven eighths of what a consumer allocated. All else is the SDK's
 // protocol, and whatever package wire leaves to it.
-type protocol struct{ smithyhttp.ClientProtocol }
+type protocol struct{ guarded }
 
 // newProtocol takes over where the client speaks the protocol that package wire
 // knows, AWS JSON 1.1.
 func newProtocol(p smithyhttp.ClientProtocol) smithyhttp.ClientProtocol {
-	if p == nil || p.ID() != (smithy.ShapeID{Namespace: "aws.protocols", Name: "awsJson1_1"}) {
-		return p
+	if p == nil {
+		return nil
 	}
-	return protocol{p}
+	if p.ID() != (smithy.ShapeID{Namespace: "aws.protocols", Name: "awsJson1_1"}) {
+		return guarded{p}
+	}
+	return protocol{guarded{p}}
 }
 
 const contentType = "application/x-amz-json-1.1"
@@ -62,7 +65,7 @@ func (p protocol) SerializeRequest(ctx context.Context, schema *smithy.Operation
 func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.OperationSchema, types *smithy.TypeRegistry, resp *smithyhttp.Response, out smithy.Deserializable) error {
 	j := journeyOf(ctx)
 	if !known(out) || j == nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return p.ClientProtocol.DeserializeResponse(ctx, schema, types, resp, out)
+		return p.guarded.DeserializeResponse(ctx, schema, types, resp, out)
 	}
 	d := answers.take()
 	defer answers.giveBack(d)
@@ -73,8 +76,8 @@ func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.Operat
 		return nil
 	}
 	// The SDK copies what it keeps, too.
-	resp.Body = &decoded{bytes.NewReader(d.body), resp.Body}
-	return p.ClientProtocol.DeserializeResponse(ctx, schema, types, resp, out)
+	resp.Body = &other{bytes.NewReader(d.body), resp.Body}
+	return p.guarded.DeserializeResponse(ctx, schema, types, resp, out)
 }
 
 // known tells that decode knows the answers of a call.
@@ -98,8 +101,8 @@ func (d *desk) decode(j *journey, out smithy.Deserializable) (ok bool) {
 	return ok
 }
 
-// decoded is a body that was read already. Closing it closes what it came from.
-type decoded struct {
+// other is another reader of a body. Closing it closes the body.
+type other struct {
 	io.Reader
 	io.Closer
 }
