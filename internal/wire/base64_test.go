@@ -32,6 +32,38 @@ func TestBase64OfEveryLengthAndByte(t *testing.T) {
 	}
 }
 
+func TestBase64IsWrittenAsTheStandardLibraryDoes(t *testing.T) {
+	all := make([]byte, 1<<17) // every 12 bits, and every rest of them
+	for i := range all {
+		all[i] = byte(i>>8 ^ i*7)
+	}
+	for n := range 300 {
+		for _, src := range [][]byte{all[:n], all[n:]} {
+			want := "before" + base64.StdEncoding.EncodeToString(src)
+			if got := appendBase64([]byte("before"), src); string(got) != want {
+				t.Fatalf("%d bytes", len(src))
+			}
+		}
+	}
+}
+
+func BenchmarkBase64Append(b *testing.B) {
+	src := bytes.Repeat([]byte{0, 255, 'a', 13, 200}, 5000)
+	dst := make([]byte, 0, base64.StdEncoding.EncodedLen(len(src)))
+	b.Run("wire", func(b *testing.B) {
+		b.SetBytes(int64(len(src)))
+		for b.Loop() {
+			appendBase64(dst, src)
+		}
+	})
+	b.Run("standard", func(b *testing.B) {
+		b.SetBytes(int64(len(src)))
+		for b.Loop() {
+			base64.StdEncoding.AppendEncode(dst, src)
+		}
+	})
+}
+
 func BenchmarkBase64(b *testing.B) {
 	want := bytes.Repeat([]byte{0, 255, 'a', 13, 200}, 5000)
 	src := []byte(base64.StdEncoding.EncodeToString(want))

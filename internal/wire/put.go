@@ -23,7 +23,7 @@ func AppendPutRecords(b []byte, in *kinesis.PutRecordsInput) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, `{"Data":"`...)
-		b = base64.StdEncoding.AppendEncode(b, r.Data)
+		b = appendBase64(b, r.Data)
 		b = append(b, '"')
 		b = appendMember(b, "ExplicitHashKey", r.ExplicitHashKey)
 		b = appendMember(b, "PartitionKey", r.PartitionKey)
