@@ -189,11 +189,16 @@ func (l *Log) makeMarker() error {
 	return f.Close()
 }
 
+// noBuffer is of a directory that is no buffer.
+func noBuffer(dir string) error {
+	return fmt.Errorf("durable buffer %s: there is none, it has no %s: name the directory of a durable producer (see docs/troubleshooting.md#buffer-foreign)", dir, marker)
+}
+
 // Label is what the directory's records are for: the stream's name.
 func Label(dir string) (string, error) {
 	m, err := readMarker(filesys.OS{}, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("durable buffer: %s is none, it has no %s (see docs/troubleshooting.md#buffer-foreign): %w", dir, marker, err)
+		return "", noBuffer(dir)
 	}
 	if err != nil {
 		return "", err

@@ -142,20 +142,17 @@ type view struct {
 func look(dir string) (*view, error) {
 	for try := 0; ; try++ {
 		v, err := lookOnce(dir)
-		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNone) || try == 10 {
+		if !errors.Is(err, fs.ErrNotExist) || try == 10 {
 			return v, err
 		}
 	}
 }
 
-// errNone: the directory is no buffer.
-var errNone = errors.New("no durable buffer")
-
 func lookOnce(dir string) (*view, error) {
 	disk := filesys.OS{}
 	m, err := readMarker(disk, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s has no %s (see docs/troubleshooting.md#buffer-foreign): %w", errNone, dir, marker, err)
+		return nil, noBuffer(dir)
 	}
 	if err != nil {
 		return nil, err
