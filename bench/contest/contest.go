@@ -50,9 +50,12 @@ type Work struct {
 }
 
 // Key is the partition key of record i.
-func (w *Work) Key(i int) string { return fmt.Sprintf("customer-%06d", i*7919%w.Keys) }
+func (w *Work) Key(i int) string { return fmt.Sprintf("customer-%06d", w.KeyIndex(i)) }
 
-// AllKeys are the keys, by i*7919%Keys: a program that sends has its keys already,
+// KeyIndex is the place in AllKeys of the key of record i.
+func (w *Work) KeyIndex(i int) int { return i * 7919 % w.Keys }
+
+// AllKeys are the keys, by KeyIndex: a program that sends has its keys already,
 // and printing them is not what is measured.
 func (w *Work) AllKeys() []string {
 	keys := make([]string, w.Keys)
