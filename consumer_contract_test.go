@@ -25,8 +25,7 @@ type bench struct {
 	*testing.T
 	srv  *localkinesis.Server
 	rows store.Store
-	log  bytes.Buffer
-	mu   sync.Mutex // of log
+	log  lockedBuffer
 }
 
 // consumerBench runs f in a bubble of its own.
@@ -42,17 +41,7 @@ func newBench(t *testing.T, shards int) *bench {
 	})}
 }
 
-func (b *bench) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.log.Write(p)
-}
-
-func (b *bench) logged() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.log.String()
-}
+func (b *bench) logged() string { return b.log.String() }
 
 func (b *bench) put(n int) {
 	b.Helper()
@@ -66,7 +55,7 @@ func (b *bench) put(n int) {
 func (b *bench) consumer(group string, opts ...func(*vegas.ConsumerOptions)) *vegas.Consumer {
 	b.Helper()
 	c, err := vegas.NewConsumer("orders", group, append([]func(*vegas.ConsumerOptions){func(o *vegas.ConsumerOptions) {
-		o.AWS, o.Store, o.Logger = b.srv.AWS(), b.rows, slog.New(slog.NewTextHandler(b, nil))
+		o.AWS, o.Store, o.Logger = b.srv.AWS(), b.rows, slog.New(slog.NewTextHandler(&b.log, nil))
 	}}, opts...)...)
 	if err != nil {
 		b.Fatal(err)

@@ -156,7 +156,7 @@ func TestAGroupMayReadSeveralStreams(t *testing.T) {
 		}
 		f.start("w")
 		other, err := vegas.NewConsumer("returns", "g", func(o *vegas.ConsumerOptions) {
-			o.AWS, o.Store, o.Worker, o.Logger = f.srv.AWS(), f.rows, "w", slog.New(slog.NewTextHandler(f, nil))
+			o.AWS, o.Store, o.Worker, o.Logger = f.srv.AWS(), f.rows, "w", slog.New(slog.NewTextHandler(&f.log, nil))
 		})
 		if err != nil {
 			f.Fatal(err)

@@ -27,6 +27,24 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, f)
 }
 
+// lockedBuffer is a log's memory.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // slowly makes the next calls of an operation take their time.
 func slowly(srv *localkinesis.Server, op string, d time.Duration, calls int) {
 	srv.Inject(localkinesis.Fault{Op: op, Do: localkinesis.Delay, Delay: d, Count: calls})

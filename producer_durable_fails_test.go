@@ -1,7 +1,6 @@
 package vegas_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -268,24 +267,6 @@ func TestTheLogTellsHowTheBufferFares(t *testing.T) {
 			t.Log(got)
 		}
 	})
-}
-
-// lockedBuffer is a log's memory.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestAnObserverSeesTheBuffer(t *testing.T) {

@@ -54,6 +54,14 @@ func (l *troubled) put() uint64 {
 	return seq
 }
 
+// used is what the disk holds.
+func (l *troubled) used() (bytes int64) {
+	for _, data := range l.fs.Image(bufferDir) {
+		bytes += int64(len(data))
+	}
+	return bytes
+}
+
 // seqs is what Next gives, until it has no more.
 func seqs(t *testing.T, l buffer.Buffer) (all []uint64) {
 	t.Helper()
@@ -246,45 +254,118 @@ func TestFullDiskDrains(t *testing.T) {
 		synctest.Wait()
 		l.Ack(seqs(t, l))
 		time.Sleep(5 * time.Second)
-		used := 0
-		for _, data := range l.fs.Image(bufferDir) {
-			used += len(data)
+		left := used(l.fs)
+		if left > 6<<10 {
+			t.Errorf("%d bytes are left on the disk of what was acknowledged", left)
 		}
-		if used > 6<<10 {
-			t.Errorf("%d bytes are left on the disk of what was acknowledged", used)
-		}
-		l.fs.Room(int64(used)+8<<10, false)
+		l.fs.Room(left+8<<10, false)
 		must(t, l.Sync(t.Context(), seq))
 		must(t, l.Close())
 	})
 }
 
+func used(disk *crashfs.FS) (bytes int64) {
+	for _, data := range disk.Image(bufferDir) {
+		bytes += int64(len(data))
+	}
+	return bytes
+}
+
 // A disk whose room only the last segment takes goes on when that is acknowledged,
-// although nothing more is acknowledged then.
+// although nothing more is acknowledged then, and the next segment has no room
+// but the spare's. So it does as often as it is filled.
 func TestFullDiskGoesOn(t *testing.T) {
+	for _, free := range []int64{0, 3 << 10} {
+		for _, lazily := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				l := openOn(t, crashfs.New(crashDir))
+				for range 12 {
+					l.put()
+				}
+				l.fs.Room(used(l.fs)+free, lazily)
+				for range 5 {
+					records := make([]*record.Record, 6) // more than there is room for beside the others, in one group
+					for i := range records {
+						records[i] = &record.Record{PartitionKey: "key", Data: make([]byte, 1000)}
+					}
+					first, err := l.Append(t.Context(), records, nil)
+					must(t, err)
+					synctest.Wait()
+					l.Ack(seqs(t, l))
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+					defer cancel()
+					if err := l.Sync(ctx, first); err != nil {
+						t.Fatalf("%d bytes free, lazily %v: %v", free, lazily, err)
+					}
+				}
+				must(t, l.Close())
+			})
+		}
+	}
+}
+
+// An opening of a full disk goes on by the spare that an earlier one left.
+func TestFullDiskIsOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := openOn(t, crashfs.New(crashDir))
 		for range 12 {
 			l.put()
 		}
-		used := 0
-		for _, data := range l.fs.Image(bufferDir) {
-			used += len(data)
-		}
-		l.fs.Room(int64(used)+3<<10, false)
-		records := make([]*record.Record, 6) // more than there is room for beside the others, in one group
-		for i := range records {
-			records[i] = &record.Record{PartitionKey: "key", Data: make([]byte, 1000)}
-		}
-		first, err := l.Append(t.Context(), records, nil)
+		l.fs.Stop()
+		_ = l.Close()
+		disk := l.fs.Crash(seeded(1))
+		disk.Room(used(disk), false)
+		l = openOn(t, disk)
+		seq, err := l.append(t.Context())
 		must(t, err)
 		synctest.Wait()
 		l.Ack(seqs(t, l))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		must(t, l.Sync(ctx, first))
+		must(t, l.Sync(ctx, seq))
 		must(t, l.Close())
 	})
+}
+
+// A record that has to become a dead letter does so on a full disk, however large
+// it is: what is behind it waits for that.
+func TestFullDiskBuries(t *testing.T) {
+	for _, size := range []int{10, 3 << 20} {
+		for _, lazily := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				l := openOn(t, crashfs.New(crashDir))
+				_, err := l.Append(t.Context(), []*record.Record{{PartitionKey: "key", Data: make([]byte, size)}}, nil)
+				must(t, err)
+				for range 60 {
+					l.put()
+				}
+				items, err := l.Next(t.Context(), 1<<30)
+				must(t, err)
+				l.fs.Room(used(l.fs), lazily)
+				waits, err := l.append(t.Context())
+				must(t, err)
+				synctest.Wait()
+				if err := l.Bury(t.Context(), []buffer.Dead{{Item: items[0], Reason: "too large", At: time.Now()}}); err != nil {
+					t.Fatalf("%d bytes, lazily %v: %v", size, lazily, err)
+				}
+				for _, it := range items[1:] {
+					l.Ack([]uint64{it.Seq})
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				if err := l.Sync(ctx, waits); err != nil {
+					t.Errorf("%d bytes, lazily %v: %v", size, lazily, err)
+				}
+				l.fs.Stop()
+				_ = l.Close()
+				again := openOn(t, l.fs.Crash(seeded(1)))
+				if s := again.Stats(); s.Dead != 1 {
+					t.Errorf("%d dead letters after a crash", s.Dead)
+				}
+				must(t, again.Close())
+			})
+		}
+	}
 }
 
 // The limit in bytes does the same.

@@ -152,10 +152,7 @@ type handle struct {
 func (h *handle) ReadAt(p []byte, at int64) (int, error) {
 	h.fs.mu.Lock()
 	defer h.fs.mu.Unlock()
-	if h.closed {
-		return 0, fs.ErrClosed
-	}
-	if err := h.fs.look(h.name); err != nil {
+	if err := h.mayRead(); err != nil {
 		return 0, err
 	}
 	if at >= int64(len(h.inode.data)) {
@@ -232,10 +229,7 @@ func (h *handle) Sync() error {
 func (h *handle) Size() (int64, error) {
 	h.fs.mu.Lock()
 	defer h.fs.mu.Unlock()
-	if h.closed {
-		return 0, fs.ErrClosed
-	}
-	if err := h.fs.look(h.name); err != nil {
+	if err := h.mayRead(); err != nil {
 		return 0, err
 	}
 	return int64(len(h.inode.data)), nil
@@ -249,6 +243,13 @@ func (h *handle) Close() error {
 	}
 	h.closed = true
 	return nil
+}
+
+func (h *handle) mayRead() error {
+	if h.closed {
+		return fs.ErrClosed
+	}
+	return h.fs.look(h.name)
 }
 
 func (h *handle) mayWrite() error {

@@ -252,15 +252,20 @@ func TestLateRecordsAreBuriedFirst(t *testing.T) {
 	})
 }
 
+// refuse has a record refused that cannot be buried, and feeds another one.
+func refuse(t *testing.T, e *Engine, api *script, l *ledger) {
+	l.breaks(errors.New("the disk is full"))
+	api.err = &kinesisapi.Error{Class: kinesisapi.Refused, Err: errors.New("what is this?")}
+	fed(t, e, fedItem(1, 1, "a"))
+	synctest.Wait()
+	api.set(func() { api.err = nil })
+	fed(t, e, fedItem(1, 2, "a"))
+}
+
 // A refused record is a dead letter before anything behind it leaves.
 func TestNothingPassesTheDeadBeforeTheyAreBuried(t *testing.T) {
 	feeding(t, func(*Config) {}, func(t *testing.T, e *Engine, api *script, l *ledger) {
-		l.breaks(errors.New("the disk is full"))
-		api.err = &kinesisapi.Error{Class: kinesisapi.Refused, Err: errors.New("what is this?")}
-		fed(t, e, fedItem(1, 1, "a"))
-		synctest.Wait()
-		api.set(func() { api.err = nil })
-		fed(t, e, fedItem(1, 2, "a"))
+		refuse(t, e, api, l)
 		<-time.After(time.Minute)
 		if got := api.arrived(t); got != "" {
 			t.Errorf("%s arrived", got)
@@ -380,12 +385,7 @@ func TestCloseOfAnIdleEngineWaitsForCallbacks(t *testing.T) {
 // Close ends also a burial that does not succeed; what is behind does not leave.
 func TestCloseEndsABurial(t *testing.T) {
 	feeding(t, func(*Config) {}, func(t *testing.T, e *Engine, api *script, l *ledger) {
-		l.breaks(errors.New("the disk is full"))
-		api.err = &kinesisapi.Error{Class: kinesisapi.Refused, Err: errors.New("what is this?")}
-		fed(t, e, fedItem(1, 1, "a"))
-		synctest.Wait()
-		api.set(func() { api.err = nil })
-		fed(t, e, fedItem(1, 2, "a"))
+		refuse(t, e, api, l)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := e.Close(ctx); err == nil {

@@ -40,9 +40,13 @@ func (a *audit) handle(r *sent, slot int) {
 	if !first || !r.acked || r.foreign || r.loose || r.kept != nil {
 		return
 	}
-	k := chain{s: r.owner, hash: r.item.Hash}
+	a.inTurn(chain{s: r.owner, hash: r.item.Hash}, r.owner.name, r)
+}
+
+// inTurn takes a record of a chain, which rises. who is its sender or its log.
+func (a *audit) inTurn(k chain, who string, r *sent) {
 	if last := a.last[k]; last > r.item.Counter {
-		a.fail("inverted: %s %s comes after %d", r.owner.name, r.name(), last)
+		a.fail("inverted: %s %s comes after %d", who, r.name(), last)
 	} else {
 		a.last[k] = r.item.Counter
 	}
@@ -71,15 +75,20 @@ func (a *audit) close(w *world, senders []*sender, foreign []*sent, p *plan) {
 	}
 }
 
-func (a *audit) one(w *world, s *sender, r *sent, p *plan) {
-	n := &a.sums
-	n.Accepted++
-	n.Handled += min(r.handled, 1)
+// handledOnce counts an accepted record.
+func (a *audit) handledOnce(who string, r *sent, p *plan) {
+	a.sums.Accepted++
+	a.sums.Handled += min(r.handled, 1)
 	// Without an identity, or one that readers could use, again and again is
 	// allowed; and where marks were lost with their worker.
 	if r.handled > 1 && !r.raw && !r.loose && !(p.crashes && p.lazy) {
-		a.fail("duplicate: %s %s was handled %d times", s.name, r.name(), r.handled)
+		a.fail("duplicate: %s %s was handled %d times", who, r.name(), r.handled)
 	}
+}
+
+func (a *audit) one(w *world, s *sender, r *sent, p *plan) {
+	n := &a.sums
+	a.handledOnce(s.name, r, p)
 	switch {
 	case r.acked:
 		n.Acknowledged++

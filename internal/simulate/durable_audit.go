@@ -10,12 +10,7 @@ func (a *audit) handleKept(r *sent) {
 		}
 	}
 	for _, l := range r.kept.logs {
-		k := chain{l: l, hash: r.item.Hash}
-		if last := a.last[k]; last > r.item.Counter {
-			a.fail("inverted: %s %s comes after %d", l.name, r.name(), last)
-		} else {
-			a.last[k] = r.item.Counter
-		}
+		a.inTurn(chain{l: l, hash: r.item.Hash}, l.name, r)
 	}
 }
 
@@ -34,12 +29,7 @@ func (a *audit) closeLogs(w *world, logs []*diskLog, all []*sent, p *plan, sums 
 }
 
 func (a *audit) kept(w *world, r *sent, p *plan, sums *DurableSums) {
-	n := &a.sums
-	n.Accepted++
-	n.Handled += min(r.handled, 1)
-	if r.handled > 1 && !r.raw && !r.loose && !(p.crashes && p.lazy) {
-		a.fail("duplicate: %s was handled %d times", r.name(), r.handled)
-	}
+	a.handledOnce("durable", r, p)
 	if len(r.kept.logs) == 0 {
 		if r.copies > 0 {
 			a.fail("%s was sent, and is not in its log any more", r.name())
@@ -65,7 +55,7 @@ func (a *audit) kept(w *world, r *sent, p *plan, sums *DurableSums) {
 		}
 	}
 	if r.acked {
-		n.Acknowledged++
+		a.sums.Acknowledged++
 		a.receipt(w, r.kept.logs[0].name, r)
 	}
 	switch {
