@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	"github.com/libvegas/vegas"
@@ -24,7 +25,8 @@ in their order and under their identities, and end when it is empty.
 What keeps it from sending at the start (no such stream, no permission, no network)
 ends it at once, with nothing changed. Later it waits for better times, without a
 deadline; Ctrl-C, or --leave-after, leaves the rest in the buffer. The exit code is
-0 if the buffer is empty, and 4 if --leave-after left something.`,
+0 if everything was stored, 4 if --leave-after left something, 3 if records became
+dead letters, and 130 after Ctrl-C.`,
 		Example: `  vegas buffer drain /var/spool/orders
   vegas buffer drain /var/spool/orders --leave-after 1m --output json`,
 		Args: exactArgs("DIR"),
@@ -84,6 +86,9 @@ func (d *drain) run(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := d.check(ctx, stream, cfg); err != nil {
+		return err
+	}
 	dead := deadLetters(dir)
 	d.producer, err = vegas.NewProducer(stream, func(o *vegas.ProducerOptions) {
 		o.AWS, o.Logger, o.Durable = cfg, d.e.logger(), dir
@@ -93,9 +98,6 @@ func (d *drain) run(ctx context.Context, dir string) error {
 	}
 	start := d.producer.Stats()
 	d.started, d.total = time.Now(), start.Durable.Items+start.Sent
-	if err := d.producer.Check(ctx); err != nil {
-		return errors.Join(err, d.close(0))
-	}
 	stopProgress := d.e.showWhile(func() string { return d.bar(time.Now()) })
 	sending, cancel := context.WithCancel(ctx)
 	if d.leaves {
@@ -113,14 +115,13 @@ func (d *drain) run(ctx context.Context, dir string) error {
 	return d.summary(ctx, dir, name.Stream, dead)
 }
 
-// close ends a producer that is not to send, as far as it can help it.
-func (d *drain) close(wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	if err := d.producer.Close(ctx); err != nil && !errors.Is(err, ctx.Err()) {
+// check finds what cannot work, before the buffer is touched.
+func (d *drain) check(ctx context.Context, stream string, cfg aws.Config) error {
+	p, err := vegas.NewProducer(stream, func(o *vegas.ProducerOptions) { o.AWS, o.Logger = cfg, d.e.logger() })
+	if err != nil {
 		return err
 	}
-	return nil
+	return errors.Join(p.Check(ctx), closeNow(p))
 }
 
 func (d *drain) bar(now time.Time) string {

@@ -68,7 +68,11 @@ func drawBuffer(r *disk.Report, now time.Time, style terminal.Style) []string {
 	if r.Held {
 		use = style.Good("a process has it open")
 	}
-	lines := []string{title, size(float64(r.Bytes)) + " on disk; " + use}
+	room := size(float64(r.Bytes)) + " on disk"
+	if n := len(r.Segments); r.Items == 0 && n > 0 && r.Segments[n-1].Last >= r.Segments[n-1].First {
+		room += ", since the last file tells which numbers were used: it goes when another one is begun"
+	}
+	lines := []string{title, room + "; " + use}
 	if r.Dead > 0 {
 		lines = append(lines, style.Warn(plural(int(r.Dead), "dead letter"))+", "+size(float64(r.DeadBytes))+`: --dead lists them, "vegas buffer replay" brings them back`)
 	}
@@ -102,7 +106,8 @@ type deadView struct {
 	Accepted time.Time `json:"accepted"`
 	Buried   time.Time `json:"buried"`
 	Reason   string    `json:"reason"`
-	Unknown  bool      `json:"unknown"` // it may be in the stream
+	See      []string  `json:"see,omitempty"` // pages about the reason
+	Unknown  bool      `json:"unknown"`       // it may be in the stream
 }
 
 // deadShown is how many dead letters a table has.
@@ -113,7 +118,8 @@ func (e *env) listDead(dir string, keys bool) error {
 	total := 0
 	var failed error
 	err := disk.Dead(dir, func(d *buffer.Dead) bool {
-		v := deadView{Seq: d.Seq, Bytes: len(d.Data), Accepted: d.Accepted.UTC(), Buried: d.At.UTC(), Reason: d.Reason, Unknown: d.Unknown}
+		v := deadView{Seq: d.Seq, Bytes: len(d.Data), Accepted: d.Accepted.UTC(), Buried: d.At.UTC(), Unknown: d.Unknown}
+		v.Reason, v.See = takeLinks(d.Reason)
 		if keys {
 			v.Key = d.Key
 		}
@@ -153,8 +159,7 @@ func drawDead(letters []deadView, keys bool, now time.Time, style terminal.Style
 		if d.Unknown {
 			outcome = style.Warn("unknown")
 		}
-		reason, _ := explainText(d.Reason)
-		row := []string{thousands(int64(d.Seq)), ago(now, d.Accepted.UnixMilli()), ago(now, d.Buried.UnixMilli()), size(float64(d.Bytes)), outcome, reason}
+		row := []string{thousands(int64(d.Seq)), ago(now, d.Accepted.UnixMilli()), ago(now, d.Buried.UnixMilli()), size(float64(d.Bytes)), outcome, d.Reason}
 		if keys {
 			row = append([]string{fmt.Sprintf("%q", d.Key)}, row...)
 		}

@@ -34,6 +34,7 @@ type env struct {
 	in       io.Reader
 	out, err io.Writer
 	told     *told // what is said goes there, and from there to err
+	warnings *warnings
 
 	endpoint, region, profile string
 	output                    string
@@ -44,6 +45,7 @@ type env struct {
 // commands to finish in order.
 func Main(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
 	e := &env{in: in, out: out, err: errw, told: &told{out: errw}}
+	e.warnings = newWarnings(e.told)
 	root := newRoot(e)
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -231,11 +233,10 @@ func (e *env) say(format string, args ...any) { fmt.Fprintf(e.told, format+"\n",
 
 // logger is where the library logs: warnings, and with --verbose everything.
 func (e *env) logger() *slog.Logger {
-	level := slog.LevelWarn
 	if e.verbose {
-		level = slog.LevelDebug
+		return slog.New(slog.NewTextHandler(e.told, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	return slog.New(slog.NewTextHandler(e.told, &slog.HandlerOptions{Level: level}))
+	return slog.New(e.warnings)
 }
 
 // exactArgs wants the arguments that the names say; it tells which is missing.

@@ -42,18 +42,26 @@ func explain(err error) (text string, more []string) {
 	case isCode(err, "ResourceInUseException"):
 		more = append(more, "\"vegas streams describe\" shows the stream's state.")
 	}
-	text, links := explainText(text)
-	return text, append(more, links...)
+	text, links := takeLinks(text)
+	return text, append(more, see(links)...)
 }
 
-// explainText takes the links out of a text.
-func explainText(text string) (plain string, more []string) {
+// takeLinks takes the links out of a text.
+func takeLinks(text string) (plain string, links []string) {
 	for _, found := range link.FindAllStringSubmatch(text, -1) {
-		if see := "See " + repository + found[1]; !slices.Contains(more, see) {
-			more = append(more, see)
+		if page := repository + found[1]; !slices.Contains(links, page) {
+			links = append(links, page)
 		}
 	}
-	return link.ReplaceAllString(text, ""), more
+	return link.ReplaceAllString(text, ""), links
+}
+
+// see is a line for each link.
+func see(links []string) (lines []string) {
+	for _, page := range links {
+		lines = append(lines, "See "+page)
+	}
+	return lines
 }
 
 // isCode tells that err is the service's error of that name.

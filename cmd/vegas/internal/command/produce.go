@@ -29,7 +29,8 @@ func newProduce(e *env) *cobra.Command {
 		GroupID: "records",
 		Long: `Send lines of text as records, from files or standard input.
 
-A line is a record, without its newline. What is compressed with gzip is unpacked. Records of one partition key are stored in the order of their lines.
+A line is a record, without its newline. What is compressed with gzip is unpacked.
+Records of one partition key are stored in the order of their lines.
 Where the key comes from:
   -K DELIMITER      what is before the first DELIMITER in the line; the rest is sent
   --key-json FIELD  a field of the JSON in the line, such as customer.id
@@ -135,11 +136,11 @@ func (p *produce) run(ctx context.Context, stream string, files []string) error 
 	case err != nil:
 		return &usageError{err}
 	}
-	stopCheck, err := p.check(ctx)
-	if err != nil {
-		return errors.Join(err, closeNow(p.producer))
+	if p.durable.dir == "" { // lines that are kept are taken whatever the stream does
+		if err := p.producer.Check(ctx); err != nil {
+			return errors.Join(err, closeNow(p.producer))
+		}
 	}
-	defer stopCheck()
 	closeFailed, err := p.openFailed()
 	if err != nil {
 		return errors.Join(err, closeNow(p.producer))
@@ -157,14 +158,6 @@ func (p *produce) run(ctx context.Context, stream string, files []string) error 
 		return err
 	}
 	return p.verdict(ctx, stream, failure)
-}
-
-// check finds what cannot work before anything is sent.
-func (p *produce) check(ctx context.Context) (stop func(), err error) {
-	if p.durable.dir != "" {
-		return p.warnOf(ctx), nil
-	}
-	return func() {}, p.producer.Check(ctx)
 }
 
 // close brings home what was accepted, also of an interrupted run.

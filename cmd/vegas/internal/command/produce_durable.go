@@ -21,9 +21,10 @@ missing permissions, a missing stream, kill -9 and power cuts then lose none: th
 next run sends what it finds there, first, in order, and under the identities
 that consumers recognise what was sent twice by. There is no deadline. At the end
 of the input it goes on until everything is stored, or for the time that
---leave-after says; Ctrl-C leaves the rest at once. "vegas buffer" looks into the
-directory and empties it. The exit code is 0 if everything was stored, and 4 if
-all lines are safe but some still have to be sent.
+--leave-after says; Ctrl-C gives what is under way two seconds and leaves the rest.
+"vegas buffer" looks into the directory and empties it. The exit code is 0 if
+everything was stored, 4 if all lines are safe but some still have to be sent, 3 if
+lines were not accepted or became dead letters, and 130 after Ctrl-C.
 
 --report-accepted is for scripts that must not lose a line: standard output then
 has nothing but the number of lines, from the first of this run, that need not be
@@ -172,24 +173,6 @@ func (d *durable) reportSafe(out io.Writer) (stop func() error) {
 		}
 	}()
 	return func() error { close(quit); return <-ended }
-}
-
-// warnOf checks what sending needs, beside it, and warns of what is missing: lines
-// are accepted all the same.
-func (p *produce) warnOf(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := p.producer.Check(ctx); err != nil && ctx.Err() == nil {
-			text, more := explain(err)
-			p.e.say("warning: lines wait in %s: %s", p.durable.dir, text)
-			for _, line := range more {
-				p.e.say("%s", indent(line))
-			}
-		}
-	}()
-	return func() { cancel(); <-ended }
 }
 
 // leave sends what is in the directory, for as long as it is to, and leaves the

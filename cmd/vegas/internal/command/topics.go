@@ -14,9 +14,9 @@ func topics() []*cobra.Command {
        repeated but after a kill -9
     1  failed: what and why is on standard error, with the remedy where there is one
     2  wrong call: an unknown flag or command, a bad or missing argument; nothing was done
-    3  partly done: "vegas produce" could not store every record (the rest is stored);
-       "vegas demo" ran to its end and its auditor found faults; "vegas buffer
-       verify" found damage
+    3  partly done: "vegas produce" or "vegas buffer drain" could not store every
+       record (the rest is stored); "vegas demo" ran to its end and its auditor found
+       faults; "vegas buffer verify" found damage
     4  all is safe and not all is done: "vegas produce --durable" and "vegas buffer
        drain --leave-after" ended while records wait in the directory
   130  interrupted before the end (Ctrl-C, SIGTERM); "vegas consume", "vegas
