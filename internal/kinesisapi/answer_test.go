@@ -10,7 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/libvegas/vegas/internal/wire"
+	"github.com/libvegas/vegas/localkinesis"
 )
 
 const oneRecord = `{"Records":[{"SequenceNumber":"100","PartitionKey":"k","Data":"MQ==","ApproximateArrivalTimestamp":1.5}],"MillisBehindLatest":7,"NextShardIterator":"next"}`
@@ -50,6 +54,49 @@ func TestAnUnusualAnswerIsDecodedByTheSDK(t *testing.T) {
 		if r.Sequence != "100" || r.Key != "k" || string(r.Data) != "1" || r.Arrival != time.UnixMilli(1500).UTC() {
 			t.Errorf("%s: %+v", name, r)
 		}
+	}
+}
+
+func TestAnUnusualPutAnswerIsDecodedByTheSDK(t *testing.T) {
+	const stored = `{"Records":[{"ShardId":"shardId-000000000000","SequenceNumber":"49"}],"FailedRecordCount":0,"EncryptionType":"NONE"}`
+	for name, c := range map[string]struct {
+		content, body string
+		fallback      bool
+	}{
+		"usual":                   {contentType, stored, false},
+		"other content":           {"application/json", stored, true},
+		"a member twice":          {contentType, strings.Replace(stored, "{", `{"Records":[],`, 1), true},
+		"with escapes in a name":  {contentType, strings.Replace(stored, "ShardId", `\u0053hardId`, 1), true},
+		"with escapes in a value": {contentType, strings.Replace(stored, "shardId", `\u0073hardId`, 1), false},
+	} {
+		a, err := put(t.Context(), client(t, server(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", c.content)
+			io.WriteString(w, c.body)
+		})))
+		if err != nil || len(a.Results) != 1 || a.Results[0] != (wire.PutResult{Shard: "shardId-000000000000", Sequence: "49"}) || a.Fallback != c.fallback {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+
+	// The embedded server answers in the usual form.
+	srv := localkinesis.Start(t, func(o *localkinesis.Options) { o.Streams, o.StateDelay = map[string]int{"orders": 2}, 0 })
+	srv.Inject(localkinesis.Fault{Op: "PutRecords", Do: localkinesis.Throttle, EntryRate: 0.5, Count: 1})
+	e := types.PutRecordsRequestEntry{PartitionKey: aws.String("k"), Data: []byte("d")}
+	a, err := client(t, srv.AWS()).PutRecords(t.Context(), slices.Repeat([]types.PutRecordsRequestEntry{e}, 50))
+	if err != nil || a.Fallback {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	n := 0
+	for i := range a.Results {
+		r := &a.Results[i]
+		if r.Stored() {
+			n++
+		} else if EntryClass(r) != Throttled || r.Message == "" {
+			t.Errorf("entry %d: %+v", i, r)
+		}
+	}
+	if n == 0 || n == len(a.Results) {
+		t.Errorf("%d of %d entries are stored", n, len(a.Results))
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/wire"
+	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -145,6 +146,42 @@ func TestARefusedRecordHoldsNoRoom(t *testing.T) {
 		}
 		if n := e.Stats().BufferBytes; n != 0 {
 			t.Errorf("%d bytes are held", n)
+		}
+	})
+}
+
+// unusual is a service whose answers the SDK has to decode.
+type unusual struct{ sink }
+
+func (u unusual) PutRecords(ctx context.Context, entries []types.PutRecordsRequestEntry) (*wire.PutAnswer, error) {
+	a, err := u.sink.PutRecords(ctx, entries)
+	a.Fallback = true
+	return a, err
+}
+
+// fallbacks counts them.
+type fallbacks struct {
+	observe.Nop
+	n atomic.Int64
+}
+
+func (f *fallbacks) Count(c observe.Counter, _ observe.Where, n int64) {
+	if c == observe.Fallbacks {
+		f.n.Add(n)
+	}
+}
+
+func TestAnswersThatTheSDKDecodesAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f fallbacks
+		e := engine(t, unusual{sink{func() {}}}, func(c *Config) { c.Observer = &f })
+		for range 3 {
+			if _, err := e.Send(t.Context(), &record.Record{PartitionKey: "k"}); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := f.n.Load(); n != 3 {
+			t.Errorf("%d, want 3", n)
 		}
 	})
 }
