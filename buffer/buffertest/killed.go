@@ -123,9 +123,11 @@ type life struct {
 	next  uint64
 }
 
-// adopt takes over what the life before left in the place.
+// adopt takes over what the life before left in the place. Of what that had
+// acknowledged when it was killed some may have come back.
 func (l *life) adopt() {
 	b := open(l.t, l.place)
+	b.Ack(seqs(take(l.t, b, int(b.Stats().Items))...))
 	l.dead, l.next = letters(l.t, b), b.Stats().First
 	closeIt(l.t, b)
 }
