@@ -17,7 +17,7 @@ const magic = "\xf3\x89\x9a\xc2"
 const (
 	tagKey      = 1<<3 | 2
 	tagRecord   = 3<<3 | 2
-	tagKeyIndex = 1<<3 | 0
+	tagKeyIndex = 1 << 3
 	tagData     = 3<<3 | 2
 )
 
@@ -84,11 +84,11 @@ func (s *splitter) split(data []byte, f func(key, payload []byte) error) error {
 		key := uint64(len(s.keys))
 		for len(record) > 0 {
 			if record[0] == tagKeyIndex {
-				n := 0
-				if key, n = binary.Uvarint(record[1:]); n <= 0 {
+				index, n := binary.Uvarint(record[1:])
+				if n <= 0 {
 					return errUnexpected
 				}
-				record = record[1+n:]
+				key, record = index, record[1+n:]
 				continue
 			}
 			tag, value, rest, ok := field(record)

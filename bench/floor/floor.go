@@ -125,7 +125,7 @@ func readAll(answer *http.Response, buf []byte) ([]byte, error) {
 		}
 		n, err := answer.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		if err == io.EOF { //nolint:errorlint // a wrapped one is a torn answer
+		if err == io.EOF {
 			return buf, nil
 		}
 		if err != nil {
