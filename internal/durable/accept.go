@@ -45,6 +45,7 @@ func (p *Producer) Send(ctx context.Context, r *record.Record) (record.Receipt, 
 // stored with WaitStored. The errors are one per record, nil as a whole if there
 // are none.
 func (p *Producer) SendAll(ctx context.Context, rs []*record.Record) ([]record.Receipt, []error) {
+	began := p.clock()
 	b := newBatch(len(rs))
 	e := newEntry(p)
 	defer e.release()
@@ -92,7 +93,6 @@ func (p *Producer) SendAll(ctx context.Context, rs []*record.Record) ([]record.R
 		}
 	}
 	flush()
-	began := p.clock()
 	for i, seq := range seqs {
 		if seq == 0 {
 			continue
