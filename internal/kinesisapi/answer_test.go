@@ -137,20 +137,7 @@ func TestAnUnusualEventIsDecodedByTheSDK(t *testing.T) {
 		eventFrame(t, "exception", "ResourceInUseException", `{"message":"taken"}`),
 		eventFrame(t, "event", "SubscribeToShardEvent", event),
 	)
-	cfg := configFor("http://kinesis.invalid")
-	cfg.HTTPClient = doFunc(func(*http.Request) (*http.Response, error) {
-		return &http.Response{
-			StatusCode: http.StatusOK, Proto: "HTTP/2.0", ProtoMajor: 2,
-			Header: http.Header{"Content-Type": {"application/vnd.amazon.eventstream"}},
-			Body:   io.NopCloser(bytes.NewReader(stream)),
-		}, nil
-	})
-	sub, err := client(t, cfg).Subscribe(t.Context(), "arn:aws:kinesis:us-east-1:123456789012:stream/orders/consumer/c:1", "shardId-000000000000",
-		types.StartingPosition{Type: types.ShardIteratorTypeTrimHorizon})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sub.Close() // read to the end
+	sub := subscribed(t, stream)
 	var fallbacks []bool
 	for a := range sub.Events() {
 		fallbacks = append(fallbacks, a.Fallback)
@@ -164,6 +151,26 @@ func TestAnUnusualEventIsDecodedByTheSDK(t *testing.T) {
 	if !InUse(sub.Err()) {
 		t.Errorf("ended by %v", sub.Err())
 	}
+}
+
+// subscribed is a subscription that reads stream.
+func subscribed(t *testing.T, stream []byte) *Subscription {
+	t.Helper()
+	cfg := configFor("http://kinesis.invalid")
+	cfg.HTTPClient = doFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: http.StatusOK, Proto: "HTTP/2.0", ProtoMajor: 2,
+			Header: http.Header{"Content-Type": {"application/vnd.amazon.eventstream"}},
+			Body:   io.NopCloser(bytes.NewReader(stream)),
+		}, nil
+	})
+	sub, err := client(t, cfg).Subscribe(t.Context(), "arn:aws:kinesis:us-east-1:123456789012:stream/orders/consumer/c:1", "shardId-000000000000",
+		types.StartingPosition{Type: types.ShardIteratorTypeTrimHorizon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sub.Close() }) // read to the end
+	return sub
 }
 
 // Memory for answers is used again, and given up when it is of no use any more.

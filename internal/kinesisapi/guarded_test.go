@@ -1,7 +1,6 @@
 package kinesisapi
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -84,19 +83,7 @@ func TestAnEventCannotEndTheProcess(t *testing.T) {
 			eventFrame(t, "event", "SubscribeToShardEvent", payload),
 			eventFrame(t, "event", "SubscribeToShardEvent", event),
 		)
-		cfg := configFor("http://kinesis.invalid")
-		cfg.HTTPClient = doFunc(func(*http.Request) (*http.Response, error) {
-			return &http.Response{
-				StatusCode: http.StatusOK, Proto: "HTTP/2.0", ProtoMajor: 2,
-				Header: http.Header{"Content-Type": {"application/vnd.amazon.eventstream"}},
-				Body:   io.NopCloser(bytes.NewReader(stream)),
-			}, nil
-		})
-		sub, err := client(t, cfg).Subscribe(t.Context(), "arn:aws:kinesis:us-east-1:123456789012:stream/orders/consumer/c:1", "shardId-000000000000",
-			types.StartingPosition{Type: types.ShardIteratorTypeTrimHorizon})
-		if err != nil {
-			t.Fatal(err)
-		}
+		sub := subscribed(t, stream)
 		n := 0
 		for range sub.Events() {
 			n++
@@ -104,6 +91,5 @@ func TestAnEventCannotEndTheProcess(t *testing.T) {
 		if n != 1 || sub.Err() == nil || !strings.Contains(sub.Err().Error(), want) {
 			t.Errorf("%.60s: %d events, then %v", payload, n, sub.Err())
 		}
-		sub.Close() // read to the end
 	}
 }

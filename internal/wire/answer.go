@@ -135,9 +135,9 @@ func (d *Decoder) record() bool {
 		case hasData:
 			ok = d.payload(&r)
 		case hasKey:
-			r.key, ok = d.noteString()
+			ok = d.noteString(&r.key)
 		case hasSequence:
-			r.sequence, ok = d.noteString()
+			ok = d.noteString(&r.sequence)
 		case hasArrival:
 			r.millis, ok = d.millis()
 		}
@@ -167,11 +167,12 @@ func (d *Decoder) payload(r *noted) bool {
 }
 
 // noteString copies a string to the others of the answer.
-func (d *Decoder) noteString() (span, bool) {
+func (d *Decoder) noteString(at *span) bool {
 	text, ok := d.content()
 	from := len(d.text)
 	d.text = append(d.text, text...)
-	return span{from, len(d.text)}, ok
+	*at = span{from, len(d.text)}
+	return ok
 }
 
 // build makes the records that were noted.

@@ -53,22 +53,16 @@ func (d *Decoder) count() bool {
 func (d *Decoder) result() bool {
 	var r notedResult
 	var seen struct{ shard, sequence, code, message bool }
-	ok := d.object(func(name []byte) (ok bool) {
+	ok := d.object(func(name []byte) bool {
 		switch string(name) {
 		case "ShardId":
 			return once(&seen.shard) && (d.null() || d.word(&r.shard))
 		case "SequenceNumber":
-			if ok = once(&seen.sequence); ok && !d.null() {
-				r.sequence, ok = d.noteString()
-			}
-			return ok
+			return once(&seen.sequence) && (d.null() || d.noteString(&r.sequence))
 		case "ErrorCode":
 			return once(&seen.code) && (d.null() || d.word(&r.code))
 		case "ErrorMessage":
-			if ok = once(&seen.message); ok && !d.null() {
-				r.message, ok = d.noteString()
-			}
-			return ok
+			return once(&seen.message) && (d.null() || d.noteString(&r.message))
 		}
 		return d.skip(name)
 	})
