@@ -1,0 +1,118 @@
+import java.net.URI;
+import software.amazon.awssdk.http.Protocol;
+import software.amazon.awssdk.http.nio.netty.NettyNioAsyncHttpClient;
+import software.amazon.awssdk.regions.Region;
+import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
+import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
+import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
+import software.amazon.kinesis.common.ConfigsBuilder;
+import software.amazon.kinesis.common.InitialPositionInStream;
+import software.amazon.kinesis.common.InitialPositionInStreamExtended;
+import software.amazon.kinesis.coordinator.Scheduler;
+import software.amazon.kinesis.exceptions.InvalidStateException;
+import software.amazon.kinesis.exceptions.ShutdownException;
+import software.amazon.kinesis.lifecycle.events.InitializationInput;
+import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
+import software.amazon.kinesis.lifecycle.events.ProcessRecordsInput;
+import software.amazon.kinesis.lifecycle.events.ShardEndedInput;
+import software.amazon.kinesis.lifecycle.events.ShutdownRequestedInput;
+import software.amazon.kinesis.metrics.NullMetricsFactory;
+import software.amazon.kinesis.processor.ShardRecordProcessor;
+import software.amazon.kinesis.processor.SingleStreamTracker;
+import software.amazon.kinesis.retrieval.KinesisClientRecord;
+import software.amazon.kinesis.retrieval.RetrievalSpecificConfig;
+import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
+import software.amazon.kinesis.retrieval.polling.PollingConfig;
+
+/** Receives records by the Kinesis Client Library: "polling" or "fan-out". */
+public class KclBench {
+  public static void main(String[] args) throws Exception {
+    Bench bench = new Bench(args);
+    boolean fanOut = args[0].equals("fan-out");
+    KinesisAsyncClient kinesis =
+        KinesisAsyncClient.builder()
+            .endpointOverride(URI.create(bench.endpoint))
+            .region(Region.US_EAST_1)
+            .httpClientBuilder(
+                NettyNioAsyncHttpClient.builder()
+                    .maxConcurrency(Integer.MAX_VALUE)
+                    .protocol(fanOut ? Protocol.HTTP2 : Protocol.HTTP1_1))
+            .build();
+    DynamoDbAsyncClient tables =
+        DynamoDbAsyncClient.builder()
+            .endpointOverride(URI.create(bench.dynamodb))
+            .region(Region.US_EAST_1)
+            .build();
+    CloudWatchAsyncClient nobody =
+        CloudWatchAsyncClient.builder()
+            .endpointOverride(URI.create(bench.endpoint))
+            .region(Region.US_EAST_1)
+            .build();
+    var oldest =
+        InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON);
+    String group = "contest-" + ProcessHandle.current().pid() + "-" + System.nanoTime();
+    ConfigsBuilder configs =
+        new ConfigsBuilder(
+            new SingleStreamTracker(bench.stream, oldest),
+            group,
+            kinesis,
+            tables,
+            nobody,
+            "worker",
+            () -> new Processor(bench));
+    RetrievalSpecificConfig retrieval =
+        fanOut
+            ? new FanOutConfig(kinesis).streamName(bench.stream).consumerArn(bench.consumerArn)
+            : new PollingConfig(bench.stream, kinesis)
+                .maxRecords(10_000)
+                .idleTimeBetweenReadsInMillis(0);
+    var leases = configs.leaseManagementConfig().failoverTimeMillis(2000);
+    leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true);
+    Scheduler scheduler =
+        new Scheduler(
+            configs.checkpointConfig(),
+            configs.coordinatorConfig(),
+            leases,
+            configs.lifecycleConfig(),
+            configs.metricsConfig().metricsFactory(new NullMetricsFactory()),
+            configs.processorConfig(),
+            configs.retrievalConfig().retrievalSpecificConfig(retrieval));
+    Thread worker = new Thread(scheduler);
+    worker.setDaemon(true);
+    worker.start();
+    bench.awaitAll();
+    bench.end();
+  }
+
+  /** Checkpoints each batch. */
+  static class Processor implements ShardRecordProcessor {
+    final Bench bench;
+
+    Processor(Bench bench) {
+      this.bench = bench;
+    }
+
+    @Override
+    public void initialize(InitializationInput in) {}
+
+    @Override
+    public void processRecords(ProcessRecordsInput in) {
+      for (KinesisClientRecord r : in.records()) bench.handle(r.data());
+      if (in.records().isEmpty()) return;
+      try {
+        in.checkpointer().checkpoint();
+      } catch (InvalidStateException | ShutdownException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+
+    @Override
+    public void leaseLost(LeaseLostInput in) {}
+
+    @Override
+    public void shardEnded(ShardEndedInput in) {}
+
+    @Override
+    public void shutdownRequested(ShutdownRequestedInput in) {}
+  }
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/xml"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// machine is where figures come from.
+type machine struct {
+	cpu, system, goVersion, java string
+}
+
+func thisMachine() machine {
+	return machine{
+		cpu:       fmt.Sprintf("%d virtual CPUs of an %s", runtime.NumCPU(), cpuModel()),
+		system:    runtime.GOOS + "/" + runtime.GOARCH,
+		goVersion: runtime.Version(),
+		java:      javaVersion(),
+	}
+}
+
+func cpuModel() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return "unknown CPU"
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown CPU"
+}
+
+func javaVersion() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "java", "-version").CombinedOutput()
+	if err != nil {
+		return ""
+	}
+	_, version, _ := strings.Cut(string(out), `"`)
+	version, _, _ = strings.Cut(version, `"`)
+	return version
+}
+
+// moduleVersion is the version of a module in this program; "" if it is not there.
+func moduleVersion(path string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return m.Version
+		}
+	}
+	return ""
+}
+
+// jarVersion is the version of an artifact that the pom of the Java peers names.
+func jarVersion(root, artifact string) string {
+	b, err := os.ReadFile(filepath.Join(root, "bench", "peers", "java", "pom.xml"))
+	if err != nil {
+		return ""
+	}
+	var pom struct {
+		Dependencies []struct {
+			Artifact string `xml:"artifactId"`
+			Version  string `xml:"version"`
+		} `xml:"dependencies>dependency"`
+	}
+	if xml.Unmarshal(b, &pom) != nil {
+		return ""
+	}
+	for _, d := range pom.Dependencies {
+		if d.Artifact == artifact {
+			return d.Version
+		}
+	}
+	return ""
+}

@@ -1,0 +1,152 @@
+// Command peers measures vegas beside everything else that moves records through
+// Kinesis, in one run on one machine:
+//
+//	go run ./bench/peers            # make bench-peers, which also writes docs/benchmarks.md
+//	go run ./bench/peers -only 'vegas|SDK' -rounds 1
+//	go run ./bench/peers -short     # does everybody still do all of the work?
+//
+// A contender is one file here and one line in contenders.go; package contest says
+// what it has to do. It runs in a process of its own, against one server, a third
+// process: main starts itself anew as either. What is measured is the CPU time of
+// the contender's process and its children, as the system counts it. All
+// contenders of a table take turns, so that what the machine does besides strikes
+// all of them, and figures are compared within a round.
+//
+//	main.go        the command
+//	table.go       rounds of turns
+//	run.go         one turn: a process is watched
+//	serve.go       the server's process
+//	stored.go      what is in a stream; fills one
+//	client.go      a contender's process
+//	java.go        contenders in a JVM
+//	tasks.go       what is to be done
+//	contenders.go  by whom; produce_*.go, consume_*.go
+//	report.go      what is said of it; goals.go
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+)
+
+// commands are what the first argument may name; "" is the contest.
+var commands = map[string]func(ctx context.Context, args []string) error{
+	"":       contestCommand,
+	"serve":  serve,
+	"client": client,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	name, args := "", os.Args[1:]
+	if len(args) > 0 && commands[args[0]] != nil {
+		name, args = args[0], args[1:]
+	}
+	err := commands[name](ctx, args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+// settings of a contest.
+type settings struct {
+	only    *regexp.Regexp
+	rounds  int
+	records int
+	short   bool
+	write   bool
+	profile string
+}
+
+func contestCommand(ctx context.Context, args []string) error {
+	var s settings
+	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
+	only := flags.String("only", "", "only rows whose \"SIDE TASK NAME\" match this `regexp`, and the floors")
+	flags.IntVar(&s.rounds, "rounds", 5, "how many turns each contender has")
+	flags.IntVar(&s.records, "records", 1_500_000, "records of 100 bytes that a turn moves; larger ones are fewer")
+	flags.BoolVar(&s.short, "short", false, "few records, one round, no Java: whether everybody does all of the work")
+	flags.BoolVar(&s.write, "write", false, "write docs/benchmarks.md and its pictures")
+	flags.StringVar(&s.profile, "profile", "", "write CPU profiles of contenders in Go to this `directory`")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var err error
+	if s.only, err = regexp.Compile(*only); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("no command %q", flags.Arg(0))
+	}
+	if s.short {
+		s.rounds, s.records, s.write = 1, 40_000, false
+	}
+	root, err := findRoot()
+	if err != nil {
+		return err
+	}
+	t, err := measureAll(ctx, root, &s)
+	if err != nil {
+		return err
+	}
+	failed := t.failures()
+	if s.short {
+		fmt.Printf("%d turns, %d failed\n", len(t.results), failed)
+	} else {
+		fmt.Print(t.page())
+	}
+	if s.write {
+		if err := t.write(root); err != nil {
+			return err
+		}
+	}
+	if failed > 0 && (s.short || t.oursFailed()) {
+		return fmt.Errorf("%d turns failed", failed)
+	}
+	return nil
+}
+
+// findRoot gives the folder of go.work.
+func findRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "go.work")); err == nil {
+			return d, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("no go.work in %s or above it: run this in a clone of vegas", dir)
+		}
+	}
+}
+
+// chosen are the contenders of a task that the settings name, and its floors.
+func (s *settings) chosen(t *task) []int {
+	var is []int
+	for i := range contenders {
+		c := &contenders[i]
+		if t.takes(c) && !(s.short && c.Java != "") && s.only.MatchString(fmt.Sprintf("%s %s %s", t.side, t.name, c.Name)) {
+			is = append(is, i)
+		}
+	}
+	if len(is) == 0 {
+		return nil
+	}
+	for i := range contenders {
+		if c := &contenders[i]; c.Floor && t.takes(c) && !slices.Contains(is, i) {
+			is = append(is, i)
+		}
+	}
+	slices.Sort(is)
+	return is
+}

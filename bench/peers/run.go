@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/libvegas/vegas/bench/contest"
+)
+
+// runTime bounds one run of one contender.
+const runTime = 4 * time.Minute
+
+// result is what one run of one contender has shown.
+type result struct {
+	contender *contest.Contender
+	task      *task
+	round     int
+	records   int // measured
+	cpu       time.Duration
+	server    time.Duration // of CPU, over the same time
+	wall      time.Duration
+	end       contest.End
+	resident  int64
+	stored    stored // of a producer
+	err       error
+}
+
+func (r *result) cpuMicros() float64    { return r.perRecord(float64(r.cpu) / 1e3) }
+func (r *result) serverMicros() float64 { return r.perRecord(float64(r.server) / 1e3) }
+func (r *result) allocated() float64    { return r.perRecord(float64(r.end.Allocated)) }
+func (r *result) rate() float64         { return float64(r.records) / r.wall.Seconds() }
+
+func (r *result) perRecord(x float64) float64 { return x / float64(r.records) }
+
+// runner runs contenders one after the other.
+type runner struct {
+	server  *server
+	aws     *kinesis.Client // for what is done over the wire, outside of what is measured
+	dir     string          // of this session
+	profile string          // "" or a directory
+	java    *javaParts      // nil: no Java
+	filled  map[*task]bool
+	runs    int
+}
+
+// run has c do its task once.
+func (r *runner) run(ctx context.Context, c *contest.Contender, t *task, round int) *result {
+	res := &result{contender: c, task: t, round: round}
+	ctx, cancel := context.WithTimeoutCause(ctx, runTime, fmt.Errorf("not done after %s", runTime))
+	defer cancel()
+	res.err = r.measure(ctx, res)
+	if res.err == nil {
+		res.err = complete(res)
+	}
+	return res
+}
+
+func (r *runner) measure(ctx context.Context, res *result) (err error) {
+	r.runs++
+	w := res.task.work(res.contender)
+	w.Endpoint, w.TLS = r.server.endpoint, r.server.tls
+	w.Dir = filepath.Join(r.dir, fmt.Sprintf("run-%d", r.runs))
+	if err := os.Mkdir(w.Dir, 0o755); err != nil {
+		return err
+	}
+	defer os.RemoveAll(w.Dir)
+	switch res.task.side {
+	case contest.Produce:
+		w.Stream = fmt.Sprintf("run-%d", r.runs)
+		if _, err := r.server.tell(doCreate, &w); err != nil {
+			return err
+		}
+		defer func() {
+			if _, gone := r.server.tell(doDelete, &w); gone != nil {
+				err = errors.Join(err, gone)
+			}
+		}()
+	case contest.Consume:
+		w.Stream = res.task.stream()
+		if err := r.fill(res.task, &w); err != nil {
+			return err
+		}
+		arn, leave, err := r.register(ctx, w.Stream)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		w.ConsumerARN = arn
+	}
+	if res.contender.DynamoDB {
+		if w.DynamoDB, err = r.java.tables(ctx); err != nil {
+			return err
+		}
+	}
+	res.records = w.Records - w.Warm
+	if err := r.watch(ctx, res, &w); err != nil {
+		return err
+	}
+	if res.task.side == contest.Produce {
+		res.stored, err = r.server.tell(doCount, &w)
+	}
+	return err
+}
+
+// fill makes the stream that consumers of a task read, once.
+func (r *runner) fill(t *task, w *contest.Work) error {
+	if r.filled[t] {
+		return nil
+	}
+	if _, err := r.server.tell(doCreate, w); err != nil {
+		return err
+	}
+	if _, err := r.server.tell(doFill, w); err != nil {
+		return err
+	}
+	r.filled[t] = true
+	return nil
+}
+
+// register makes a consumer for fan-out, of this run alone: positions of another
+// one's subscription are not in its way.
+func (r *runner) register(ctx context.Context, stream string) (arn string, leave func(), err error) {
+	st, err := r.aws.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: &stream})
+	if err != nil {
+		return "", nil, err
+	}
+	c, err := r.aws.RegisterStreamConsumer(ctx, &kinesis.RegisterStreamConsumerInput{
+		StreamARN: st.StreamDescriptionSummary.StreamARN, ConsumerName: aws.String(fmt.Sprintf("run-%d", r.runs)),
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	return *c.Consumer.ConsumerARN, func() {
+		_, _ = r.aws.DeregisterStreamConsumer(context.WithoutCancel(ctx), &kinesis.DeregisterStreamConsumerInput{ConsumerARN: c.Consumer.ConsumerARN})
+	}, nil
+}
+
+// watch runs the contender's process and reads what it cost between its "begin"
+// and its "end".
+func (r *runner) watch(ctx context.Context, res *result, w *contest.Work) error {
+	cmd, err := r.command(ctx, res, w)
+	if err != nil {
+		return err
+	}
+	var said tail
+	cmd.Stderr, cmd.WaitDelay = &said, time.Second
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	err = r.between(res, out, cmd.Process.Pid)
+	if err != nil {
+		_ = cmd.Process.Kill()
+	}
+	_ = in.Close()
+	if ended := cmd.Wait(); err != nil || ended != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = errors.Join(err, cause)
+		}
+		return fmt.Errorf("%w %w\n%s", errors.Join(err, ended), errRun, said.text())
+	}
+	return nil
+}
+
+var errRun = errors.New("in the contender's process")
+
+// between reads the process's lines.
+func (r *runner) between(res *result, out io.Reader, pid int) error {
+	var begun, server usage
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Bytes()
+		if bytes.Equal(line, []byte("begin")) {
+			var err error
+			if begun, err = usageOf(pid); err != nil {
+				return err
+			}
+			if server, err = usageOf(r.server.cmd.Process.Pid); err != nil {
+				return err
+			}
+			continue
+		}
+		text, ok := bytes.CutPrefix(line, []byte("end "))
+		if !ok {
+			continue // what libraries print
+		}
+		now, err := usageOf(pid)
+		if err != nil {
+			return err
+		}
+		served, err := usageOf(r.server.cmd.Process.Pid)
+		if err != nil {
+			return err
+		}
+		if begun.at.IsZero() {
+			return errors.New(`"end" without a "begin"`)
+		}
+		res.cpu, res.wall, res.resident = now.cpu-begun.cpu, now.at.Sub(begun.at), now.resident
+		res.server = served.cpu - server.cpu
+		return json.Unmarshal(text, &res.end)
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return errors.New(`it ended without an "end"`)
+}
+
+// command is the contender's process.
+func (r *runner) command(ctx context.Context, res *result, w *contest.Work) (*exec.Cmd, error) {
+	work, err := json.Marshal(w)
+	if err != nil {
+		return nil, err
+	}
+	c := res.contender
+	if c.Java != "" {
+		return r.java.command(ctx, c, string(work)), nil
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"client"}
+	if r.profile != "" {
+		name := strings.Trim(notWord.ReplaceAllString(fmt.Sprintf("%s-%s-%s", c.Side, c.Name, res.task.name), "-"), "-")
+		args = append(args, "-profile", filepath.Join(r.profile, fmt.Sprintf("%s-%d.prof", name, res.round)))
+	}
+	cmd := exec.CommandContext(ctx, exe, append(args, string(c.Side), c.Name, string(work))...)
+	cmd.Env = environment()
+	return cmd, nil
+}
+
+var notWord = regexp.MustCompile(`\W+`)
+
+// environment of contenders: credentials that open nothing, and nothing of the
+// machine's own AWS set-up.
+func environment() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "AWS_") {
+			env = append(env, v)
+		}
+	}
+	return append(env,
+		"AWS_ACCESS_KEY_ID=AKIDPEER", "AWS_SECRET_ACCESS_KEY=peer", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+	)
+}
+
+// complete tells what is missing after a run. Others' duplicates and their order
+// are told of; vegas' are failures.
+func complete(r *result) error {
+	records := r.task.work(r.contender).Records
+	if r.task.side == contest.Consume {
+		if r.end.Handled != records {
+			return fmt.Errorf("%d of %d records were handled", r.end.Handled, records)
+		}
+		if ours(r.contender) && r.end.Twice > 0 {
+			return fmt.Errorf("%d records were handled twice", r.end.Twice)
+		}
+		return nil
+	}
+	s := r.stored
+	if s.Distinct != records || s.Wrong > 0 {
+		return fmt.Errorf("%d of %d records are stored, and %d that are none of them", s.Distinct, records, s.Wrong)
+	}
+	if ours(r.contender) && r.remark() != "" {
+		return errors.New(strings.TrimPrefix(r.remark(), ", "))
+	}
+	return nil
+}
+
+// ours tells vegas from its peers.
+func ours(c *contest.Contender) bool { return strings.HasPrefix(c.Name, "vegas") }
+
+// tail keeps the end of what a process says.
+type tail struct{ last []byte }
+
+const tailBytes = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.last = append(t.last, p...)
+	t.last = t.last[max(0, len(t.last)-tailBytes):]
+	return len(p), nil
+}
+
+func (t *tail) text() string { return strings.TrimSpace(string(t.last)) }
