@@ -39,6 +39,19 @@ func (g *group) last() uint64 { return g.first + uint64(len(g.entries)) - 1 }
 
 func (g *group) has(seq uint64) bool { return g != nil && seq >= g.first && seq <= g.last() }
 
+// largest is the room that its largest record takes.
+func (g *group) largest() int {
+	most := 0
+	for i, e := range g.entries {
+		end := len(g.buf)
+		if i+1 < len(g.entries) {
+			end = g.entries[i+1].frame
+		}
+		most = max(most, end-e.frame)
+	}
+	return most
+}
+
 // item is the record i.
 func (g *group) item(i int, producer [16]byte) buffer.Item {
 	e := &g.entries[i]

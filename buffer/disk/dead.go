@@ -53,6 +53,19 @@ func (l *Log) Bury(ctx context.Context, dead []buffer.Dead) error {
 			return fmt.Errorf("durable buffer %s: bury: %w", l.dir, err)
 		}
 	}
+	err := l.bury(dead)
+	if isFull(err) && l.drawSpare(l.spareBytes()/4) {
+		err = l.bury(dead)
+	}
+	if err != nil {
+		return fmt.Errorf("durable buffer %s: bury %d records: %w", l.dir, len(dead), err)
+	}
+	l.keeper.wake()
+	return nil
+}
+
+// bury writes dead letters, syncs them, and only then acknowledges the records.
+func (l *Log) bury(dead []buffer.Dead) error {
 	l.mu.Lock()
 	var left []*buffer.Dead
 	for i := range dead {
@@ -61,23 +74,14 @@ func (l *Log) Bury(ctx context.Context, dead []buffer.Dead) error {
 		}
 	}
 	l.mu.Unlock()
-	if err := l.bury(left); err != nil {
-		return fmt.Errorf("durable buffer %s: bury %d records: %w", l.dir, len(left), err)
-	}
-	l.keeper.wake()
-	return nil
-}
-
-// bury writes dead letters, syncs them, and only then acknowledges the records.
-func (l *Log) bury(dead []*buffer.Dead) error {
-	if len(dead) > 0 {
+	if len(left) > 0 {
 		if l.broken == buryFirst {
-			l.exhume(dead, nil)
+			l.exhume(left, nil)
 			if err := firstOf(l.writeAcks(), l.syncAcks()); err != nil {
 				return err
 			}
 		}
-		if err := l.writeDead(dead); err != nil {
+		if err := l.writeDead(left); err != nil {
 			return err
 		}
 	}
@@ -119,6 +123,7 @@ func (l *Log) writeDead(dead []*buffer.Dead) error {
 		// What is there of it is not counted; the next burial begins a new file.
 		_ = d.file.Truncate(d.at)
 		l.endBurial()
+		l.removeEmpty(d)
 		if isFull(err) {
 			return fmt.Errorf("%w (see docs/troubleshooting.md#buffer-disk-full)", err)
 		}
@@ -153,6 +158,17 @@ func (l *Log) openBurial() error {
 	l.buried = number
 	l.dead = append(l.dead, d)
 	return nil
+}
+
+// removeEmpty removes a file in which nothing was buried: as often as that is
+// tried again on a full disk, each would take room.
+func (l *Log) removeEmpty(d *deadFile) {
+	if d.at > dataStart || l.disk.Remove(d.path) != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead = slices.DeleteFunc(l.dead, func(x *deadFile) bool { return x == d })
 }
 
 func (l *Log) endBurial() {

@@ -68,6 +68,7 @@ type Log struct {
 	acks           acksFile      // of the holder of keep
 	burial         *deadFile     // likewise: where dead letters are written
 	doomed         []string      // likewise: files that were replaced
+	spare          spare
 
 	mu    sync.Mutex // guards what follows; not held during I/O
 	state state

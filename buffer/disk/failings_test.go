@@ -54,14 +54,6 @@ func (l *troubled) put() uint64 {
 	return seq
 }
 
-// used is what the disk holds.
-func (l *troubled) used() (bytes int64) {
-	for _, data := range l.fs.Image(bufferDir) {
-		bytes += int64(len(data))
-	}
-	return bytes
-}
-
 // seqs is what Next gives, until it has no more.
 func seqs(t *testing.T, l buffer.Buffer) (all []uint64) {
 	t.Helper()
@@ -264,6 +256,7 @@ func TestFullDiskDrains(t *testing.T) {
 	})
 }
 
+// used is what a disk holds.
 func used(disk *crashfs.FS) (bytes int64) {
 	for _, data := range disk.Image(bufferDir) {
 		bytes += int64(len(data))

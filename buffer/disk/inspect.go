@@ -42,6 +42,8 @@ type Report struct {
 	// in them.
 	Problems int   `json:"problems"`
 	LostNow  int64 `json:"lost_now"`
+	// Spare is the room that is kept for when the disk is full, beside all others.
+	Spare int64 `json:"spare"`
 }
 
 // Segment is a file of records.
@@ -184,6 +186,8 @@ func lookOnce(dir string) (*view, error) {
 		l.items += s.live()
 	}
 	l.countAside(names)
+	l.findSpare()
+	v.report.Spare = l.spare.size
 	if err := v.countDead(names); err != nil {
 		return nil, fmt.Errorf("durable buffer: %w", err)
 	}

@@ -31,6 +31,7 @@ func (l *Log) recover() error {
 	if err := l.removeUnfinished(names); err != nil {
 		return fmt.Errorf("durable buffer %s: %w: name a directory that this program may write to (see docs/troubleshooting.md#buffer-directory)", l.dir, err)
 	}
+	l.findSpare()
 	segments, superseded, err := listSegments(l.disk, l.dir, names)
 	if err != nil {
 		return fmt.Errorf("durable buffer %s: %w", l.dir, err)

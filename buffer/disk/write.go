@@ -118,18 +118,22 @@ func (l *Log) commit(t *tail, g *group) *tail {
 			return nil
 		}
 		timer.Stop()
-		if l.isSpent(t) {
+		if t != nil && l.lastIsSpent() {
 			l.endSegment(t)
 			t = nil
 		}
 	}
 }
 
-// isSpent tells that a new segment would let the last one be removed.
-func (l *Log) isSpent(t *tail) bool {
+// lastIsSpent tells that a new segment would let the last one be removed.
+func (l *Log) lastIsSpent() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return t != nil && t.at > dataStart && t.seg.live() == 0
+	if len(l.segments) == 0 {
+		return false
+	}
+	s := l.segments[len(l.segments)-1]
+	return s.size > dataStart && s.live() == 0
 }
 
 // put writes a group and syncs it. When a sync fails, or a write for another
@@ -145,12 +149,16 @@ func (l *Log) put(t *tail, g *group) (*tail, error) {
 			return nil, err
 		}
 	}
+	if err := l.keepSpare(g); err != nil {
+		return t, fmt.Errorf("write %s: %w", filepath.Join(l.dir, spareName), err)
+	}
 	seal(g.buf, groupHead{count: uint32(len(g.entries)), first: g.first, synced: t.at}, t.seg.head.salt, t.at)
 	g.touched = true
 	if l.broken == giveSynced {
 		early := g
 		g = &group{buf: slices.Clone(g.buf)} // whoever got it gives its memory back
 		l.publish(t, early)
+		l.ripen() // somebody has to take it
 	}
 	if _, err := t.file.WriteAt(g.buf, t.at); err != nil {
 		if isFull(err) && t.file.Truncate(t.at) == nil { // the part that was written takes the last room
@@ -261,6 +269,9 @@ func (l *Log) beginSegment(g *group) (*tail, error) {
 	}
 	path := filepath.Join(l.dir, segmentName(h.first))
 	f, err := l.newFile(path, h.start())
+	if isFull(err) && l.lastIsSpent() && l.drawSpare(0) {
+		f, err = l.newFile(path, h.start())
+	}
 	if err != nil {
 		return nil, err
 	}
