@@ -4,9 +4,9 @@
 //
 // A contender is one file of bench/peers. It runs in a process of its own, so that
 // its CPU time and memory are its own; the server is another process. The process
-// says "begin" when it is warm and "end" when every record of the work is
-// acknowledged (or handled), and what it cost is what the system counted between
-// the two.
+// says "begin" when it is warm, "end" when what is measured is acknowledged (or
+// handled), and "done" when everything is. What it cost is what the system counted
+// between the first two.
 package contest
 
 import (
@@ -43,11 +43,17 @@ type Work struct {
 	Size       int  `json:"size"`
 	Aggregated bool `json:"aggregated"`
 	// Records in all, of Keys partition keys. The first Warm of them warm the
-	// process up, and are not measured.
+	// process up, and are not measured. Nor are the Last a consumer is given: it has
+	// more records at hand than it has handled, as many at the end of what is
+	// measured as at its beginning, so that none are counted by half.
 	Records int `json:"records"`
 	Warm    int `json:"warm"`
+	Last    int `json:"last"`
 	Keys    int `json:"keys"`
 }
+
+// Measured is how many records are measured.
+func (w *Work) Measured() int { return w.Records - w.Warm - w.Last }
 
 // Key is the partition key of record i.
 func (w *Work) Key(i int) string { return fmt.Sprintf("customer-%06d", w.KeyIndex(i)) }

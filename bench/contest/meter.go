@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 )
 
-// End is what a process tells when its work is done; the rest is read from the
+// Done is what a process tells when its work is done; the rest is read from the
 // system.
-type End struct {
+type Done struct {
 	// Allocated bytes between begin and end, without payloads made by
 	// [Meter.Payloads]; -1 where the language does not tell.
 	Allocated int64 `json:"allocated"`
@@ -23,53 +23,71 @@ type End struct {
 
 // Meter is a contender's side of the measurement.
 type Meter struct {
-	out   io.Writer
-	once  sync.Once
-	begun runtime.MemStats
+	out         io.Writer
+	work        *Work
+	once, after sync.Once    // begin, end
+	begun       int64        // allocated until then
+	allocated   int64        // between begin and end
+	payloads    atomic.Int64 // bytes that Payloads has allocated
 
-	work      *Work
-	warm, all int
-	payloads  atomic.Int64    // bytes allocated for them since the beginning
-	own       int64           // of these before begin
-	seen      []atomic.Uint64 // a bit for each record
-	distinct  atomic.Int64
-	twice     atomic.Int64
-	done      chan struct{}
+	seen     []atomic.Uint64 // a bit for each record
+	distinct atomic.Int64
+	twice    atomic.Int64
+	done     chan struct{}
 }
 
 // NewMeter makes the meter of w, whose process writes to out.
 func NewMeter(w *Work, out io.Writer) *Meter {
-	return &Meter{out: out, work: w, warm: w.Warm, all: w.Records, seen: make([]atomic.Uint64, (w.Records+63)/64), done: make(chan struct{})}
+	return &Meter{out: out, work: w, seen: make([]atomic.Uint64, (w.Records+63)/64), done: make(chan struct{})}
 }
 
 // Begin tells that the process is warm. Later calls do nothing.
 func (m *Meter) Begin() {
 	m.once.Do(func() {
-		m.own = m.payloads.Load()
-		runtime.ReadMemStats(&m.begun)
+		m.begun = m.clientAllocated()
 		fmt.Fprintln(m.out, "begin")
 	})
 }
 
+// end tells that what is measured is done.
+func (m *Meter) end() {
+	m.after.Do(func() {
+		m.allocated = m.clientAllocated() - m.begun
+		fmt.Fprintln(m.out, "end")
+	})
+}
+
+// clientAllocated is what this process has allocated but for payloads.
+func (m *Meter) clientAllocated() int64 {
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	return int64(now.TotalAlloc) - m.payloads.Load()
+}
+
 // Handle counts the payload of a record that a consumer was given, begins after
-// Work.Warm of them, and closes Done after all. Safe for concurrent use.
+// Work.Warm of them, ends before Work.Last and closes Done after all. Safe for
+// concurrent use.
 func (m *Meter) Handle(payload []byte) error {
 	i, err := Number(payload)
 	if err != nil {
 		return err
 	}
-	if i < 0 || i >= m.all {
-		return fmt.Errorf("record %d of %d was never sent", i, m.all)
+	if i < 0 || i >= m.work.Records {
+		return fmt.Errorf("record %d of %d was never sent", i, m.work.Records)
 	}
 	bit := uint64(1) << (i % 64)
 	if m.seen[i/64].Or(bit)&bit != 0 {
 		m.twice.Add(1)
 		return nil
 	}
-	switch n := int(m.distinct.Add(1)); n {
-	case m.warm:
+	n := int(m.distinct.Add(1))
+	if n == m.work.Warm {
 		m.Begin()
-	case m.all:
+	}
+	if n == m.work.Records-m.work.Last {
+		m.end()
+	}
+	if n == m.work.Records {
 		close(m.done)
 	}
 	return nil
@@ -81,13 +99,12 @@ func (m *Meter) Done() <-chan struct{} { return m.done }
 // End tells that the work is done.
 func (m *Meter) End() error {
 	m.Begin()
-	var now runtime.MemStats
-	runtime.ReadMemStats(&now)
-	b, err := json.Marshal(End{int64(now.TotalAlloc-m.begun.TotalAlloc) - (m.payloads.Load() - m.own), int(m.distinct.Load()), int(m.twice.Load())})
+	m.end()
+	b, err := json.Marshal(Done{m.allocated, int(m.distinct.Load()), int(m.twice.Load())})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(m.out, "end %s\n", b)
+	_, err = fmt.Fprintf(m.out, "done %s\n", b)
 	return err
 }
 

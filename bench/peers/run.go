@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +32,7 @@ type result struct {
 	cpu       time.Duration
 	server    time.Duration // of CPU, over the same time
 	wall      time.Duration
-	end       contest.End
+	done      contest.Done
 	resident  int64
 	stored    stored // of a producer
 	err       error
@@ -41,7 +40,7 @@ type result struct {
 
 func (r *result) cpuMicros() float64    { return r.perRecord(float64(r.cpu) / 1e3) }
 func (r *result) serverMicros() float64 { return r.perRecord(float64(r.server) / 1e3) }
-func (r *result) allocated() float64    { return r.perRecord(float64(r.end.Allocated)) }
+func (r *result) allocated() float64    { return r.perRecord(float64(r.done.Allocated)) }
 func (r *result) rate() float64         { return float64(r.records) / r.wall.Seconds() }
 
 func (r *result) perRecord(x float64) float64 { return x / float64(r.records) }
@@ -106,7 +105,7 @@ func (r *runner) measure(ctx context.Context, res *result) (err error) {
 			return err
 		}
 	}
-	res.records = w.Records - w.Warm
+	res.records = w.Measured()
 	if err := r.watch(ctx, res, &w); err != nil {
 		return err
 	}
@@ -187,43 +186,34 @@ var errRun = errors.New("in the contender's process")
 
 // between reads the process's lines.
 func (r *runner) between(res *result, out io.Reader, pid int) error {
-	var begun, server usage
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		line := lines.Bytes()
-		if bytes.Equal(line, []byte("begin")) {
-			var err error
-			if begun, err = usageOf(pid); err != nil {
-				return err
-			}
-			if server, err = usageOf(r.server.cmd.Process.Pid); err != nil {
-				return err
-			}
-			continue
-		}
-		text, ok := bytes.CutPrefix(line, []byte("end "))
-		if !ok {
+	var begun, served usage
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		word, rest, _ := strings.Cut(lines.Text(), " ")
+		if word != "begin" && word != "end" && word != "done" {
 			continue // what libraries print
 		}
-		now, err := usageOf(pid)
+		client, err := usageOf(pid)
 		if err != nil {
 			return err
 		}
-		served, err := usageOf(r.server.cmd.Process.Pid)
+		server, err := usageOf(r.server.cmd.Process.Pid)
 		if err != nil {
 			return err
 		}
-		if begun.at.IsZero() {
-			return errors.New(`"end" without a "begin"`)
+		switch word {
+		case "begin":
+			begun, served = client, server
+		case "end":
+			res.cpu, res.wall, res.server = client.cpu-begun.cpu, client.at.Sub(begun.at), server.cpu-served.cpu
+		case "done":
+			if begun.at.IsZero() || res.wall == 0 {
+				return errors.New(`"done" without a "begin" and an "end"`)
+			}
+			res.resident = client.resident
+			return json.Unmarshal([]byte(rest), &res.done)
 		}
-		res.cpu, res.wall, res.resident = now.cpu-begun.cpu, now.at.Sub(begun.at), now.resident
-		res.server = served.cpu - server.cpu
-		return json.Unmarshal(text, &res.end)
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	return errors.New(`it ended without an "end"`)
+	return errors.New(`it ended without a "done"`)
 }
 
 // command is the contender's process.
@@ -272,11 +262,11 @@ func environment() []string {
 func complete(r *result) error {
 	records := r.task.work(r.contender).Records
 	if r.task.side == contest.Consume {
-		if r.end.Handled != records {
-			return fmt.Errorf("%d of %d records were handled", r.end.Handled, records)
+		if r.done.Handled != records {
+			return fmt.Errorf("%d of %d records were handled", r.done.Handled, records)
 		}
-		if ours(r.contender) && r.end.Twice > 0 {
-			return fmt.Errorf("%d records were handled twice", r.end.Twice)
+		if ours(r.contender) && r.done.Twice > 0 {
+			return fmt.Errorf("%d records were handled twice", r.done.Twice)
 		}
 		return nil
 	}

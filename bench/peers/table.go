@@ -102,7 +102,7 @@ func (r *result) line(rounds int) string {
 		return fmt.Sprintf("%s FAILED: %v", head, r.err)
 	}
 	allocated := "      –"
-	if r.end.Allocated >= 0 {
+	if r.done.Allocated >= 0 {
 		allocated = fmt.Sprintf("%7.0f", r.allocated())
 	}
 	return fmt.Sprintf("%s %7.3f us CPU %s B %5.0f MiB %9.0f/s server %6.3f us%s",
@@ -120,7 +120,7 @@ func (r *result) remark() string {
 		{r.stored.Behind, "behind a newer one of their key"},
 		{r.stored.Rekeyed, "stored under another's key"},
 		{r.stored.Astray, "in another shard than their key's"},
-		{r.end.Twice, "handled twice"},
+		{r.done.Twice, "handled twice"},
 	} {
 		if of.n > 0 {
 			said = append(said, fmt.Sprintf("%s %s", figures.Number(float64(of.n)), of.what))

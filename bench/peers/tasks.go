@@ -50,6 +50,9 @@ func (t *task) work(c *contest.Contender) contest.Work {
 		}
 		w.Warm = w.Records / 2
 	}
+	if t.side == contest.Consume {
+		w.Last = t.records / 10
+	}
 	return w
 }
 

@@ -9,14 +9,14 @@ import java.util.concurrent.atomic.AtomicLongArray;
 /** The work of a contender, and its side of the measurement: package contest in Java. */
 public class Bench {
   final String stream, endpoint, tls, dynamodb, consumerArn, dir;
-  final int shards, size, records, warm, keys;
+  final int shards, size, records, warm, last, keys;
   final boolean aggregated;
 
   private final AtomicLongArray seen;
   private final AtomicInteger distinct = new AtomicInteger(), twice = new AtomicInteger();
   private final CountDownLatch done = new CountDownLatch(1);
   private final byte[] filler;
-  private boolean begun;
+  private boolean begun, ended;
 
   /** The work is the last argument. */
   Bench(String[] args) throws Exception {
@@ -31,6 +31,7 @@ public class Bench {
     size = w.get("size").asInt();
     records = w.get("records").asInt();
     warm = w.get("warm").asInt();
+    last = w.get("last").asInt();
     keys = w.get("keys").asInt();
     aggregated = w.get("aggregated").asBoolean();
     seen = new AtomicLongArray((records + 63) / 64);
@@ -60,7 +61,18 @@ public class Bench {
   synchronized void begin() {
     if (begun) return;
     begun = true;
-    System.out.println("begin");
+    say("begin");
+  }
+
+  /** What is measured is done. */
+  private synchronized void measured() {
+    if (ended) return;
+    ended = true;
+    say("end");
+  }
+
+  private static void say(String line) {
+    System.out.println(line);
     System.out.flush();
   }
 
@@ -75,6 +87,7 @@ public class Bench {
     }
     int n = distinct.incrementAndGet();
     if (n == warm) begin();
+    if (n == records - last) measured();
     if (n == records) done.countDown();
   }
 
@@ -85,9 +98,9 @@ public class Bench {
 
   /** The work is done. Waits until the runner has looked at what this process cost, and ends it. */
   void end() throws Exception {
-    System.out.println("end " + new ObjectMapper().writeValueAsString(
+    measured();
+    say("done " + new ObjectMapper().writeValueAsString(
         Map.of("allocated", -1, "handled", distinct.get(), "twice", twice.get())));
-    System.out.flush();
     while (System.in.read() >= 0) {}
     Runtime.getRuntime().halt(0);
   }
