@@ -27,6 +27,7 @@ type lane struct {
 	waits   []*lane  // closed lanes over the same range with something under way: the barrier
 	held    bool     // misplaced: waits for a newer map
 	in      queue    // scratch of spread
+	tag     any      // see Machine.Tag
 
 	trouble  trouble
 	failures int           // without an acknowledgement in between

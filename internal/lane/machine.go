@@ -43,6 +43,7 @@ import (
 	"time"
 
 	"github.com/libvegas/vegas/internal/backoff"
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/shardmap"
 	"github.com/libvegas/vegas/record"
 )
@@ -79,6 +80,7 @@ type Machine struct {
 
 	touched []*lane // scratch of spread
 	ready   roll    // scratch of Poll
+	tag     any     // see Tag
 }
 
 // Turn is what Poll asks its caller to do.
@@ -110,6 +112,15 @@ func New(c Config) *Machine {
 // explicit hash key, data and headers. Items that are TooLarge, and items with
 // headers that would go Single, are not to be accepted.
 func (m *Machine) Form(it *Item) Form { return m.c.form(it, it.bound()) }
+
+// Tag is the caller's own place at the lane that an item of this hash would enter
+// now. It is empty where the lane is new, and forgotten with the lane.
+func (m *Machine) Tag(h keyspace.Hash) *any {
+	if len(m.lanes) == 0 {
+		return &m.tag
+	}
+	return &m.find(h).tag
+}
 
 // Accept takes in an item, assigns its counter if it has none, and puts it at the
 // end of its lane's queue; before the first map is learnt it is kept in order of arrival.

@@ -16,14 +16,16 @@ import (
 // left, it is withdrawn; later the result is unknown and the engine goes on
 // with it.
 func (e *Engine) Send(ctx context.Context, r *record.Record) (record.Receipt, error) {
-	p, err := e.pack(r)
-	if err != nil {
+	var d draft
+	if err := e.check(&d, r); err != nil {
 		return record.Receipt{}, err
 	}
+	p := e.parcels.Get().(*parcel)
 	if p.wait = true; p.signal == nil {
 		p.signal = make(chan struct{}, 1)
 	}
-	if err := e.accept(ctx, p); err != nil {
+	d.single = p
+	if err := e.accept(ctx, &d); err != nil {
 		e.recycle(p)
 		return record.Receipt{}, e.refused(r, err)
 	}
@@ -54,15 +56,15 @@ func (e *Engine) SendAll(ctx context.Context, rs []*record.Record) ([]record.Rec
 	}
 	b.open.Store(1) // until all are accepted
 	for i, r := range rs {
-		p, err := e.pack(r)
+		var d draft
+		err := e.check(&d, r)
 		if err == nil {
-			p.batch, p.at = b, i
+			d.batch, d.at = b, i
 			b.open.Add(1)
-			if err = e.accept(ctx, p); err == nil {
+			if err = e.accept(ctx, &d); err == nil {
 				continue
 			}
 			b.end()
-			e.recycle(p)
 			err = e.refused(r, err)
 		}
 		e.mu.Lock()
@@ -107,50 +109,56 @@ func (e *Engine) abandonAt(b *batch, i int, cause error) {
 // once, by the dispatcher. ctx bounds the wait for room only. An error says that
 // the record was not accepted: done is then not called.
 func (e *Engine) SendAsync(ctx context.Context, r *record.Record, done func(record.Receipt, error)) error {
-	p, err := e.pack(r)
-	if err != nil {
+	var d draft
+	if err := e.check(&d, r); err != nil {
 		return err
 	}
-	p.done = done
-	if err := e.accept(ctx, p); err != nil {
-		e.recycle(p)
+	d.done = done
+	if err := e.accept(ctx, &d); err != nil {
 		return e.refused(r, err)
 	}
 	return nil
 }
 
-// accept gives a parcel to the machine, as soon as there is room. An error says
+// accept gives a record to the machine, as soon as there is room. An error says
 // that it was not accepted, and nothing of it remains.
-func (e *Engine) accept(ctx context.Context, p *parcel) error {
+func (e *Engine) accept(ctx context.Context, d *draft) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if n := len(p.Data) + len(p.Key); n > limits.RecordBytes && n <= limits.RecordBytesMax {
+	if n := len(d.Data) + len(d.Key); n > limits.RecordBytes && n <= limits.RecordBytesMax {
 		if err := e.awaitLook(ctx); err != nil {
 			return err
 		}
 	}
+	now := e.now() // not while others wait for the lock
 	e.mu.Lock()
-	if err := e.admissible(p); err != nil {
+	if err := e.admissible(d); err != nil {
 		e.mu.Unlock()
 		return err
 	}
-	if !e.room.take(p.bytes) {
+	if !e.room.take(d.bytes) {
 		var err error
-		if err = e.claim(ctx, p); err != nil { // unlocks while it waits
+		if err = e.claim(ctx, d); err != nil { // unlocks while it waits
 			e.mu.Unlock()
 			return err
 		}
+		now = e.now()
 	}
-	now := e.now()
-	p.Accepted = now
+	p := d.single
+	if p == nil {
+		p = e.berth(d.Hash)
+	}
+	p.fill(d)
+	e.latest = max(e.latest, now)
+	p.Accepted = e.latest
 	if e.cfg.Deadline > 0 {
-		p.Deadline = now + e.cfg.Deadline
+		p.Deadline = e.latest + e.cfg.Deadline
 	}
 	if p.batch != nil {
 		p.batch.parcels[p.at] = p
 	}
-	early := e.enter(now, p)
+	early := e.enter(e.latest, p)
 	e.mu.Unlock()
 	if early {
 		e.wake()
@@ -167,15 +175,15 @@ func (e *Engine) enter(now time.Duration, p *parcel) (early bool) {
 	return e.machine.Accept(now, &p.Item)
 }
 
-// admissible tells what forbids to accept a parcel; the lock is held.
-func (e *Engine) admissible(p *parcel) error {
+// admissible tells what forbids to accept a record; the lock is held.
+func (e *Engine) admissible(d *draft) error {
 	if e.closing {
 		return record.ErrClosed
 	}
 	if e.refusal != nil {
 		return e.refusal
 	}
-	return e.sendable(&p.Item, p.bare)
+	return e.sendable(&d.Item, d.bare)
 }
 
 // sendable tells why a record can never be sent; the lock is held.
@@ -206,12 +214,12 @@ var (
 
 // claim waits for room for a record that is still admissible then. It is called,
 // and returns, with the lock held.
-func (e *Engine) claim(ctx context.Context, p *parcel) error {
-	if err := e.lineUp(ctx, p.bytes); err != nil {
+func (e *Engine) claim(ctx context.Context, d *draft) error {
+	if err := e.lineUp(ctx, d.bytes); err != nil {
 		return err
 	}
-	if err := e.admissible(p); err != nil { // things changed meanwhile
-		e.room.give(p.bytes)
+	if err := e.admissible(d); err != nil { // things changed meanwhile
+		e.room.give(d.bytes)
 		return err
 	}
 	return nil
@@ -324,7 +332,7 @@ func (e *Engine) withdrawn(p *parcel) {
 	if e.cfg.Observer != nil {
 		e.cfg.Observer.Count(observe.RecordsFailed, e.at, 1)
 	}
-	e.recycle(p)
+	e.done(p)
 	e.wake() // it may have been the last one that Close waits for
 }
 
@@ -335,13 +343,6 @@ func (e *Engine) why(p *parcel) error {
 		return err
 	}
 	return e.lastLook
-}
-
-// done recycles a parcel after its sender read the result.
-func (e *Engine) done(p *parcel) {
-	if !p.pinned {
-		e.recycle(p)
-	}
 }
 
 // Flush lets what was accepted before the call leave at once and waits for its

@@ -69,6 +69,7 @@ type Engine struct {
 	at       observe.Where
 
 	parcels sync.Pool // of *parcel
+	slabs   sync.Pool // of *slab
 	scratch sync.Pool // of *scratch
 
 	ctx      context.Context // of all calls; ends when nothing is left to do
@@ -87,6 +88,7 @@ type Engine struct {
 
 	mu       sync.Mutex // guards what follows; never held across a wait
 	machine  *lane.Machine
+	latest   time.Duration // what was accepted last, was accepted then
 	running  bool
 	closing  bool
 	aborted  bool  // Close ran out of patience: fed records stay in their buffer
@@ -122,6 +124,7 @@ func New(c Config) *Engine {
 	e.warn = quiet.New(e.log)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.parcels.New = func() any { return newParcel() }
+	e.slabs.New = func() any { return newSlab() }
 	e.scratch.New = func() any { return new(scratch) }
 	e.calls = newDispatcher(e)
 	_, _ = crand.Read(e.producer[:]) // never fails

@@ -16,6 +16,7 @@ import (
 // waits for its end. It is recycled once everybody is done with it.
 type parcel struct {
 	lane.Item
+	slab  *slab  // whose memory it is; nil: its own
 	buf   []byte // Data's memory, kept for the next record
 	bytes int64  // what it takes of the memory bound
 	bare  bool   // its payload may not go out unwrapped: readers would open it
@@ -88,43 +89,72 @@ func newParcel() *parcel {
 // of finds an item's parcel.
 func of(it *lane.Item) *parcel { return it.Tag.(*parcel) }
 
-// pack checks a record and copies what the engine keeps of it.
-func (e *Engine) pack(r *record.Record) (*parcel, error) {
+// draft is a record that was checked, and is not accepted yet.
+type draft struct {
+	// Item has the keys, headers and payload of the caller's record, and its hash.
+	lane.Item
+	bytes int64 // what it will take of the memory bound
+	bare  bool  // see parcel
+	owned bool  // the payload is a copy
+
+	single *parcel // to become this one; nil: one of a slab
+	batch  *batch
+	at     int
+	done   func(record.Receipt, error)
+}
+
+// check makes the draft of a record. A large payload is copied already: not while
+// others wait for the lock.
+func (e *Engine) check(d *draft, r *record.Record) (err error) {
 	if r == nil {
-		return nil, e.refused(&record.Record{}, errNoRecord)
+		return e.refused(&record.Record{}, errNoRecord)
 	}
 	if err := limits.CheckPartitionKey(r.PartitionKey); err != nil {
-		return nil, e.refused(r, link("partition-key", err))
+		return e.refused(r, link("partition-key", err))
 	}
-	hash, err := keyspace.Effective(r.PartitionKey, r.ExplicitHashKey)
-	if err != nil {
-		return nil, e.refused(r, link("explicit-hash-key", err))
+	if d.Hash, err = keyspace.Effective(r.PartitionKey, r.ExplicitHashKey); err != nil {
+		return e.refused(r, link("explicit-hash-key", err))
+	}
+	d.Key, d.ExplicitHashKey, d.Data, d.Headers = r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers
+	d.bytes = parcelBytes + int64(len(r.PartitionKey)+len(r.ExplicitHashKey)+len(r.Data))
+	for i := range r.Headers {
+		d.bytes += int64(len(r.Headers[i].Key)+len(r.Headers[i].Value)) + 32
+	}
+	d.bare = aggregate.LooksLikeAggregate(r.Data)
+	if d.owned = len(d.Data) > keepBuffer; d.owned {
+		d.Data = append([]byte(nil), d.Data...)
+	}
+	return nil
+}
+
+// fill makes a draft a parcel, and copies what the engine keeps of the record.
+func (p *parcel) fill(d *draft) {
+	p.Key, p.ExplicitHashKey, p.Hash, p.bytes, p.bare = d.Key, d.ExplicitHashKey, d.Hash, d.bytes, d.bare
+	p.batch, p.at, p.done = d.batch, d.at, d.done
+	if len(d.Headers) > 0 {
+		p.Headers = append([]record.Header(nil), d.Headers...)
+	}
+	if p.Data = d.Data; !d.owned {
+		p.buf = append(p.buf[:0], d.Data...)
+		p.Data = p.buf
+	}
+}
+
+// pack makes a parcel of its own of a record.
+func (e *Engine) pack(r *record.Record) (*parcel, error) {
+	var d draft
+	if err := e.check(&d, r); err != nil {
+		return nil, err
 	}
 	p := e.parcels.Get().(*parcel)
-	p.Key, p.ExplicitHashKey, p.Hash = r.PartitionKey, r.ExplicitHashKey, hash
-	if len(r.Data) <= cap(p.buf) {
-		p.Data = p.buf[:copy(p.buf[:cap(p.buf)], r.Data)]
-	} else {
-		p.Data = append([]byte(nil), r.Data...)
-		if cap(p.Data) <= keepBuffer {
-			p.buf = p.Data
-		}
-	}
-	p.bytes = parcelBytes + int64(len(r.PartitionKey)+len(r.ExplicitHashKey)+len(r.Data))
-	if len(r.Headers) > 0 {
-		p.Headers = append([]record.Header(nil), r.Headers...)
-		for i := range r.Headers {
-			p.bytes += int64(len(r.Headers[i].Key)+len(r.Headers[i].Value)) + 32
-		}
-	}
-	p.bare = aggregate.LooksLikeAggregate(r.Data)
+	p.fill(&d)
 	return p, nil
 }
 
 var errNoRecord = errors.New("the record is nil")
 
-// recycle takes back a parcel that nobody refers to any more: not the machine,
-// no request under way, no caller.
+// recycle takes back a parcel of its own that nobody refers to any more: not the
+// machine, no request under way, no caller.
 func (e *Engine) recycle(p *parcel) {
 	buf, signal := p.buf, p.signal
 	*p = parcel{buf: buf[:0], signal: signal}

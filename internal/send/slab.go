@@ -1,0 +1,74 @@
+package send
+
+import (
+	"sync/atomic"
+
+	"github.com/libvegas/vegas/internal/keyspace"
+)
+
+// slab is memory for the records of one lane, in the order of their acceptance.
+// That is the order in which they are built into aggregates, acknowledged and
+// called back, so that each step finds the next record already on its way to the
+// processor. (With 140,000 records in a buffer of 64 MiB, and memory for each by
+// itself, waiting for memory was more than half of what a record cost.)
+//
+// A slab is used again as a whole. Records of a lane end in its order, but for
+// those that are withdrawn: up to slabParcels-1 of them keep their memory until
+// the last one of their slab has ended, so Send, whose context may end any time,
+// does without slabs.
+type slab struct {
+	parcels [slabParcels]parcel
+	used    int          // those handed out; guarded by the engine's lock
+	left    atomic.Int32 // those that are not done with, or not handed out yet
+}
+
+// slabParcels is some 5 KiB: a page, beyond which no processor looks ahead, and
+// little for each of a thousand idle lanes.
+const slabParcels = 16
+
+func newSlab() *slab {
+	s := new(slab)
+	s.reset()
+	return s
+}
+
+// reset makes it as good as new, with the payload memory that it has.
+func (s *slab) reset() {
+	for i := range s.parcels {
+		p := &s.parcels[i]
+		*p = parcel{slab: s, buf: p.buf}
+		p.Tag = p
+	}
+	s.used = 0
+	s.left.Store(slabParcels)
+}
+
+// berth is a parcel in the slab of the lane that a hash belongs to; the lock is
+// held. A slab whose lane is gone, or that a failed record stays in, is left to
+// the garbage collector.
+func (e *Engine) berth(h keyspace.Hash) *parcel {
+	tag := e.machine.Tag(h)
+	s, _ := (*tag).(*slab)
+	if s == nil {
+		s = e.slabs.Get().(*slab)
+		*tag = s
+	}
+	p := &s.parcels[s.used]
+	if s.used++; s.used == slabParcels {
+		*tag = nil
+	}
+	return p
+}
+
+// done takes back a parcel that nobody refers to any more: no caller and, unless
+// it is pinned, neither the machine nor a request under way.
+func (e *Engine) done(p *parcel) {
+	switch s := p.slab; {
+	case p.pinned:
+	case s == nil:
+		e.recycle(p)
+	case s.left.Add(-1) == 0:
+		s.reset()
+		e.slabs.Put(s)
+	}
+}
