@@ -118,19 +118,16 @@ func (p *Producer) feed() {
 			}
 			return
 		}
+		p.mu.Lock()
+		fresh := p.first // told before any of them comes out
+		p.mu.Unlock()
 		for i := range items {
-			if p.engine.Feed(p.feeding, &items[i], p.old(items[i].Seq)) != nil {
+			old := fresh == 0 || items[i].Seq < fresh
+			if p.engine.Feed(p.feeding, &items[i], old) != nil {
 				return // Close
 			}
 		}
 	}
-}
-
-// old tells that an earlier opening accepted a record.
-func (p *Producer) old(seq uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.first == 0 || seq < p.first
 }
 
 // feedBytes is how much is read from the buffer at once.
