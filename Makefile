@@ -27,7 +27,7 @@ SEEDS ?= 1000000
 DURABLE_SEEDS ?= 1000000
 FLEET_SEEDS ?= 1000000
 FLEETS ?= 10m
-simulate: ## both rings of proof at length (SEEDS=1000000 DURABLE_SEEDS=1000000 FLEET_SEEDS=1000000 FLEETS=10m)
+simulate: ## the rings of proof at length (SEEDS=1000000 DURABLE_SEEDS=1000000 FLEET_SEEDS=1000000 FLEETS=10m)
 	go test -count=1 -timeout 0 -run=TestSeeds ./internal/simulate -args -seeds=$(SEEDS)
 	go test -count=1 -timeout 0 -v -run=TestDurableSeeds ./internal/simulate -args -durables=$(DURABLE_SEEDS)
 	go test -count=1 -timeout 0 -v -run=TestFleetSeeds ./internal/simulate -args -fleets=$(FLEET_SEEDS)
