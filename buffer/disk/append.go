@@ -203,7 +203,7 @@ func (l *Log) noRoom(ended error) error {
 		why = l.limitReached()
 	}
 	if why == nil { // the disk is slow
-		why = fmt.Errorf("durable buffer %s: %d bytes wait for the disk", l.dir, gatherBytes)
+		why = fmt.Errorf("durable buffer %s: what was appended before waits for the disk", l.dir)
 	}
 	return fmt.Errorf("%w: %w: %w", record.ErrBufferFull, ended, why)
 }
@@ -217,7 +217,11 @@ func (l *Log) fits(n int) bool {
 	if l.gathering != nil {
 		waiting = len(l.gathering.buf)
 	}
-	if waiting > 0 && waiting+n > gatherBytes {
+	most := gatherBytes
+	if l.tight {
+		most = tightBytes
+	}
+	if waiting > 0 && waiting+n > most {
 		return false
 	}
 	return !l.exceeds(n)

@@ -25,6 +25,9 @@ import (
 const (
 	// gatherBytes is how much may wait in memory for the writer.
 	gatherBytes = 8 << 20
+	// tightBytes is that of a log that has met a full disk: what gathered has to
+	// find room at once.
+	tightBytes = 256 << 10
 	// cacheBytes is how much of what was written stays in memory until Next has
 	// given it out.
 	cacheBytes = 8 << 20
@@ -81,6 +84,7 @@ type Log struct {
 	writing   *group   // what it is at
 	failed    failures // groups that are not durable
 	stalled   error    // why nothing can be written
+	tight     bool     // the disk was full in this opening
 	queue     []chan struct{}
 	refused   int      // bytes for which there was no room when they were asked for last
 	roll      bool     // begin a new segment, so that the last one can be removed

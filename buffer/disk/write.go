@@ -240,6 +240,7 @@ func (l *Log) stall(err error) {
 	if l.stalled == nil {
 		l.o.Logger.Warn("the durable buffer has no room on the disk: it waits, and goes on when there is", slog.String("dir", l.dir), slog.Any("error", err))
 	}
+	l.tight = true
 	l.stalled = fmt.Errorf("durable buffer %s: no room on the disk: make some, it goes on by itself (see docs/troubleshooting.md#buffer-disk-full): %w", l.dir, err)
 }
 
