@@ -10,27 +10,20 @@ import (
 	"github.com/libvegas/vegas/internal/keyspace"
 )
 
-// Builder collects sub-records and writes them as one aggregate. The zero
-// Builder is empty and writes no identity. It keeps references to what was
-// added until Reset. It is used by one goroutine at a time.
+// Builder writes sub-records into one aggregate. The zero Builder is empty and
+// writes no identity. It keeps references to the keys that were added, and to
+// nothing else, until Reset. It is used by one goroutine at a time.
 type Builder struct {
-	subs []indexed
-	keys table
-	hash table
-
-	records  int // bytes of the record fields
-	counters []uint64
-	deltas   int  // bytes of the differences between counters
-	gaps     bool // some difference is not 1
+	keys, hash table
+	records    []byte // the record fields
+	n          int    // how many
+	first      Sub    // the keys of the first
 
 	identity    Identity
 	hasIdentity bool
-}
-
-type indexed struct {
-	Sub
-	key, hash uint64 // places in the tables
-	size      int    // bytes of the record message
+	base, last  uint64 // counters of the first and of the last
+	deltas      []byte // the differences between counters
+	gaps        bool   // some difference is not 1
 }
 
 // ErrCounter: a counter does not rise.
@@ -39,12 +32,9 @@ var ErrCounter = errors.New("counters of an aggregate must rise")
 // Reset empties the Builder. id is the identity that the next aggregate
 // carries, nil for none; its Counters are ignored, they come with Add.
 func (b *Builder) Reset(id *Identity) {
-	clear(b.subs)
-	b.subs, b.counters = b.subs[:0], b.counters[:0]
 	b.keys.reset()
 	b.hash.reset()
-	b.records, b.deltas, b.gaps = 0, 0, false
-	b.identity, b.hasIdentity = Identity{}, id != nil
+	*b = Builder{keys: b.keys, hash: b.hash, records: b.records[:0], deltas: b.deltas[:0], hasIdentity: id != nil}
 	if id != nil {
 		b.identity = *id
 		b.identity.Counters = nil
@@ -55,38 +45,40 @@ func (b *Builder) Reset(id *Identity) {
 // that keyspace.Parse takes, otherwise readers refuse the aggregate. Counters
 // must rise, unless there is no identity: then they are ignored.
 func (b *Builder) Add(s Sub, counter uint64) error {
-	if b.hasIdentity {
-		if n := len(b.counters); n > 0 {
-			last := b.counters[n-1]
-			if counter <= last {
-				return fmt.Errorf("add to aggregate: counter %d after %d: %w", counter, last, ErrCounter)
-			}
-			b.deltas += sizeVarint(counter - last)
-			b.gaps = b.gaps || counter-last != 1
+	if b.hasIdentity && b.n > 0 {
+		if counter <= b.last {
+			return fmt.Errorf("add to aggregate: counter %d after %d: %w", counter, b.last, ErrCounter)
 		}
-		b.counters = append(b.counters, counter)
+		b.deltas = binary.AppendUvarint(b.deltas, counter-b.last)
+		b.gaps = b.gaps || counter-b.last != 1
 	}
-	x := indexed{Sub: s, key: b.keys.add(s.Key)}
+	if b.n == 0 {
+		b.base = counter
+		b.first = Sub{Key: s.Key, ExplicitHashKey: s.ExplicitHashKey}
+	}
+	b.last = counter
+	b.n++
+	key, hash := b.keys.add(fieldKey, s.Key), uint64(0)
 	if s.ExplicitHashKey != "" {
-		x.hash = b.hash.add(s.ExplicitHashKey)
+		hash = b.hash.add(fieldHash, s.ExplicitHashKey)
 	}
-	x.size = sizeRecord(&s, x.key, x.hash)
-	b.records += sizeBytes(fieldRecord, x.size)
-	b.subs = append(b.subs, x)
+	b.records = appendTag(b.records, fieldRecord, wireBytes)
+	b.records = binary.AppendUvarint(b.records, uint64(sizeRecord(&s, key, hash)))
+	b.records = appendRecord(b.records, &s, key, hash)
 	return nil
 }
 
 // Len is the number of sub-records.
-func (b *Builder) Len() int { return len(b.subs) }
+func (b *Builder) Len() int { return b.n }
 
 // Size is exactly how many bytes AppendTo appends, 0 for an empty Builder.
 func (b *Builder) Size() int {
-	if len(b.subs) == 0 {
+	if b.n == 0 {
 		return 0
 	}
-	n := b.keys.bytes + b.hash.bytes + b.records
+	n := len(b.keys.encoded) + len(b.hash.encoded) + len(b.records)
 	if b.hasIdentity {
-		n += sizeBytes(fieldIdentity, sizeIdentity(&b.identity, b.counters[0], b.deltas, b.gaps))
+		n += sizeBytes(fieldIdentity, sizeIdentity(&b.identity, b.base, len(b.deltas), b.gaps))
 	}
 	return Overhead + n
 }
@@ -99,14 +91,14 @@ func (b *Builder) SizeWith(s Sub, counter uint64) int {
 	if s.ExplicitHashKey != "" {
 		hash, hashBytes = b.hash.place(s.ExplicitHashKey)
 	}
-	n := b.keys.bytes + keyBytes + b.hash.bytes + hashBytes + b.records +
+	n := len(b.keys.encoded) + keyBytes + len(b.hash.encoded) + hashBytes + len(b.records) +
 		sizeBytes(fieldRecord, sizeRecord(&s, key, hash))
 	if b.hasIdentity {
-		base, deltas, gaps := counter, b.deltas, b.gaps
-		if k := len(b.counters); k > 0 {
-			base = b.counters[0]
-			deltas += sizeVarint(counter - b.counters[k-1])
-			gaps = gaps || counter-b.counters[k-1] != 1
+		base, deltas, gaps := counter, len(b.deltas), b.gaps
+		if b.n > 0 {
+			base = b.base
+			deltas += sizeVarint(counter - b.last)
+			gaps = gaps || counter-b.last != 1
 		}
 		n += sizeBytes(fieldIdentity, sizeIdentity(&b.identity, base, deltas, gaps))
 	}
@@ -115,53 +107,41 @@ func (b *Builder) SizeWith(s Sub, counter uint64) int {
 
 // Hash is the explicit hash key to put the aggregate with: what routes its
 // first sub-record. An empty Builder has the hash of the empty key.
-func (b *Builder) Hash() (keyspace.Hash, error) {
-	if len(b.subs) == 0 {
-		return keyspace.OfKey(""), nil
-	}
-	return b.subs[0].Hash()
-}
+func (b *Builder) Hash() (keyspace.Hash, error) { return b.first.Hash() }
 
 // AppendTo appends the aggregate to dst, nothing for an empty Builder. The same
 // sub-records under the same identity always give the same bytes.
 func (b *Builder) AppendTo(dst []byte) []byte {
-	if len(b.subs) == 0 {
+	if b.n == 0 {
 		return dst
 	}
 	dst = append(dst, magic...)
 	start := len(dst)
-	for _, k := range b.keys.list {
-		dst = appendString(dst, fieldKey, k)
-	}
-	for _, h := range b.hash.list {
-		dst = appendString(dst, fieldHash, h)
-	}
-	for i := range b.subs {
-		dst = b.subs[i].appendTo(dst)
-	}
+	dst = append(dst, b.keys.encoded...)
+	dst = append(dst, b.hash.encoded...)
+	dst = append(dst, b.records...)
 	if b.hasIdentity {
 		dst = appendTag(dst, fieldIdentity, wireBytes)
-		dst = binary.AppendUvarint(dst, uint64(sizeIdentity(&b.identity, b.counters[0], b.deltas, b.gaps)))
-		dst = appendIdentity(dst, &b.identity, b.counters, b.deltas, b.gaps)
+		dst = binary.AppendUvarint(dst, uint64(sizeIdentity(&b.identity, b.base, len(b.deltas), b.gaps)))
+		dst = appendIdentity(dst, &b.identity, b.base, b.deltas, b.gaps)
 	}
 	sum := md5.Sum(dst[start:]) //nolint:gosec // see the import
 	return append(dst, sum[:]...)
 }
 
-func (x *indexed) appendTo(dst []byte) []byte {
-	dst = appendTag(dst, fieldRecord, wireBytes)
-	dst = binary.AppendUvarint(dst, uint64(x.size))
+// appendRecord appends the inside of a record field.
+func appendRecord(dst []byte, s *Sub, key, hash uint64) []byte {
 	dst = appendTag(dst, recordKeyIndex, wireVarint)
-	dst = binary.AppendUvarint(dst, x.key)
-	if x.ExplicitHashKey != "" {
+	dst = binary.AppendUvarint(dst, key)
+	if s.ExplicitHashKey != "" {
 		dst = appendTag(dst, recordHashIndex, wireVarint)
-		dst = binary.AppendUvarint(dst, x.hash)
+		dst = binary.AppendUvarint(dst, hash)
 	}
 	dst = appendTag(dst, recordData, wireBytes)
-	dst = binary.AppendUvarint(dst, uint64(len(x.Data)))
-	dst = append(dst, x.Data...)
-	for i := range x.Headers {
-		h := &x.Headers[i]
+	dst = binary.AppendUvarint(dst, uint64(len(s.Data)))
+	dst = append(dst, s.Data...)
+	for i := range s.Headers {
+		h := &s.Headers[i]
 		dst = appendTag(dst, recordTag, wireBytes)
 		dst = binary.AppendUvarint(dst, uint64(sizeHeader(h.Key, h.Value)))
 		dst = appendString(dst, tagKey, h.Key)
@@ -172,9 +152,8 @@ func (x *indexed) appendTo(dst []byte) []byte {
 
 // table is one of the two string tables, in order of first use.
 type table struct {
-	list  []string
-	index map[string]uint64
-	bytes int
+	encoded []byte // its fields
+	index   map[string]uint64
 
 	// The last string looked up: SizeWith and then Add ask for the same one,
 	// and neighbours often share it.
@@ -184,44 +163,36 @@ type table struct {
 }
 
 func (t *table) reset() {
-	clear(t.list)
 	clear(t.index)
-	*t = table{list: t.list[:0], index: t.index}
+	*t = table{encoded: t.encoded[:0], index: t.index}
 }
 
 // place is where s is or would be, and how many bytes it would add.
 func (t *table) place(s string) (uint64, int) {
-	if len(t.list) > 0 && s == t.last {
-		if t.lastKnown {
-			return t.lastPlace, 0
+	if len(t.index) == 0 || s != t.last {
+		i, ok := t.index[s]
+		if !ok {
+			i = uint64(len(t.index))
 		}
-		return t.lastPlace, sizeBytes(fieldKey, len(s))
+		t.last, t.lastPlace, t.lastKnown = s, i, ok
 	}
-	if len(t.list) == 0 {
-		return 0, sizeBytes(fieldKey, len(s))
+	if t.lastKnown {
+		return t.lastPlace, 0
 	}
-	i, ok := t.index[s]
-	if !ok {
-		i = uint64(len(t.list))
-	}
-	t.last, t.lastPlace, t.lastKnown = s, i, ok
-	if ok {
-		return i, 0
-	}
-	return i, sizeBytes(fieldKey, len(s))
+	return t.lastPlace, sizeBytes(fieldKey, len(s))
 }
 
-func (t *table) add(s string) uint64 {
+// add is where s is from now on.
+func (t *table) add(field uint64, s string) uint64 {
 	i, bytes := t.place(s)
 	if bytes > 0 {
 		if t.index == nil {
 			t.index = make(map[string]uint64)
 		}
 		t.index[s] = i
-		t.list = append(t.list, s)
-		t.bytes += bytes
+		t.encoded = appendString(t.encoded, field, s)
+		t.lastKnown = true
 	}
-	t.last, t.lastPlace, t.lastKnown = s, i, true
 	return i
 }
 

@@ -49,7 +49,7 @@ func sizeIdentity(id *Identity, base uint64, deltas int, gaps bool) int {
 }
 
 // appendIdentity writes the inside of the identity field.
-func appendIdentity(dst []byte, id *Identity, counters []uint64, deltas int, gaps bool) []byte {
+func appendIdentity(dst []byte, id *Identity, base uint64, deltas []byte, gaps bool) []byte {
 	dst = appendTag(dst, identityProducer, wireBytes)
 	dst = append(dst, byte(len(id.Producer)))
 	dst = append(dst, id.Producer[:]...)
@@ -65,16 +65,14 @@ func appendIdentity(dst []byte, id *Identity, counters []uint64, deltas int, gap
 		dst = appendTag(dst, identityLast, wireBytes)
 		dst = append(append(dst, byte(k)), b[:k]...)
 	}
-	if counters[0] > 0 {
+	if base > 0 {
 		dst = appendTag(dst, identityBase, wireVarint)
-		dst = binary.AppendUvarint(dst, counters[0])
+		dst = binary.AppendUvarint(dst, base)
 	}
 	if gaps {
 		dst = appendTag(dst, identityDeltas, wireBytes)
-		dst = binary.AppendUvarint(dst, uint64(deltas))
-		for i := 1; i < len(counters); i++ {
-			dst = binary.AppendUvarint(dst, counters[i]-counters[i-1])
-		}
+		dst = binary.AppendUvarint(dst, uint64(len(deltas)))
+		dst = append(dst, deltas...)
 	}
 	return dst
 }
