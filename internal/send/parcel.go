@@ -112,7 +112,9 @@ func (e *Engine) check(d *draft, r *record.Record) (err error) {
 	if err := limits.CheckPartitionKey(r.PartitionKey); err != nil {
 		return e.refused(r, link("partition-key", err))
 	}
-	if d.Hash, err = keyspace.Effective(r.PartitionKey, r.ExplicitHashKey); err != nil {
+	if r.ExplicitHashKey == "" {
+		d.Hash = keyspace.Cached(r.PartitionKey)
+	} else if d.Hash, err = keyspace.Parse(r.ExplicitHashKey); err != nil {
 		return e.refused(r, link("explicit-hash-key", err))
 	}
 	d.Key, d.ExplicitHashKey, d.Data, d.Headers = r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers
