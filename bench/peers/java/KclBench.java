@@ -78,7 +78,11 @@ public class KclBench {
             configs.processorConfig(),
             configs.retrievalConfig().retrievalSpecificConfig(retrieval));
     Thread worker = new Thread(scheduler);
-    worker.setDaemon(true);
+    worker.setUncaughtExceptionHandler(
+        (thread, failure) -> {
+          failure.printStackTrace();
+          Runtime.getRuntime().halt(1);
+        });
     worker.start();
     bench.awaitAll();
     bench.end();
