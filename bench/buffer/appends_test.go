@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ var (
 	long   = flag.Bool("long", false, "measure, for minutes, and print a table")
 	rounds = flag.Int("rounds", 5, "with -long: how often everything is measured")
 	period = flag.Duration("period", time.Second, "with -long: of one measurement")
+	many   = flag.Int("writers", 0, "with -long: only so many writers at once; 0: 1, 16, 64 and 256")
+	only   = flag.String("contenders", ".", "with -long: a regular expression of those beside the bare loop")
 )
 
 // turns are what a measurement is cut into, so that what the machine does
@@ -41,6 +44,11 @@ func TestDurableAppends(t *testing.T) {
 		}
 		return
 	}
+	if *many > 0 {
+		writers = []int{*many}
+	}
+	chosen, bare := regexp.MustCompile(*only), contenders[0].name
+	contenders = slices.DeleteFunc(contenders, func(c contender) bool { return c.name != bare && !chosen.MatchString(c.name) })
 	var text strings.Builder
 	fmt.Fprintf(&text, "durable appends of 1 KB a second (beside the bare loop); medians of %d\n\n| |", *rounds)
 	rows := make([]string, len(contenders))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/libvegas/vegas/buffer"
@@ -69,42 +68,15 @@ func (g *group) item(i int, producer [16]byte) buffer.Item {
 	return it
 }
 
-// batch is what a call appends, encoded while nothing is locked.
-type batch struct {
-	buf     []byte
-	entries []entry
-}
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
-func (b *batch) encode(records []*record.Record, accepted int64) {
-	b.buf, b.entries = b.buf[:0], b.entries[:0]
-	for _, r := range records {
-		e := entry{key: r.PartitionKey, hashKey: r.ExplicitHashKey, frame: len(b.buf)}
-		b.buf = slices.Grow(b.buf, frameBytes+bodyBytes(r))
-		b.buf = appendFrame(b.buf, 0, accepted, func(buf []byte) []byte {
-			buf = appendBody(buf, r.PartitionKey, r.ExplicitHashKey, r.Headers, r.Data)
-			e.data = len(buf) - len(r.Data) - e.frame
-			return buf
-		})
-		e.headers = frameBytes + textBytes(r.PartitionKey) + textBytes(r.ExplicitHashKey)
-		b.entries = append(b.entries, e)
-	}
-}
-
-func textBytes(s string) int {
-	n := len(s) + 1
-	for v := len(s); v >= 0x80; v >>= 7 {
-		n++
-	}
-	return n
-}
-
-func (b *batch) release() {
-	if cap(b.buf) <= 1<<20 {
-		clear(b.entries)
-		batches.Put(b)
-	}
+// add encodes a record where it will be written from.
+func (g *group) add(r *record.Record, seq uint64, accepted int64) {
+	e := entry{key: r.PartitionKey, hashKey: r.ExplicitHashKey, frame: len(g.buf)}
+	g.buf = appendFrame(g.buf, seq, accepted, func(b []byte) []byte {
+		return appendBody(b, r.PartitionKey, r.ExplicitHashKey, r.Headers, r.Data)
+	})
+	e.headers = frameBytes + textBytes(r.PartitionKey) + textBytes(r.ExplicitHashKey)
+	e.data = len(g.buf) - len(r.Data) - e.frame
+	g.entries = append(g.entries, e)
 }
 
 // Append takes records in; see buffer.Buffer.
@@ -112,47 +84,44 @@ func (l *Log) Append(ctx context.Context, records []*record.Record, assigned fun
 	if len(records) == 0 {
 		return 0, fmt.Errorf("durable buffer %s: append: no records", l.dir)
 	}
-	b := batches.Get().(*batch)
-	defer b.release()
-	b.encode(records, time.Now().UnixNano())
-
+	accepted := time.Now().UnixNano()
+	size := 0
+	for _, r := range records {
+		size += frameBytes + bodyBytes(r)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.admit(ctx, len(b.buf)); err != nil {
+	if err := l.admit(ctx, size); err != nil {
 		return 0, err
 	}
 	if len(l.queue) == 0 {
 		l.refused = 0
 	}
 	first := l.next
-	l.gather(b)
+	l.gather(records, accepted, size)
 	if assigned != nil {
 		assigned(first)
 	}
-	l.writer.wake()
 	return first, nil
 }
 
-// gather puts a batch into the group that the writer takes next.
-func (l *Log) gather(b *batch) {
+// gather puts records, of a size, into the group that the writer takes next.
+// They are encoded in place, although l.mu is held: that takes little longer than
+// copying what was encoded before.
+func (l *Log) gather(records []*record.Record, accepted int64, size int) {
 	g := l.gathering
 	if g == nil {
 		g = l.newGroup()
-		g.first = l.next
-		var head frameHead
-		head.read(b.buf)
-		g.accepted = head.accepted
+		g.first, g.accepted = l.next, accepted
 		l.gathering = g
+		l.writer.wake()
 	}
-	base := len(g.buf)
-	g.buf = append(g.buf, b.buf...)
-	for _, e := range b.entries {
-		e.frame += base
-		endian.PutUint64(g.buf[e.frame+8:], l.next)
-		g.entries = append(g.entries, e)
+	g.buf = slices.Grow(g.buf, size)
+	for _, r := range records {
+		g.add(r, l.next, accepted)
 		l.next++
 	}
-	l.items += int64(len(b.entries))
+	l.items += int64(len(records))
 }
 
 // admit waits, first come, first served, until n bytes can be taken in.
@@ -298,20 +267,26 @@ func (l *Log) Sync(ctx context.Context, seq uint64) error {
 	}
 }
 
+// memory is a group's, while no group has it.
+type memory struct {
+	buf     []byte
+	entries []entry
+}
+
 // newGroup is an empty group, whose memory may have been another's.
 func (l *Log) newGroup() *group {
-	var b batch
+	var m memory
 	if n := len(l.free); n > 0 {
-		b, l.free = l.free[n-1], l.free[:n-1]
+		m, l.free = l.free[n-1], l.free[:n-1]
 	}
-	return &group{buf: append(b.buf[:0], make([]byte, groupBytes)...), entries: b.entries[:0], done: make(chan struct{})}
+	return &group{buf: append(m.buf[:0], make([]byte, groupBytes)...), entries: m.entries[:0], done: make(chan struct{})}
 }
 
 // recycle keeps the memory of a group whose records nobody uses any more.
 func (l *Log) recycle(g *group) {
 	if len(l.free) < 4 && cap(g.buf) <= 2<<20 {
 		clear(g.entries)
-		l.free = append(l.free, batch{g.buf, g.entries})
+		l.free = append(l.free, memory{g.buf, g.entries})
 	}
 	g.buf, g.entries = nil, nil
 }

@@ -88,7 +88,7 @@ type Log struct {
 	queue     []chan struct{}
 	refused   int      // bytes for which there was no room when they were asked for last
 	roll      bool     // begin a new segment, so that the last one can be removed
-	free      []batch  // memory of groups
+	free      []memory // of groups
 	last      *segment // what is written to; nil: the next group begins one
 
 	segments []*segment // ordered by first; never empty once something was written

@@ -209,11 +209,21 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// bodyBytes is the most that a record's body takes.
+// bodyBytes is what a record's body takes.
 func bodyBytes(r *record.Record) int {
-	n := 3*binary.MaxVarintLen64 + len(r.PartitionKey) + len(r.ExplicitHashKey) + len(r.Data)
+	n := textBytes(r.PartitionKey) + textBytes(r.ExplicitHashKey) + uvarintBytes(len(r.Headers)) + len(r.Data)
 	for i := range r.Headers {
-		n += 2*binary.MaxVarintLen64 + len(r.Headers[i].Key) + len(r.Headers[i].Value)
+		n += textBytes(r.Headers[i].Key) + textBytes(r.Headers[i].Value)
+	}
+	return n
+}
+
+func textBytes(s string) int { return uvarintBytes(len(s)) + len(s) }
+
+func uvarintBytes(v int) int {
+	n := 1
+	for ; v >= 0x80; v >>= 7 {
+		n++
 	}
 	return n
 }

@@ -180,10 +180,17 @@ func (l *Log) put(t *tail, g *group) (*tail, error) {
 
 // publish tells that a group is durable.
 func (l *Log) publish(t *tail, g *group) {
+	if l.enter(t, g) {
+		close(g.done) // with nothing locked: all who waited go on at once
+	}
+}
+
+// enter puts a durable group where Next finds it.
+func (l *Log) enter(t *tail, g *group) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.writing != g { // published too early, by a broken rule
-		return
+		return false
 	}
 	s := t.seg
 	s.size += int64(len(g.buf))
@@ -202,8 +209,8 @@ func (l *Log) publish(t *tail, g *group) {
 		l.uncache()
 	}
 	l.resume()
-	close(g.done)
 	poke(l.more)
+	return true
 }
 
 // fail tells that a group is not durable.
