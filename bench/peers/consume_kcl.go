@@ -5,13 +5,13 @@ import "github.com/libvegas/vegas/bench/contest"
 var consumeKCL = contest.Contender{
 	Name: "Java KCL, polling", Side: contest.Consume, Module: "software.amazon.kinesis:amazon-kinesis-client",
 	Protocol: "CBOR",
-	Settings: "10,000 records a call, no pause between calls, a checkpoint each batch, no metrics; DynamoDB Local",
+	Settings: "10,000 records a call, no pause between calls, a checkpoint every 5 s, no metrics; DynamoDB Local",
 	DynamoDB: true,
 	Java:     "KclBench", JavaArgs: []string{"polling"},
 }
 
 var consumeKCLFanOut = contest.Contender{
-	Name: "Java KCL, fan-out", Side: contest.Consume, Module: "software.amazon.kinesis:amazon-kinesis-client",
+	Name: "Java KCL, fan-out", Side: contest.Consume, FanOut: true, Module: "software.amazon.kinesis:amazon-kinesis-client",
 	Protocol: "CBOR",
 	Settings: "a registered consumer, over HTTP/2, otherwise as Java KCL, polling",
 	DynamoDB: true,
