@@ -95,7 +95,7 @@ func (r *run) rate() float64 { return float64(r.n) / r.took.Seconds() }
 // race lets all contenders append in turns, each as long as a fresh more says so,
 // and makes sure that all is there when they are opened again.
 func race(t *testing.T, writers, turns int, more func() func() bool) []*run {
-	ctx := t.Context()
+	ctx := context.WithoutCancel(t.Context()) // nobody gives up waiting: most could not
 	var runs []*run
 	for _, c := range contenders {
 		r := &run{contender: c, dir: t.TempDir()}

@@ -254,6 +254,10 @@ func (l *Log) Sync(ctx context.Context, seq uint64) error {
 		return l.failed.of(seq)
 	}
 	l.mu.Unlock()
+	if ctx.Done() == nil { // to wait for one channel costs half of what two do
+		<-g.done
+		return g.err
+	}
 	select {
 	case <-g.done:
 		return g.err
@@ -273,11 +277,14 @@ type memory struct {
 	entries []entry
 }
 
-// newGroup is an empty group, whose memory may have been another's.
+// newGroup is an empty group, whose memory may have been another's, or is as much
+// as the last one had.
 func (l *Log) newGroup() *group {
 	var m memory
 	if n := len(l.free); n > 0 {
 		m, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		m = memory{make([]byte, 0, groupBytes+l.usual.bytes), make([]entry, 0, l.usual.records)}
 	}
 	return &group{buf: append(m.buf[:0], make([]byte, groupBytes)...), entries: m.entries[:0], done: make(chan struct{})}
 }

@@ -89,6 +89,7 @@ type Log struct {
 	refused   int      // bytes for which there was no room when they were asked for last
 	roll      bool     // begin a new segment, so that the last one can be removed
 	free      []memory // of groups
+	usual     usage    // of a group: the last one's
 	last      *segment // what is written to; nil: the next group begins one
 
 	segments []*segment // ordered by first; never empty once something was written
@@ -112,6 +113,9 @@ type Log struct {
 	appended  int64
 	unstalled chan struct{} // tells the writer that room was made
 }
+
+// usage is how much memory a group takes.
+type usage struct{ bytes, records int }
 
 var _ buffer.Buffer = (*Log)(nil)
 

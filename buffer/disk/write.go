@@ -84,6 +84,7 @@ func (l *Log) take(t **tail) *group {
 	g := l.gathering
 	l.gathering, l.writing = nil, g
 	if g != nil {
+		l.usual.bytes, l.usual.records = len(g.buf), len(g.entries)
 		l.wakeAppender()
 	}
 	return g
