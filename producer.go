@@ -85,9 +85,13 @@ type ProducerOptions struct {
 	//     is kept in the directory as a dead letter, with its reason;
 	//   - Close whose context ends leaves records for the next Producer.
 	Durable string
-	// DurableBytes bounds the room that records take in the directory; dead letters
-	// do not count. Default 1 GiB. At the bound calls wait, as at BufferBytes; what
-	// is larger than that has room when nothing else is there.
+	// DurableBytes bounds the room that records take in the directory. What counts is
+	// the size of their files: key, data and headers of each record and about 50
+	// bytes. A file holds a sixteenth of the bound, 64 MiB at most, and is removed,
+	// or made smaller, when the stream has three quarters of it. Dead letters, bytes
+	// set aside as damaged, the list of acknowledgements and the spare file do not
+	// count. Default 1 GiB. At the bound calls wait, as at BufferBytes; what is
+	// larger than that has room when nothing else is there.
 	DurableBytes int64
 	// DurableAge makes dead letters of records that the stream did not take for
 	// that long. Default 0: none are.
@@ -128,6 +132,8 @@ const (
 	FailRecord OnFailure = iota
 	// FailKey: records of the key that are queued behind it fail with it, with
 	// ErrEarlierFailed, so that the caller can send all of them again in order.
+	// With Durable that is those that sending has come to, which it looks ahead
+	// for as far as BufferBytes; those still on the disk go.
 	FailKey
 )
 

@@ -35,7 +35,7 @@ type SendError struct {
 	Key string
 	// Outcome says whether the record can be in the stream all the same.
 	Outcome Outcome
-	// Attempts is how often it was sent.
+	// Attempts is how often this Producer sent it.
 	Attempts int
 	// Err is the cause.
 	Err error
@@ -46,7 +46,15 @@ func (e *SendError) Error() string {
 	if e.Shard != "" {
 		where += " " + e.Shard
 	}
-	return fmt.Sprintf("send: %s: %s after %d attempts: %v", where, e.Outcome, e.Attempts, e.Err)
+	how := e.Outcome.String()
+	switch e.Attempts {
+	case 0: // the cause says why it never left, or where it is
+	case 1:
+		how += " after 1 attempt"
+	default:
+		how += fmt.Sprintf(" after %d attempts", e.Attempts)
+	}
+	return fmt.Sprintf("send: %s: %s: %v", where, how, e.Err)
 }
 
 func (e *SendError) Unwrap() error { return e.Err }

@@ -50,3 +50,12 @@ func TestSendErrorNamesNoKey(t *testing.T) {
 		t.Error("the cause is not reachable")
 	}
 }
+
+func TestSendErrorCountsAttempts(t *testing.T) {
+	for attempts, want := range []string{"unknown: why", "unknown after 1 attempt: why", "unknown after 2 attempts: why"} {
+		err := &SendError{Stream: "orders", Attempts: attempts, Err: errors.New("why")}
+		if got, want := err.Error(), `send: stream "orders": `+want; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

@@ -261,7 +261,7 @@ func (e *Engine) Hurry() (done func()) {
 func (e *Engine) buryUnsent(ctx context.Context, it *buffer.Item, old bool, cause error) error {
 	var failed *record.SendError
 	if old && errors.As(cause, &failed) {
-		failed.Outcome = record.Unknown
+		failed.Outcome, failed.Err = record.Unknown, sentBefore(failed.Err)
 	}
 	dead := []buffer.Dead{{Item: *it, Reason: cause.Error(), Unknown: old, At: time.Now()}}
 	if err := e.bury(ctx, dead, []error{cause}); err != nil {

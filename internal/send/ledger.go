@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -25,6 +26,9 @@ func (e *Engine) letter(p *parcel, cause error) {
 	if unknown {
 		outcome = record.Unknown
 	}
+	if unknown && !p.Unknown {
+		cause = sentBefore(cause)
+	}
 	err := &record.SendError{
 		Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Outcome: outcome, Attempts: int(p.Attempts), Err: cause,
 	}
@@ -36,6 +40,12 @@ func (e *Engine) letter(p *parcel, cause error) {
 		},
 		Reason: err.Error(), Unknown: unknown, At: time.Now().Round(0),
 	})
+}
+
+// sentBefore is why the outcome of a record is unknown that this process never left
+// in doubt.
+func sentBefore(cause error) error {
+	return fmt.Errorf("an earlier producer of its buffer may have sent it: %w", cause)
 }
 
 // clear lets go of what it held.
