@@ -50,6 +50,12 @@ type Work struct {
 	Warm    int `json:"warm"`
 	Last    int `json:"last"`
 	Keys    int `json:"keys"`
+	// Producers send side by side in one process, record i by producer i modulo
+	// Producers; Keys is a multiple of it, so that a key has one. 0 is 1.
+	Producers int `json:"producers"`
+	// Seconds are what the measured records are spread over, or how long what is
+	// measured lasts where there are none. 0: as fast as it goes.
+	Seconds int `json:"seconds"`
 }
 
 // Measured is how many records are measured.
@@ -110,8 +116,10 @@ type Contender struct {
 	Settings string
 	// Protocol is what it speaks on the wire, "JSON" or "CBOR"; "" means JSON.
 	Protocol string
-	// Floor marks the wire floor that multiples are of: of its side, its protocol
-	// and the works it does. A variant of the floor is a row like any other.
+	// FanOut tells a consumer that is pushed to from one that polls.
+	FanOut bool
+	// Floor marks the wire floor that multiples are of: of its side, its protocol,
+	// FanOut and the works it does. A variant of the floor is a row like any other.
 	Floor bool
 	// Not gives the reason why it does not do this work; "" when it does.
 	Not func(w *Work) string

@@ -39,15 +39,20 @@ func Consume(p *Protocol) func(context.Context, *contest.Work, *contest.Meter) e
 
 // FanOut is the floor of receiving by SubscribeToShard, which is JSON.
 var FanOut = eachShard(JSON, func(ctx context.Context, c *client, shard string, f func([]byte) error) error {
+	return c.subscribe(ctx, shard, f, func(at position) bool { return at.behind == 0 })
+})
+
+// subscribe reads a shard from its beginning by one subscription, until an event
+// is the last one wanted.
+func (c *client) subscribe(ctx context.Context, shard string, f func(data []byte) error, last func(position) bool) error {
 	body := fmt.Appendf(nil, `{"ConsumerARN":%q,"ShardId":%q,"StartingPosition":{"Type":"TRIM_HORIZON"}}`, c.work.ConsumerARN, shard)
 	stream, err := c.post(ctx, "SubscribeToShard", contentJSON, body)
 	if err != nil {
 		return err
 	}
 	defer stream.Body.Close()
-	at := position{behind: 1}
 	var frame []byte
-	for at.behind > 0 {
+	for {
 		var payload []byte
 		if payload, frame, err = readFrame(stream.Body, frame); err != nil {
 			return fmt.Errorf("wire floor: %s: %w", shard, err)
@@ -55,12 +60,15 @@ var FanOut = eachShard(JSON, func(ctx context.Context, c *client, shard string, 
 		if len(payload) == len("{}") { // initial-response
 			continue
 		}
-		if at, err = JSON.read(payload, "ContinuationSequenceNumber", f); err != nil {
+		at, err := JSON.read(payload, "ContinuationSequenceNumber", f)
+		if err != nil {
 			return err
 		}
+		if last(at) {
+			return nil
+		}
 	}
-	return nil
-})
+}
 
 // readFrame reads a frame of an event stream into the memory of buf: its length,
 // that of its headers, the CRC-32 of both, headers, payload, the CRC-32 of all.

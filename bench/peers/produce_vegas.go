@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/bench/contest"
@@ -31,41 +35,67 @@ func onlyAggregated(w *contest.Work) string {
 
 func runVegas(set func(*vegas.ProducerOptions, *contest.Work)) func(context.Context, *contest.Work, *contest.Meter) error {
 	return func(ctx context.Context, w *contest.Work, m *contest.Meter) error {
-		p, err := vegas.NewProducer(w.Stream, func(o *vegas.ProducerOptions) {
-			o.AWS = local(w)
-			set(o, w)
-		})
-		if err != nil {
-			return err
-		}
-		defer p.Close(ctx)
-		keys, payload := w.AllKeys(), make([]byte, 0, w.Size) // a record is copied when it is accepted
-		var failed atomic.Pointer[error]
-		done := func(_ vegas.Receipt, err error) {
+		keys := w.AllKeys()
+		senders := make([]*sender, max(1, w.Producers))
+		for n := range senders {
+			p, err := vegas.NewProducer(w.Stream, func(o *vegas.ProducerOptions) {
+				o.AWS = local(w)
+				set(o, w)
+			})
 			if err != nil {
-				failed.CompareAndSwap(nil, &err)
-			}
-		}
-		var r vegas.Record
-		send := func(from, to int) error {
-			for i := from; i < to; i++ {
-				r.PartitionKey, r.Data = keys[w.KeyIndex(i)], w.AppendPayload(payload, i)
-				if err := p.SendAsync(ctx, &r, done); err != nil {
-					return err
-				}
-			}
-			if err := p.Flush(ctx); err != nil {
 				return err
 			}
-			if err := failed.Load(); err != nil {
-				return *err
+			defer p.Close(ctx)
+			senders[n] = &sender{work: w, producer: p, keys: keys, payload: make([]byte, 0, w.Size)}
+		}
+		send := func(from, to int) error {
+			began := time.Now()
+			g, ctx := errgroup.WithContext(ctx)
+			for n, s := range senders {
+				g.Go(func() error { return s.send(ctx, from, to, n, len(senders), began) })
 			}
-			return nil
+			return g.Wait()
 		}
 		if err := send(0, w.Warm); err != nil {
 			return err
 		}
 		m.Begin()
 		return send(w.Warm, w.Records)
+	}
+}
+
+// sender is a goroutine with a producer of its own.
+type sender struct {
+	work     *contest.Work
+	producer *vegas.Producer
+	keys     []string
+	payload  []byte // a record is copied when it is accepted
+	failed   atomic.Pointer[error]
+}
+
+// send has the stream take the records in a range whose numbers, divided by of,
+// leave n; when they are due, if the work is spread over time.
+func (s *sender) send(ctx context.Context, from, to, n, of int, began time.Time) error {
+	var r vegas.Record
+	first := from + (n-from%of+of)%of
+	for i := first; i < to; i += of {
+		if err := s.work.Until(ctx, began, i-from); err != nil {
+			return err
+		}
+		r.PartitionKey, r.Data = s.keys[s.work.KeyIndex(i)], s.work.AppendPayload(s.payload, i)
+		if err := s.producer.SendAsync(ctx, &r, s.done); err != nil {
+			return err
+		}
+	}
+	err := s.producer.Flush(ctx)
+	if failed := s.failed.Load(); failed != nil {
+		err = errors.Join(err, *failed)
+	}
+	return err
+}
+
+func (s *sender) done(_ vegas.Receipt, err error) {
+	if err != nil {
+		s.failed.CompareAndSwap(nil, &err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 
 	"github.com/libvegas/vegas/bench/contest"
@@ -39,10 +40,13 @@ type reply struct {
 	Stored   stored `json:"stored"`
 }
 
+// withLimits has the server keep the limits that a real shard has.
+const withLimits = "limits"
+
 // serve is the server's process.
-func serve(_ context.Context, _ []string) error {
+func serve(_ context.Context, args []string) error {
 	srv := localkinesis.New(func(o *localkinesis.Options) {
-		o.NoLimits, o.StateDelay, o.MemoryBytes = true, 0, 64<<30
+		o.NoLimits, o.StateDelay, o.MemoryBytes = !slices.Contains(args, withLimits), 0, 64<<30
 	})
 	defer srv.Close()
 	var addresses []string
@@ -101,12 +105,12 @@ type server struct {
 	endpoint, tls string
 }
 
-func startServer(ctx context.Context) (*server, error) {
+func startServer(ctx context.Context, args ...string) (*server, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe, "serve")
+	cmd := exec.CommandContext(ctx, exe, append([]string{"serve"}, args...)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
