@@ -89,6 +89,7 @@ type Engine struct {
 	mu       sync.Mutex // guards what follows; never held across a wait
 	machine  *lane.Machine
 	latest   time.Duration // what was accepted last, was accepted then
+	payload  int           // of the last slab that was full
 	running  bool
 	closing  bool
 	aborted  bool  // Close ran out of patience: fed records stay in their buffer

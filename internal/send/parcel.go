@@ -16,14 +16,13 @@ import (
 // waits for its end. It is recycled once everybody is done with it.
 type parcel struct {
 	lane.Item
-	slab  *slab  // whose memory it is; nil: its own
-	buf   []byte // Data's memory, kept for the next record
-	bytes int64  // what it takes of the memory bound
-	bare  bool   // its payload may not go out unwrapped: readers would open it
-	fed   bool   // it came out of a buffer, which has to be told of its end
-	old   bool   // fed: by an earlier opening of the buffer, which may have sent it
-	grave bool   // fed: it is a dead letter there
-	wall  int64  // fed: when it was accepted, by the clock of then, in Unix nanoseconds
+	slab  *slab // whose memory it is; nil: its own
+	bytes int64 // what it takes of the memory bound
+	bare  bool  // its payload may not go out unwrapped: readers would open it
+	fed   bool  // it came out of a buffer, which has to be told of its end
+	old   bool  // fed: by an earlier opening of the buffer, which may have sent it
+	grave bool  // fed: it is a dead letter there
+	wall  int64 // fed: when it was accepted, by the clock of then, in Unix nanoseconds
 
 	// Who waits; one of these, or nobody.
 	wait  bool // Send: signal gets one value
@@ -136,21 +135,14 @@ func (p *parcel) fill(d *draft) {
 	if len(d.Headers) > 0 {
 		p.Headers = append([]record.Header(nil), d.Headers...)
 	}
-	if p.Data = d.Data; !d.owned {
-		p.buf = append(p.buf[:0], d.Data...)
-		p.Data = p.buf
+	switch {
+	case d.owned:
+		p.Data = d.Data
+	case p.slab != nil:
+		p.Data = p.slab.keep(d.Data)
+	default:
+		p.Data = append(p.Data[:0], d.Data...)
 	}
-}
-
-// pack makes a parcel of its own of a record.
-func (e *Engine) pack(r *record.Record) (*parcel, error) {
-	var d draft
-	if err := e.check(&d, r); err != nil {
-		return nil, err
-	}
-	p := e.parcels.Get().(*parcel)
-	p.fill(&d)
-	return p, nil
 }
 
 var errNoRecord = errors.New("the record is nil")
@@ -158,8 +150,11 @@ var errNoRecord = errors.New("the record is nil")
 // recycle takes back a parcel of its own that nobody refers to any more: not the
 // machine, no request under way, no caller.
 func (e *Engine) recycle(p *parcel) {
-	buf, signal := p.buf, p.signal
-	*p = parcel{buf: buf[:0], signal: signal}
+	data, signal := p.Data, p.signal
+	*p = parcel{signal: signal}
+	if cap(data) <= keepBuffer {
+		p.Data = data[:0]
+	}
 	p.Tag = p
 	e.parcels.Put(p)
 }

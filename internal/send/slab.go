@@ -18,8 +18,12 @@ import (
 // does without slabs.
 type slab struct {
 	parcels [slabParcels]parcel
-	used    int          // those handed out; guarded by the engine's lock
 	left    atomic.Int32 // those that are not done with, or not handed out yet
+
+	// Guarded by the engine's lock.
+	used    int    // parcels handed out
+	payload int    // bytes of those
+	data    []byte // that many of them, one behind the other
 }
 
 // slabParcels is some 5 KiB: a page, beyond which no processor looks ahead, and
@@ -36,10 +40,10 @@ func newSlab() *slab {
 func (s *slab) reset() {
 	for i := range s.parcels {
 		p := &s.parcels[i]
-		*p = parcel{slab: s, buf: p.buf}
+		*p = parcel{slab: s}
 		p.Tag = p
 	}
-	s.used = 0
+	s.used, s.payload, s.data = 0, 0, s.data[:0]
 	s.left.Store(slabParcels)
 }
 
@@ -51,13 +55,28 @@ func (e *Engine) berth(h keyspace.Hash) *parcel {
 	s, _ := (*tag).(*slab)
 	if s == nil {
 		s = e.slabs.Get().(*slab)
+		if cap(s.data) < e.payload {
+			s.data = make([]byte, 0, e.payload)
+		}
 		*tag = s
 	}
 	p := &s.parcels[s.used]
 	if s.used++; s.used == slabParcels {
 		*tag = nil
+		e.payload = s.payload // the next ones are likely to take as much
 	}
 	return p
+}
+
+// keep copies a payload.
+func (s *slab) keep(payload []byte) []byte {
+	s.payload += len(payload)
+	n := len(s.data)
+	if len(payload) > cap(s.data)-n {
+		return append([]byte(nil), payload...)
+	}
+	s.data = append(s.data, payload...)
+	return s.data[n:len(s.data):len(s.data)]
 }
 
 // done takes back a parcel that nobody refers to any more: no caller and, unless
