@@ -13,7 +13,7 @@ check: ## all that CI runs, with its time budget
 	.ci/run
 
 # The stages of .ci/run; each prints its wall time and what failed.
-STAGES := test race vet-cross lint fuzz rehearse-release test-peers-short test-stores
+STAGES := test race vet-cross lint fuzz gate rehearse-release test-peers-short test-stores
 .PHONY: $(STAGES)
 $(STAGES):
 	.ci/run $@
@@ -66,6 +66,11 @@ COUNT ?= 10
 PKG   ?= work
 bench: ## benchmarks (BENCH=regexp COUNT=10 PKG=./internal/wire), for benchstat
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) $(PKG)
+
+.PHONY: gate-update
+RUN ?=
+gate-update: ## write down anew what the gate compares with, of all loads or some (RUN=send)
+	go run ./bench/gate -update -run '$(RUN)'
 
 .PHONY: bench-buffer
 bench-buffer: ## durable appends, beside a bare loop, bbolt, Pebble's record log and SQLite
