@@ -68,6 +68,7 @@ func thousands(n int64) string {
 type Table struct {
 	Head []string
 	Rows [][]string
+	Text bool // so are the others
 }
 
 // Add a row.
@@ -84,7 +85,11 @@ func (t *Table) Markdown() string {
 		b.WriteString("\n")
 	}
 	row(t.Head)
-	b.WriteString("|---|" + strings.Repeat("---:|", len(t.Head)-1) + "\n")
+	rule := "---:|"
+	if t.Text {
+		rule = "---|"
+	}
+	b.WriteString("|---|" + strings.Repeat(rule, len(t.Head)-1) + "\n")
 	for _, cells := range t.Rows {
 		row(cells)
 	}

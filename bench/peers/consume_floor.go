@@ -20,7 +20,7 @@ var consumeFloorCBOR = contest.Contender{
 }
 
 var consumeFloorFanOut = contest.Contender{
-	Name: "wire floor, JSON, fan-out", Side: contest.Consume, Protocol: "JSON",
+	Name: "wire floor, JSON, fan-out", Side: contest.Consume, Protocol: "JSON", FanOut: true, Floor: true,
 	Settings: floorConsumes,
 	Run:      floor.FanOut,
 }

@@ -38,7 +38,7 @@ var consumeBatches = contest.Contender{
 }
 
 var consumeFanOut = contest.Contender{
-	Name: "vegas, fan-out", Side: contest.Consume,
+	Name: "vegas, fan-out", Side: contest.Consume, FanOut: true,
 	Settings: "the group is the ARN of a registered consumer, otherwise as vegas, polling",
 	Run: func(ctx context.Context, w *contest.Work, m *contest.Meter) error {
 		return consumeByVegas(ctx, w, m, w.ConsumerARN, func(ctx context.Context, c *vegas.Consumer) error {

@@ -1,6 +1,208 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
-func (t *table) page() string            { return fmt.Sprintln(len(t.results), "turns") }
-func (t *table) write(root string) error { return nil }
+	"github.com/libvegas/vegas/bench/contest"
+	"github.com/libvegas/vegas/bench/figures"
+)
+
+// The page that holds the figures, and its pictures, from the root.
+const (
+	pageFile    = "docs/benchmarks.md"
+	pictureDir  = "docs/bench"
+	pageSection = "bench-peers"
+)
+
+// sides in the order of the page.
+var sides = []struct {
+	side           contest.Side
+	title, picture string
+}{
+	{contest.Produce, "Sending", "produce.svg"},
+	{contest.Consume, "Receiving", "consume.svg"},
+}
+
+// write puts the section and its pictures into the documentation.
+func (t *table) write(root string) error {
+	name := filepath.Join(root, filepath.FromSlash(pageFile))
+	page, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	text, err := figures.Insert(string(page), pageSection, t.page())
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(root, filepath.FromSlash(pictureDir)), 0o755); err != nil {
+		return err
+	}
+	for _, s := range sides {
+		file := filepath.Join(root, filepath.FromSlash(pictureDir), s.picture)
+		if err := os.WriteFile(file, []byte(t.picture(s.side, s.title).SVG()), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(name, []byte(text), 0o644)
+}
+
+// page is the section.
+func (t *table) page() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured on %s on %s, %s, %s", t.began.Format("2 January 2006"), t.machine.cpu, t.machine.system, t.machine.goVersion)
+	if t.noJava == nil && t.machine.java != "" {
+		fmt.Fprintf(&b, ", Java %s", t.machine.java)
+	}
+	fmt.Fprintf(&b, ", by `%s`: %d shards, %s keys; the middle of %d turns (least–most).\n\n",
+		t.settings.command(), shards, figures.Number(keys), t.settings.rounds)
+	if t.noJava != nil {
+		fmt.Fprintf(&b, "Left out are the rows of Java: %s.\n\n", t.noJava)
+	}
+	for _, s := range sides {
+		if !t.has(s.side) {
+			continue
+		}
+		fmt.Fprintf(&b, "### %s\n\n![CPU time a record, by client](%s/%s)\n\n", s.title, filepath.Base(pictureDir), s.picture)
+		for _, k := range t.tasks {
+			if rows := t.rows(k); k.side == s.side && len(rows) > 0 {
+				fmt.Fprintf(&b, "**%s**, %s records a turn\n\n%s\n", k.name, figures.Number(float64(k.records)), t.figures(rows).Markdown())
+				for _, note := range notes(rows) {
+					fmt.Fprintf(&b, "- %s\n", note)
+				}
+				b.WriteString("\n")
+			}
+		}
+	}
+	b.WriteString("### Goals\n\n" + goalsOf(t.goals()).Markdown() + "\n")
+	b.WriteString("### Whether it counts\n\nThe wire floor beside the AWS SDK, against what was measured of both when the goals were set:\n\n" +
+		t.calibration().Markdown() + "\n")
+	b.WriteString("### Settings\n\n" + t.settingsTable().Markdown())
+	return b.String()
+}
+
+func (t *table) has(side contest.Side) bool {
+	for _, r := range t.results {
+		if r.task.side == side {
+			return true
+		}
+	}
+	return false
+}
+
+// command is what repeats this run.
+func (s *settings) command() string {
+	c := fmt.Sprintf("go run ./bench/peers -rounds %d -records %d", s.rounds, s.records)
+	if only := s.only.String(); only != "" {
+		c += fmt.Sprintf(" -only '%s'", only)
+	}
+	return c
+}
+
+// figures of a task.
+func (t *table) figures(rows []*row) *figures.Table {
+	out := &figures.Table{Head: []string{"", "CPU a record, us", "of the floor", "allocated a record, B", "resident, MiB", "records a second", "CPU of the server, us"}}
+	for _, r := range rows {
+		name := r.contender.Name
+		if ours(r.contender) {
+			name = "**" + name + "**"
+		}
+		allocated := "–"
+		if r.knowsAllocated() {
+			allocated = figures.Number(r.spread((*result).allocated).Median)
+		}
+		out.Add(name, r.cpu().Text(), r.beside(floorOf(rows, r.contender)).Text(), allocated,
+			figures.Number(r.spread((*result).residentMiB).Max),
+			figures.Number(r.spread((*result).rate).Median),
+			figures.Number(r.spread((*result).serverMicros).Median))
+	}
+	return out
+}
+
+func (r *row) knowsAllocated() bool {
+	return len(r.results) > 0 && r.results[0].done.Allocated >= 0
+}
+
+// notes say what of the records is not as it was sent, and who did not do it all.
+func notes(rows []*row) []string {
+	var notes []string
+	for _, r := range rows {
+		name := r.contender.Name
+		for _, err := range r.failures {
+			text, _, _ := strings.Cut(err.Error(), "\n")
+			notes = append(notes, fmt.Sprintf("%s: a turn failed: %s.", name, text))
+		}
+		if r.contender.Floor || strings.HasPrefix(name, floorName) {
+			continue // it keeps no order, and is not there to
+		}
+		var most *result
+		for _, res := range r.results {
+			if most == nil || len(res.remark()) > len(most.remark()) {
+				most = res
+			}
+		}
+		if most != nil && most.remark() != "" {
+			notes = append(notes, fmt.Sprintf("%s: in one turn%s.", name, strings.TrimPrefix(most.remark(), ",")))
+		}
+	}
+	return notes
+}
+
+const floorName = "wire floor"
+
+// settingsTable has the versions of all, and how they were set.
+func (t *table) settingsTable() *figures.Table {
+	out := &figures.Table{Head: []string{"", "version", "settings"}, Text: true}
+	seen := map[*contest.Contender]bool{}
+	for _, k := range t.tasks {
+		for _, r := range t.rows(k) {
+			if c := r.contender; !seen[c] {
+				seen[c] = true
+				out.Add(c.Name, t.version(c), c.Settings)
+			}
+		}
+	}
+	return out
+}
+
+func (t *table) version(c *contest.Contender) string {
+	if c.Module == "" {
+		return ""
+	}
+	if _, artifact, ok := strings.Cut(c.Module, ":"); ok {
+		return jarVersion(t.root, artifact)
+	}
+	return moduleVersion(c.Module)
+}
+
+// picture of a side.
+func (t *table) picture(side contest.Side, title string) *figures.Bars {
+	p := &figures.Bars{Title: title + ": CPU time of the client for each record", Unit: "microseconds; less is better"}
+	for _, k := range t.tasks {
+		rows := t.rows(k)
+		if k.side != side || len(rows) == 0 {
+			continue
+		}
+		g := figures.Group{Title: k.name}
+		for _, r := range rows {
+			if strings.HasPrefix(r.contender.Name, floorName) && !r.contender.Floor {
+				continue // a variant
+			}
+			bar := figures.Bar{Label: r.contender.Name, Value: r.cpu(), Kind: figures.Other}
+			switch {
+			case ours(r.contender):
+				bar.Kind = figures.Own
+			case r.contender.Floor:
+				bar.Kind = figures.Floor
+				if g.Line == 0 && r.cpu().N > 0 {
+					g.Line, g.LineLabel = r.cpu().Median, r.contender.Name
+				}
+			}
+			g.Bars = append(g.Bars, bar)
+		}
+		p.Groups = append(p.Groups, g)
+	}
+	return p
+}

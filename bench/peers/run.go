@@ -41,6 +41,7 @@ type result struct {
 func (r *result) cpuMicros() float64    { return r.perRecord(float64(r.cpu) / 1e3) }
 func (r *result) serverMicros() float64 { return r.perRecord(float64(r.server) / 1e3) }
 func (r *result) allocated() float64    { return r.perRecord(float64(r.done.Allocated)) }
+func (r *result) residentMiB() float64  { return float64(r.resident) / (1 << 20) }
 func (r *result) rate() float64         { return float64(r.records) / r.wall.Seconds() }
 
 func (r *result) perRecord(x float64) float64 { return x / float64(r.records) }

@@ -17,6 +17,7 @@ import (
 
 // table is all that a session has measured.
 type table struct {
+	root     string
 	settings *settings
 	began    time.Time
 	machine  machine
@@ -34,7 +35,7 @@ type row struct {
 
 // measureAll has all contenders take their turns.
 func measureAll(ctx context.Context, root string, s *settings) (_ *table, err error) {
-	t := &table{settings: s, began: time.Now(), tasks: tasks(s.records), machine: thisMachine()}
+	t := &table{root: root, settings: s, began: time.Now(), tasks: tasks(s.records), machine: thisMachine()}
 	r, err := newRunner(ctx, s)
 	if err != nil {
 		return nil, err
@@ -187,10 +188,10 @@ func protocol(c *contest.Contender) string {
 	return c.Protocol
 }
 
-// floorOf gives the floor that a row is a multiple of, or nil.
-func floorOf(rows []*row, protocolName string) *row {
+// floorOf gives the floor that a contender's row is a multiple of, or nil.
+func floorOf(rows []*row, c *contest.Contender) *row {
 	for _, r := range rows {
-		if r.contender.Floor && protocol(r.contender) == protocolName {
+		if r.contender.Floor && protocol(r.contender) == protocol(c) && r.contender.FanOut == c.FanOut {
 			return r
 		}
 	}

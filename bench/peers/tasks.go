@@ -40,7 +40,7 @@ func tasks(records int) []*task {
 		{contest.Produce, "1 KiB, aggregated", 1 << 10, true, records / 4, ofAll},
 		{contest.Produce, "1 KiB, not aggregated", 1 << 10, false, records / 4, ofAll},
 		{contest.Consume, "100 B, aggregated", 100, true, records, ofAll},
-		{contest.Consume, "1 KiB, not aggregated", 1 << 10, false, records / 3, ofAll},
+		{contest.Consume, "1 KiB, not aggregated", 1 << 10, false, records / 6, ofAll},
 	}
 }
 
