@@ -34,22 +34,16 @@ func asideRecords(name string) (int64, bool) {
 // setAside copies bytes of a file to one of their own. It does nothing if they
 // were copied before.
 func (l *Log) setAside(path string, from, to int64, records int) error {
-	names, err := l.disk.List(l.dir)
-	if err != nil {
-		return err
-	}
-	place := asidePlace(path, from)
-	var others []string
-	for _, n := range names {
-		if !strings.HasPrefix(n, place) || strings.HasSuffix(n, tempSuffix) {
-			continue
-		}
+	place, name := asidePlace(path, from), asideName(path, from, records)
+	l.mu.Lock()
+	others := l.asides[place]
+	l.mu.Unlock()
+	for _, n := range others {
 		if before, _ := asideRecords(n); before >= int64(records) {
 			return nil
 		}
-		others = append(others, n)
 	}
-	full := filepath.Join(l.dir, asideName(path, from, records))
+	full := filepath.Join(l.dir, name)
 	if err := l.copyBytes(path, full+tempSuffix, from, to); err != nil {
 		_ = l.disk.Remove(full + tempSuffix)
 		return err
@@ -66,6 +60,7 @@ func (l *Log) setAside(path string, from, to int64, records int) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.asides[place] = []string{name}
 	l.lost += int64(records)
 	l.aside += to - from
 	return nil

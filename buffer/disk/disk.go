@@ -109,6 +109,7 @@ type Log struct {
 	buried    uint64 // the highest number of a file of them
 	lost      int64
 	aside     int64
+	asides    map[string][]string // the files of what was set aside, by its place
 	syncs     int64
 	appended  int64
 	unstalled chan struct{} // tells the writer that room was made

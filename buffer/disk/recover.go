@@ -376,11 +376,14 @@ func findEnd(s *scanner, acked uint64, broken rule) ending {
 
 // countAside sums up what was set aside, here and in earlier openings.
 func (l *Log) countAside(names []string) {
+	l.asides = map[string][]string{}
 	for _, name := range names {
 		if records, ok := asideRecords(name); ok {
 			if info, err := l.disk.Stat(filepath.Join(l.dir, name)); err == nil {
 				l.lost += records
 				l.aside += info.Size()
+				place := name[:strings.LastIndexByte(name, '-')+1]
+				l.asides[place] = append(l.asides[place], name)
 			}
 		}
 	}
