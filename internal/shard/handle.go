@@ -37,22 +37,32 @@ func Records(h record.Handler) Func {
 				return k.last(err)
 			}
 			s.hold(answer)
-			for _, r := range b.Records {
-				if ctx.Err() != nil {
-					return k.last(context.Cause(ctx))
-				}
-				if s.stopping() {
-					s.end(s.stop.Why())
-					return k.last(nil)
-				}
-				if err := s.handle(ctx, h, r, w); err != nil {
-					return k.last(err)
-				}
-				k.passed(r.Position)
+			if err := s.inOrder(ctx, h, b, k, w); err != nil {
+				return k.last(err)
 			}
 			k.passed(b.End)
 		}
 	}
+}
+
+// inOrder handles the records of a batch one after the other.
+func (s *Shard) inOrder(ctx context.Context, h record.Handler, b *record.Batch, k *keeper, w *watch) (err error) {
+	defer w.rest()
+	now := w.wake()
+	for _, r := range b.Records {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case s.stopping():
+			s.end(s.stop.Why())
+			return errStopping
+		}
+		if now, err = s.handle(ctx, h, r, w, now); err != nil {
+			return err
+		}
+		k.passed(r.Position)
+	}
+	return nil
 }
 
 // BatchesFunc makes a shard function of a batch handler.
@@ -91,26 +101,29 @@ var errStopping = errors.New("the reading of the shard was stopped")
 
 // handle calls the handler until the record is done with: handled, given to the
 // dead letters, or skipped. An error means that it is not, and that the shard
-// is to be left.
-func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, w *watch) error {
+// is to be left. It begins now, and returns when it ended: the next one begins
+// then. Its caller lets w rest.
+func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, w *watch, now time.Time) (time.Time, error) {
 	l := s.life
 	defer l.unhandled.Add(-1)
 	for attempt := 1; ; attempt++ {
-		began := w.begin(r, 1)
+		began := now
+		w.begin(r, 1, began)
 		if err := l.expired(began); err != nil {
-			w.end()
-			return err
+			return began, err
 		}
 		err := guard(func() error { return h(ctx, r) })
-		w.end()
-		now := time.Now()
+		now = w.time()
 		l.Observer.Observe(observe.HandlerTime, l.where, int64(now.Sub(began)))
 		if err == nil {
 			l.Observer.Observe(observe.EndToEnd, l.where, int64(now.Sub(r.ArrivalTime)))
-			return nil
+			return now, nil
 		}
-		if done, err := s.failed(ctx, []*record.Record{r}, attempt, err); done || err != nil {
-			return err
+		w.rest()
+		done, err := s.failed(ctx, []*record.Record{r}, attempt, err)
+		now = w.wake()
+		if done || err != nil {
+			return now, err
 		}
 	}
 }
@@ -119,13 +132,14 @@ func (s *Shard) handleBatch(ctx context.Context, h func(context.Context, *record
 	l := s.life
 	defer l.unhandled.Add(-int64(len(b.Records)))
 	for attempt := 1; ; attempt++ {
-		began := w.begin(b.Records[0], len(b.Records))
+		began := w.wake()
+		w.begin(b.Records[0], len(b.Records), began)
 		if err := l.expired(began); err != nil {
-			w.end()
+			w.rest()
 			return err
 		}
 		err := guard(func() error { return h(ctx, b) })
-		w.end()
+		w.rest()
 		l.Observer.Observe(observe.HandlerTime, l.where, int64(time.Since(began)))
 		if err == nil {
 			l.Observer.Observe(observe.EndToEnd, l.where, int64(time.Since(b.Records[0].ArrivalTime)))

@@ -88,7 +88,9 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 			left := false // a record was given up: those behind it may be of its key
 			for j := range lanes[i] {
 				if !left && begin(j.ticket) {
-					if err := s.handle(ctx, h, j.r, w); err != nil {
+					_, err := s.handle(ctx, h, j.r, w, w.wake())
+					w.rest()
+					if err != nil {
 						left = true
 						if !errors.Is(err, errStopping) {
 							ended.Store(true)

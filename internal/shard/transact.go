@@ -169,14 +169,16 @@ func later(a, b record.Position) record.Position {
 func (t *transactions) together(ctx context.Context, h record.Handler, rs []*record.Record, end record.Position) (n int, err error) {
 	l := t.s.life
 	err = t.s.transact(ctx, func(ctx context.Context) (record.Position, error) {
-		first := time.Now()
+		defer t.w.rest()
+		first := t.w.wake()
+		now := first
 		for n = 0; n < len(rs); {
 			r := rs[n]
 			n++
-			began := t.w.begin(r, 1)
+			began := now
+			t.w.begin(r, 1, began)
 			err := guard(func() error { return h(ctx, r) })
-			t.w.end()
-			now := time.Now()
+			now = t.w.time()
 			l.Observer.Observe(observe.HandlerTime, l.where, int64(now.Sub(began)))
 			switch {
 			case err != nil:

@@ -14,6 +14,8 @@ import (
 type watch struct {
 	life *Life
 
+	woken time.Time // when both clocks were read; only the handling goroutine uses it
+
 	mu      sync.Mutex
 	timer   *time.Timer
 	ticking bool
@@ -24,9 +26,20 @@ type watch struct {
 
 func (s *Shard) watch() *watch { return &watch{life: s.life} }
 
-// begin starts the handling of n records from r on and returns the time.
-func (w *watch) begin(r *record.Record, n int) time.Time {
-	now := time.Now()
+// wake reads the time, after something that may have taken long.
+func (w *watch) wake() time.Time {
+	w.woken = time.Now()
+	return w.woken
+}
+
+// time is the time, told by the monotonic clock since wake. Reading the wall clock
+// as well, before and after each record, took a fifth of what one of 100 bytes
+// costs.
+func (w *watch) time() time.Time { return w.woken.Add(time.Since(w.woken)) }
+
+// begin starts the handling of n records from r on, now. It lasts until rest, or
+// until the next one begins.
+func (w *watch) begin(r *record.Record, n int, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.began, w.r, w.n = now, r, n
@@ -38,10 +51,10 @@ func (w *watch) begin(r *record.Record, n int) time.Time {
 			w.timer.Reset(slowAfter)
 		}
 	}
-	return now
 }
 
-func (w *watch) end() {
+// rest tells that nothing is being handled.
+func (w *watch) rest() {
 	w.mu.Lock()
 	w.r = nil
 	w.mu.Unlock()
