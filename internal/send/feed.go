@@ -43,23 +43,20 @@ type Stored struct {
 // sent it. An item that can never be sent is buried and counts as accepted. An
 // error says that it was not accepted: ctx's, or record.ErrClosed.
 func (e *Engine) Feed(ctx context.Context, it *buffer.Item, old bool) error {
-	p, cause := e.pack(&record.Record{
+	var d draft
+	cause := e.check(&d, &record.Record{
 		PartitionKey: it.Key, ExplicitHashKey: it.ExplicitHashKey, Data: it.Data, Headers: it.Headers,
 	})
 	if cause != nil {
 		return e.buryUnsent(ctx, it, old, cause)
 	}
-	p.fed, p.old, p.Counter = true, old, it.Seq
-	now := e.now()
-	p.Accepted = now - e.age(it, old, now)
-	p.wall = it.Accepted.UnixNano()
+	clock := time.Now()
+	now := clock.Sub(e.start)
+	d.Accepted = now - age(it, old, clock, now)
 	if e.cfg.Deadline > 0 {
-		p.Deadline = max(1, p.Accepted+e.cfg.Deadline) // 0 would be none
+		d.Deadline = max(1, d.Accepted+e.cfg.Deadline) // 0 would be none
 	}
-	cause, err := e.feed(ctx, p, &it.Producer)
-	if err != nil || cause != nil {
-		e.recycle(p)
-	}
+	cause, err := e.feed(ctx, &d, it, old, now)
 	if cause != nil {
 		return e.buryUnsent(ctx, it, old, e.refused(&record.Record{PartitionKey: it.Key}, cause))
 	}
@@ -69,31 +66,32 @@ func (e *Engine) Feed(ctx context.Context, it *buffer.Item, old bool) error {
 // age is how old an item is. The wall clock tells, for nothing else outlives a
 // process; where it is seen to have been set meanwhile nothing is called old for
 // that.
-func (e *Engine) age(it *buffer.Item, old bool, now time.Duration) time.Duration {
-	age := max(0, time.Now().Round(0).Sub(it.Accepted)) // set back
+func age(it *buffer.Item, old bool, clock time.Time, now time.Duration) time.Duration {
+	age := max(0, clock.Round(0).Sub(it.Accepted)) // set back
 	if !old {
 		age = min(age, now) // set forward: it was accepted by this process
 	}
 	return age
 }
 
-// feed gives a parcel to the machine, as soon as there is room. cause is why it
-// can never be sent.
-func (e *Engine) feed(ctx context.Context, p *parcel, producer *[16]byte) (cause, err error) {
+// feed gives an item to the machine, as soon as there is room. cause is why it can
+// never be sent.
+func (e *Engine) feed(ctx context.Context, d *draft, it *buffer.Item, old bool, now time.Duration) (cause, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for !e.closing {
-		if cause = e.sendable(&p.Item, p.bare); cause == nil {
+		if cause = e.sendable(&d.Item, d.bare); cause == nil {
 			break
 		}
-		if e.shards.fresh() || len(p.Data)+len(p.Key) > limits.RecordBytesMax {
+		if e.shards.fresh() || len(d.Data)+len(d.Key) > limits.RecordBytesMax {
 			return cause, nil
 		}
 		e.mu.Unlock()
-		err = e.measure(ctx, p)
+		err = e.measure(ctx, d.Deadline)
+		now = e.now()
 		e.mu.Lock()
 		if errors.Is(err, record.ErrDeadline) {
 			return err, nil
@@ -102,26 +100,30 @@ func (e *Engine) feed(ctx context.Context, p *parcel, producer *[16]byte) (cause
 			return nil, err
 		}
 	}
-	if !e.closing && !e.room.take(p.bytes) {
+	if !e.closing && !e.room.take(d.bytes) {
 		// For many at once: a backlog would wait for every single one.
-		many := max(p.bytes, e.room.size/16)
+		many := max(d.bytes, e.room.size/16)
 		if err := e.lineUp(ctx, many); err != nil { // unlocks while it waits
 			return nil, err
 		}
-		e.room.give(many - p.bytes)
+		now = e.now()
+		e.room.give(many - d.bytes)
 		if e.closing {
-			e.room.give(p.bytes)
+			e.room.give(d.bytes)
 		}
 	}
 	if e.closing {
 		return nil, record.ErrClosed
 	}
-	if e.feeding == nil || *e.feeding != *producer {
-		id := *producer
+	if e.feeding == nil || *e.feeding != it.Producer {
+		id := it.Producer
 		e.feeding = &id
 	}
-	p.Producer = e.feeding
-	if e.enter(e.now(), p) {
+	p := e.berth(d.Hash)
+	p.fill(d)
+	p.fed, p.old, p.Counter, p.Producer = true, old, it.Seq, e.feeding
+	p.Accepted, p.Deadline, p.wall = d.Accepted, d.Deadline, it.Accepted.UnixNano()
+	if e.enter(now, p) {
 		e.wake()
 	}
 	return nil, nil
@@ -136,7 +138,7 @@ func (s *shards) fresh() bool {
 // measure asks for the stream's MaxRecordSize. If nobody tells, the record and
 // all behind it wait some time. Its error is ctx's, the deadline's, or that the
 // engine has ended.
-func (e *Engine) measure(ctx context.Context, p *parcel) error {
+func (e *Engine) measure(ctx context.Context, deadline time.Duration) error {
 	ask, cancel := context.WithTimeout(ctx, lookTimeout)
 	s, err := e.cfg.API.Describe(ask)
 	cancel()
@@ -147,7 +149,7 @@ func (e *Engine) measure(ctx context.Context, p *parcel) error {
 		e.mu.Unlock()
 		return nil
 	}
-	if p.Deadline > 0 && p.Deadline <= e.now() {
+	if deadline > 0 && deadline <= e.now() {
 		return link("deadline", lane.DeadlineError(err))
 	}
 	e.warn.Warn("a large record, and all behind it, waits until the stream tells its MaxRecordSize", slog.Any("error", err))
