@@ -18,6 +18,7 @@ import (
 // Side is what a contender does.
 type Side string
 
+// The sides of the table.
 const (
 	Produce Side = "produce"
 	Consume Side = "consume"

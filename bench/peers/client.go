@@ -54,9 +54,11 @@ func client(ctx context.Context, args []string) error {
 
 // find gives the contender of that name, or nil.
 func find(side contest.Side, name string) *contest.Contender {
-	for i := range contenders {
-		if c := &contenders[i]; c.Side == side && c.Name == name {
-			return c
+	for _, list := range [][]contest.Contender{contenders, alone} {
+		for i := range list {
+			if c := &list[i]; c.Side == side && c.Name == name {
+				return c
+			}
 		}
 	}
 	return nil

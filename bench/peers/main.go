@@ -4,6 +4,7 @@
 //	go run ./bench/peers            # make bench-peers, which also writes docs/benchmarks.md
 //	go run ./bench/peers -only 'vegas|SDK' -rounds 1
 //	go run ./bench/peers -short     # does everybody still do all of the work?
+//	go run ./bench/peers latency    # parts that vegas is alone in: latency, scale, idle
 //
 // A contender is one file here and one line in contenders.go; package contest says
 // what it has to do. It runs in a process of its own, against one server, a third
@@ -22,6 +23,7 @@
 //	tasks.go       what is to be done
 //	contenders.go  by whom; produce_*.go, consume_*.go
 //	report.go      what is said of it; goals.go
+//	parts.go       what vegas is measured alone in: latency*.go, scale.go, idle.go
 package main
 
 import (
@@ -41,6 +43,10 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"":       contestCommand,
 	"serve":  serve,
 	"client": client,
+
+	"latency": partCommand("latency"),
+	"scale":   partCommand("scale"),
+	"idle":    partCommand("idle"),
 }
 
 func main() {

@@ -45,7 +45,7 @@ func runVegas(set func(*vegas.ProducerOptions, *contest.Work)) func(context.Cont
 			if err != nil {
 				return err
 			}
-			defer p.Close(ctx)
+			defer func() { _ = p.Close(ctx) }() // Flush tells what failed
 			senders[n] = &sender{work: w, producer: p, keys: keys, payload: make([]byte, 0, w.Size)}
 		}
 		send := func(from, to int) error {

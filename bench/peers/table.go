@@ -65,12 +65,12 @@ func measureAll(ctx context.Context, root string, s *settings) (_ *table, err er
 	return t, nil
 }
 
-func newRunner(ctx context.Context, s *settings) (*runner, error) {
+func newRunner(ctx context.Context, s *settings, server ...string) (*runner, error) {
 	dir, err := os.MkdirTemp("", "vegas-peers-")
 	if err != nil {
 		return nil, err
 	}
-	srv, err := startServer(ctx)
+	srv, err := startServer(ctx, server...)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -81,7 +81,7 @@ func newRunner(ctx context.Context, s *settings) (*runner, error) {
 		}
 	}
 	return &runner{
-		server: srv, dir: dir, profile: s.profile, filled: map[*task]bool{},
+		server: srv, dir: dir, profile: s.profile, filled: map[string]bool{},
 		aws: kinesis.NewFromConfig(cured(&contest.Work{Endpoint: srv.endpoint})),
 	}, nil
 }

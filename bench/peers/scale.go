@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/libvegas/vegas/bench/contest"
+	"github.com/libvegas/vegas/bench/figures"
+)
+
+// axis is one thing that grows, while everything else is as in the contest.
+type axis struct {
+	what    string
+	sizes   []int
+	shape   func(n int) shape
+	records int // what is sent, or read, at each size
+	columns []string
+}
+
+// The contenders of columns, by their head.
+var scaleColumns = map[string]*contest.Contender{
+	"send": &produceVegas, "receive, polling": &consumeVegas, "receive, fan-out": &consumeFanOut,
+}
+
+const (
+	scaleRecords = 1_000_000
+	steadyRate   = 20_000 // records a second
+	steadyTime   = 8      // seconds
+)
+
+var axes = []axis{
+	{
+		"shards", []int{1, 10, 100, 1000}, func(n int) shape { return shape{n, keys, 1, 0} },
+		scaleRecords, []string{"send", "receive, polling", "receive, fan-out"},
+	},
+	{
+		"shards, " + figures.Number(steadyRate) + " records a second", []int{1, 10, 100, 1000},
+		func(n int) shape { return shape{n, keys, 1, steadyTime} }, steadyRate * steadyTime * 10 / 9, []string{"send"},
+	},
+	{
+		// Their number divides that of keys.
+		"producers in one process", []int{1, 8, 64}, func(n int) shape { return shape{shards, 64 * 150, n, 0} },
+		scaleRecords, []string{"send"},
+	},
+	{
+		"keys", []int{10, 1000, 100_000, 1_000_000}, func(n int) shape { return shape{shards, n, 1, 0} },
+		scaleRecords, []string{"send"},
+	},
+}
+
+// cell is a column's figure at one size of an axis.
+type cell struct {
+	axis      *axis
+	size      int
+	column    string
+	task      *task
+	contender *contest.Contender
+	results   []*result
+}
+
+// cells of all axes.
+func cells(s *partSettings) []*cell {
+	var all []*cell
+	for i := range axes {
+		a := &axes[i]
+		for _, n := range a.sizes {
+			for _, column := range a.columns {
+				c := scaleColumns[column]
+				k := &task{c.Side, fmt.Sprintf("%d %s", n, a.what), 100, true, a.records, a.shape(n)}
+				if s.short {
+					k.records, k.seconds = 20_000, min(k.seconds, 1)
+				}
+				all = append(all, &cell{a, n, column, k, c, nil})
+			}
+		}
+	}
+	return all
+}
+
+// measureScale finds what a record costs as a stream, a process, and the set of keys
+// grow.
+func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []goal, error) {
+	all := cells(s)
+	for round := range s.rounds {
+		for _, c := range all {
+			res := r.run(ctx, c.contender, c.task, round)
+			fmt.Fprintln(os.Stderr, res.line(s.rounds))
+			if res.err != nil {
+				return "", nil, fmt.Errorf("%s, %s: %w", c.task.name, c.column, res.err)
+			}
+			c.results = append(c.results, res)
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "CPU time of a record of 100 bytes, aggregated, in microseconds: the middle of %d rounds (least–most). "+
+		"Everything but what grows is as above: %d shards, %s keys, one producer, as fast as it goes.\n", s.rounds, shards, figures.Number(keys))
+	for i := range axes {
+		a := &axes[i]
+		t := figures.Table{Head: append([]string{a.what}, a.columns...)}
+		for _, n := range a.sizes {
+			row := []string{figures.Number(float64(n))}
+			for _, column := range a.columns {
+				row = append(row, cellOf(all, a, n, column).spread((*result).cpuMicros).Text())
+			}
+			t.Add(row...)
+		}
+		b.WriteString("\n" + t.Markdown())
+	}
+	return b.String(), scaleGoals(all), nil
+}
+
+// scaleGoals are for shards: what a record costs with the most beside one.
+func scaleGoals(all []*cell) []goal {
+	var goals []goal
+	for i := range axes {
+		a := &axes[i]
+		if !strings.HasPrefix(a.what, "shards") {
+			continue
+		}
+		for _, column := range a.columns {
+			one, most := cellOf(all, a, a.sizes[0], column), cellOf(all, a, slices.Max(a.sizes), column)
+			goals = append(goals, goal{
+				fmt.Sprintf("CPU a record, %s, 1 → 1,000 %s", column, a.what), 1.5, most.row().beside(one.row()),
+			})
+		}
+	}
+	return goals
+}
+
+func cellOf(all []*cell, a *axis, size int, column string) *cell {
+	for _, c := range all {
+		if c.axis == a && c.size == size && c.column == column {
+			return c
+		}
+	}
+	return nil
+}
+
+func (c *cell) row() *row { return &row{contender: c.contender, results: c.results} }
+
+func (c *cell) spread(figure func(*result) float64) figures.Spread { return c.row().spread(figure) }
