@@ -45,7 +45,7 @@ type Config struct {
 	Rand *rand.Rand
 
 	// Broken removes one rule, for the simulator's mutants: they have to be
-	// caught. Never set elsewhere.
+	// caught. Never set elsewhere, but to count what order costs.
 	Broken Rule
 }
 
@@ -93,4 +93,5 @@ const (
 	Front     Rule = "front"     // what comes back goes before what is queued
 	Blend     Rule = "blend"     // an aggregate has the records of one producer
 	Patience  Rule = "patience"  // what holds for every record ends none, where it shall not
+	Order     Rule = "order"     // all that holds records back for others: Barrier, OneFlight, OneKey
 )

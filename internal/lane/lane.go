@@ -58,8 +58,8 @@ func (m *Machine) due(l *lane, now, linger time.Duration) time.Duration {
 	switch {
 	case l.q.head == nil && len(l.again) == 0,
 		!m.shards.Ready(),
-		l.flights > 0 && !m.c.Raw && (m.c.Broken != OneFlight || l.flights > 1),
-		len(l.waits) > 0 && m.c.Broken != Barrier,
+		l.flights > 0 && !m.c.Raw && m.c.Broken != Order && (m.c.Broken != OneFlight || l.flights > 1),
+		len(l.waits) > 0 && m.c.Broken != Barrier && m.c.Broken != Order,
 		l.held:
 		return Never
 	}

@@ -133,7 +133,7 @@ func (m *Machine) Accept(now time.Duration, it *Item) (early bool) {
 	m.open++
 	size := it.bound()
 	it.Counter, it.size, it.form, it.state = m.counter, int32(size), m.c.form(it, size), queued
-	if m.c.Raw && !m.raw.enter(it) && m.c.Broken != OneKey {
+	if m.c.Raw && m.c.Broken != Order && !m.raw.enter(it) && m.c.Broken != OneKey {
 		it.state = waiting
 	}
 	q := &m.early

@@ -30,6 +30,9 @@ func (r *raw) enter(it *Item) bool {
 // leaveRaw takes an item out of its chain; the next one becomes free if it was
 // the first.
 func (m *Machine) leaveRaw(it *Item) {
+	if m.c.Broken == Order {
+		return
+	}
 	a, b := it.ahead, it.behind
 	it.ahead, it.behind = nil, nil
 	switch {

@@ -57,6 +57,9 @@ type Config struct {
 
 	Logger   *slog.Logger
 	Observer observe.Observer // nil: none
+
+	// Broken is the machine's; only set to count what order costs.
+	Broken lane.Rule
 }
 
 // Engine is a running producer of one stream.
@@ -138,6 +141,7 @@ func New(c Config) *Engine {
 		MaxRequests: c.MaxRequests,
 		FailKey:     c.FailKey,
 		Patient:     c.Ledger != nil,
+		Broken:      c.Broken,
 		Rand: rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]),
 			binary.LittleEndian.Uint64(seed[8:]))),
 	})

@@ -51,7 +51,7 @@ const (
 var Mutants = []Mutant{wide, cut, lead, hasty, orphans, scramble,
 	loseOne, twice, swapTwo, wrongKey, liar, braggart,
 	Mutant(lane.Barrier), Mutant(lane.Retire), Mutant(lane.Merge), Mutant(lane.Lock), Mutant(lane.Misplaced),
-	Mutant(lane.Sticky), Mutant(lane.OneFlight), Mutant(lane.OneKey), Mutant(lane.Front)}
+	Mutant(lane.Sticky), Mutant(lane.OneFlight), Mutant(lane.OneKey), Mutant(lane.Front), Mutant(lane.Order)}
 
 // plan is what a seed draws: how the run goes.
 type plan struct {
