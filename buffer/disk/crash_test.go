@@ -190,8 +190,13 @@ func (c *course) bury() {
 	if len(dead) == 0 {
 		return
 	}
-	if err := c.log.Bury(context.Background(), dead); err != nil {
-		if !c.stopped() && !isFull(err) {
+	err := c.log.Bury(context.Background(), dead)
+	if isFull(err) { // it is tried until there is room
+		c.fs.Room(-1, false)
+		err = c.log.Bury(context.Background(), dead)
+	}
+	if err != nil {
+		if !c.stopped() {
 			c.debts.violations.add(invWorks, "bury: %v", err)
 		}
 		return

@@ -30,7 +30,8 @@ type deadFile struct {
 	// from is how far it was replayed, at how far it is synced, and count the
 	// dead letters between; guarded by Log.mu.
 	from, at, count int64
-	damaged         bool // its header is
+	tail            int64 // where the last group begins that an earlier opening left
+	damaged         bool  // its header is
 
 	file filesys.File
 	salt uint64
@@ -116,12 +117,21 @@ func (l *Log) writeDead(dead []*buffer.Dead) error {
 	}
 	seal(b, groupHead{count: uint32(len(dead)), first: dead[0].Seq, synced: d.at}, d.salt, d.at)
 	_, err := d.file.WriteAt(b, d.at)
+	if isFull(err) && d.file.Truncate(d.at) == nil {
+		// The next burial writes at the same place. Elsewhere, what is there of
+		// this one might come back in a crash and be a second letter.
+		return fmt.Errorf("%w (see docs/troubleshooting.md#buffer-disk-full)", err)
+	}
 	if err == nil && l.broken != syncData {
 		err = d.file.Sync()
 	}
 	if err != nil {
-		// What is there of it is not counted; the next burial begins a new file.
-		_ = d.file.Truncate(d.at)
+		// The next burial begins a new file. What is there of this one might come
+		// back in a crash and be a second letter: this sync is of the cut alone, all
+		// before it was synced.
+		if d.file.Truncate(d.at) == nil {
+			_ = d.file.Sync()
+		}
 		l.endBurial()
 		l.removeEmpty(d)
 		if isFull(err) {

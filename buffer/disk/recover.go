@@ -407,13 +407,18 @@ func (l *Log) listDead(names []string, mark bool) (highest uint64, err error) {
 		if !mark {
 			continue
 		}
-		// A killed process may not have come to that.
-		if err := l.syncFile(d.path, func(filesys.File) error { return nil }); err != nil {
-			return 0, err
+		// A killed process may not have come to that; or a sync had failed, so that
+		// another one does nothing unless it is written again. Where there is no room
+		// for that the records come out, too.
+		undone := l.syncFile(d.path, func(f filesys.File) error { return writeAgain(f, d.tail, d.at) })
+		if undone != nil && !isFull(undone) {
+			return 0, undone
 		}
 		if _, err := eachDead(l.disk, d, func(e *event, _ *buffer.Dead) bool {
 			highest = max(highest, e.frame.seq)
-			l.markDead(e.frame.seq)
+			if undone == nil {
+				l.markDead(e.frame.seq)
+			}
 			return true
 		}); err != nil {
 			return 0, err
@@ -449,11 +454,14 @@ func readDeadFile(disk filesys.FS, path string, number uint64) (*deadFile, error
 	if err != nil && !errors.Is(err, errHeader) {
 		return nil, err
 	}
-	d := &deadFile{path: path, number: number, from: dataStart, at: s.size, damaged: err != nil}
+	d := &deadFile{path: path, number: number, from: dataStart, at: s.size, tail: dataStart, damaged: err != nil}
 	for !d.damaged {
 		e, err := s.next()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if e.group != nil {
+			d.tail = e.offset
 		}
 		switch {
 		case e.group != nil && e.end+e.group.length < s.size:
