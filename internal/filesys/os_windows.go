@@ -37,7 +37,8 @@ func tryLock(f *os.File) (bool, error) {
 }
 
 // openFile, rename and remove try again for a moment: Windows refuses to touch
-// names of files that somebody, say a scanner, has open.
+// names of files that somebody, say a scanner, has open, and to open one while it
+// is being replaced.
 func openFile(name string, flag int, mode fs.FileMode) (f *os.File, err error) {
 	err = patiently(func() error {
 		f, err = os.OpenFile(name, flag, mode)
@@ -57,7 +58,7 @@ func remove(name string) error {
 func patiently(try func() error) error {
 	for wait := time.Millisecond; ; wait *= 2 {
 		err := try()
-		if !errors.Is(err, errSharingViolation) || wait > 200*time.Millisecond {
+		if !errors.Is(err, errSharingViolation) && !errors.Is(err, syscall.ERROR_ACCESS_DENIED) || wait > 200*time.Millisecond {
 			return err
 		}
 		time.Sleep(wait)

@@ -10,9 +10,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/libvegas/vegas/internal/filesys"
 )
 
 // help is where a person reads on.
@@ -98,12 +101,12 @@ func marked(dir string) (int, error) {
 }
 
 func readFile(path string) ([]byte, error) {
-	f, err := openFile(path, os.O_RDONLY)
+	f, err := filesys.OS{}.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	return io.ReadAll(f)
+	return io.ReadAll(io.NewSectionReader(f, 0, math.MaxInt64))
 }
 
 // makeDir makes a directory and those above it, and puts their names on disk:
@@ -111,7 +114,7 @@ func readFile(path string) ([]byte, error) {
 func makeDir(dir string) error {
 	above := filepath.Dir(dir)
 	if _, err := os.Stat(dir); err == nil {
-		if err := syncDir(above); err != nil && !errors.Is(err, fs.ErrPermission) {
+		if err := (filesys.OS{}).SyncDir(above); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 		return nil
@@ -124,7 +127,7 @@ func makeDir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(above)
+	return filesys.OS{}.SyncDir(above)
 }
 
 // Names start so that none is reserved anywhere (con, nul, a leading dot), and

@@ -3,12 +3,13 @@ package file
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/libvegas/vegas/internal/filesys"
 )
 
 // disk is what logs ask of a file system. Tests have one whose power fails.
@@ -28,7 +29,7 @@ type opened interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	Stat() (fs.FileInfo, error)
+	Size() (int64, error)
 	Sync() error
 }
 
@@ -60,12 +61,12 @@ func replace(disk disk, path, temp string, text []byte) error {
 }
 
 // machine is the file system of the machine.
-type machine struct{}
+type machine struct{ filesys.OS }
 
-func (machine) open(path string, flag int) (opened, error) { return openFile(path, flag) }
-func (machine) rename(from, to string) error               { return rename(from, to) }
-func (machine) remove(path string) error                   { return os.Remove(path) }
-func (machine) syncDir(dir string) error                   { return syncDir(dir) }
+func (m machine) open(path string, flag int) (opened, error) { return m.Open(path, flag, 0o600) }
+func (m machine) rename(from, to string) error               { return m.Rename(from, to) }
+func (m machine) remove(path string) error                   { return m.Remove(path) }
+func (m machine) syncDir(dir string) error                   { return m.SyncDir(dir) }
 
 // lock goes through a door, in which whoever is next waits: a process that gives
 // the lock back and wants it again at once finds the door held, so that it
@@ -84,25 +85,19 @@ func (machine) lock(ctx context.Context, dir string) (unlock func(), err error) 
 
 // acquire waits for a lock. The system gives it back when the process dies.
 func acquire(ctx context.Context, path string) (release func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
 	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
-		held, err := tryLock(f)
-		if held {
-			return func() { _ = f.Close() }, nil
+		lock, err := filesys.OS{}.Lock(path)
+		if err == nil {
+			return func() { _ = lock.Close() }, nil
 		}
-		if err != nil {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+		if !errors.Is(err, filesys.ErrLocked) {
+			return nil, err
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			_ = f.Close()
 			return nil, ctx.Err()
 		}
 	}

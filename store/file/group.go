@@ -113,7 +113,7 @@ func (g *group) look() error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+	size, err := f.Size()
 	if err != nil {
 		return err
 	}
@@ -122,13 +122,13 @@ func (g *group) look() error {
 	if _, err := f.ReadAt(first, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if g.view.first == nil || string(first) != string(g.view.first) || info.Size() < g.view.end {
+	if g.view.first == nil || string(first) != string(g.view.first) || size < g.view.end {
 		g.view = view{}
 	}
-	if g.view.first != nil && info.Size() == g.view.end {
+	if g.view.first != nil && size == g.view.end {
 		return nil
 	}
-	text := make([]byte, info.Size()-g.view.end)
+	text := make([]byte, size-g.view.end)
 	n, err := f.ReadAt(text, g.view.end)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -155,15 +155,8 @@ func (i *inode) Sync() error {
 // still read, and will not be written any more.
 func (i *inode) forget() { i.pending = nil }
 
-func (i *inode) Close() error               { return nil }
-func (i *inode) Stat() (fs.FileInfo, error) { return size{n: int64(len(i.data))}, nil }
-
-type size struct {
-	fs.FileInfo
-	n int64
-}
-
-func (s size) Size() int64 { return s.n }
+func (i *inode) Close() error         { return nil }
+func (i *inode) Size() (int64, error) { return int64(len(i.data)), nil }
 
 const storeDir = "store"
 
