@@ -197,6 +197,7 @@ func (c *Consumer) run(ctx context.Context, op string, f shard.Func) error {
 	client := kinesisapi.New(c.name, kinesisapi.Options{AWS: c.o.AWS, Kinesis: c.o.Kinesis})
 	defer client.Close()
 	budget := fetch.NewBudget(c.o.PrefetchBytes)
+	_, unobserved := c.o.Observer.(observe.Nop)
 	g := &lease.Group{
 		Client: client, Store: c.store, Name: c.group.Name, Worker: c.o.Worker,
 		Start:  c.o.Start,
@@ -206,7 +207,7 @@ func (c *Consumer) run(ctx context.Context, op string, f shard.Func) error {
 		Policy: &shard.Policy{
 			CheckpointEvery: c.o.CheckpointEvery, OnError: c.o.OnError, MaxAttempts: c.o.MaxAttempts, DeadLetter: c.o.DeadLetter,
 			Parallel: c.o.Parallel, DropForeign: c.o.DropForeign, MaxCrashes: c.o.MaxCrashes, OnTrimmed: c.o.OnTrimmed,
-			Log: c.o.Logger, Warn: warn, Observer: c.tally,
+			Log: c.o.Logger, Warn: warn, Observer: c.tally, Unobserved: unobserved,
 		},
 		Log: c.o.Logger, Warn: warn, Observer: c.tally,
 	}

@@ -114,9 +114,13 @@ func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, 
 		}
 		err := guard(func() error { return h(ctx, r) })
 		now = w.time()
-		l.Observer.Observe(observe.HandlerTime, l.where, int64(now.Sub(began)))
+		if !l.Unobserved {
+			l.Observer.Observe(observe.HandlerTime, l.where, int64(now.Sub(began)))
+			if err == nil {
+				l.Observer.Observe(observe.EndToEnd, l.where, int64(now.Sub(r.ArrivalTime)))
+			}
+		}
 		if err == nil {
-			l.Observer.Observe(observe.EndToEnd, l.where, int64(now.Sub(r.ArrivalTime)))
 			return now, nil
 		}
 		w.rest()

@@ -76,6 +76,8 @@ type Policy struct {
 	Log      *slog.Logger
 	Warn     *quiet.Logger
 	Observer observe.Observer
+	// Unobserved tells that nobody looks at what Observer is told of single records.
+	Unobserved bool
 
 	trials turnstile // one of the consumer's shards tries a suspect
 }
