@@ -232,23 +232,20 @@ func (c *cost) instructions() (sum float64) {
 }
 
 // order tells when keeping records of a key in order costs too much, beside the
-// same sending to a stream that keeps none.
-func (b *baseline) order() []string {
+// same engine that keeps none.
+func (b *baseline) order() (failures []string) {
 	for i := range loads {
-		l := &loads[i]
-		off, ok := b.costs[l.name]
-		if !ok || !l.auto {
-			continue
-		}
-		on, ok := b.costs[strings.TrimSuffix(l.name, unordered)]
-		if !ok {
+		name, loose := strings.CutSuffix(loads[i].name, unordered)
+		on, counted := b.costs[name]
+		off, compared := b.costs[loads[i].name]
+		if !loose || !counted || !compared {
 			continue
 		}
 		percent := 100 * (on.instructions()/off.instructions() - 1)
-		fmt.Printf("order costs %.1f %% of the instructions\n", percent)
+		fmt.Printf("%s: order costs %.2f %% of the instructions\n", name, percent)
 		if percent > orderPercent {
-			return []string{fmt.Sprintf("order costs %.1f %% of the instructions of sending: at most %d %% are let through", percent, orderPercent)}
+			failures = append(failures, fmt.Sprintf("%s: order costs %.2f %% of the instructions: at most %d %% are let through", name, percent, orderPercent))
 		}
 	}
-	return nil
+	return failures
 }

@@ -184,7 +184,7 @@ func (c *counter) least(ctx context.Context, p process) (least allocated, err er
 
 // count is what a record of the load costs.
 func (c *counter) count(ctx context.Context, l *load) (k cost, err error) {
-	r, err := newRecorder(l)
+	r, err := newRecorder()
 	if err != nil {
 		return k, err
 	}

@@ -32,7 +32,7 @@ func TestLoad(t *testing.T) {
 	}
 	for i := range loads {
 		l := &loads[i]
-		r, err := newRecorder(l)
+		r, err := newRecorder()
 		if err != nil {
 			t.Fatal(err)
 		}

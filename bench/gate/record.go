@@ -22,13 +22,10 @@ type recorder struct {
 	url    string
 }
 
-func newRecorder(l *load) (*recorder, error) {
+func newRecorder() (*recorder, error) {
 	r := &recorder{server: localkinesis.New(func(o *localkinesis.Options) {
 		o.Streams, o.StateDelay, o.NoLimits = map[string]int{"orders": shards}, 0, true
 	})}
-	if l.auto {
-		r.server.Inject(localkinesis.Fault{Do: localkinesis.SwitchToAuto, Stream: "orders", Count: 1})
-	}
 	listener, err := localkinesis.Listen("127.0.0.1:0")
 	if err != nil {
 		return nil, err
