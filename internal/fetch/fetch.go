@@ -113,6 +113,7 @@ type Reader struct {
 	Where observe.Where
 
 	calls gate
+	beat  beat
 }
 
 // Read reads a shard and hands every answer to deliver, one after the other.

@@ -14,6 +14,7 @@ type pace struct {
 	idle, busy time.Duration
 
 	empty int     // answers without records in a row
+	quiet bool    // so many that the next call is as late as it gets
 	shy   float64 // what was taken off the full rate of 1, after being throttled
 }
 
@@ -41,6 +42,7 @@ func (p *pace) answered(records int, bytes int64, behind time.Duration, random f
 	for i := 0; i < p.empty && d < p.idle; i++ {
 		d *= 2
 	}
+	p.quiet = p.empty > 0 && d >= p.idle
 	d = min(d, max(p.idle, p.busy))
 	d = max(d, time.Duration(float64(p.busy)*slow))
 	// What an answer took of the shard's 2 MiB a second; asking sooner is

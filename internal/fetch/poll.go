@@ -75,7 +75,11 @@ func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error)
 	if err := p.hand(ctx, out, a); err != nil {
 		return false, next, err
 	}
-	return a.End, began.Add(p.pace.answered(records, bytes, a.Behind, p.random())), nil
+	next = began.Add(p.pace.answered(records, bytes, a.Behind, p.random()))
+	if p.pace.quiet {
+		next = p.beat.nearest(next, p.pace.idle/beats)
+	}
+	return a.End, next, nil
 }
 
 func (r *reading) getIterator(ctx context.Context) (string, error) {
