@@ -38,6 +38,7 @@ type Answer struct {
 
 	share *Share
 	bytes int64
+	from  *wire.Answer // whose memory Records has
 }
 
 // Record is one Kinesis record, which may be an aggregate.
@@ -50,12 +51,17 @@ type Child struct {
 	Range   keyspace.Range
 }
 
-// Release gives the answer's bytes back to the prefetch budget: its records
-// are done with. Every delivered answer is released exactly once.
+// Release gives the answer's bytes back to the prefetch budget, and the memory of
+// Records, though not what they point to, to answers to come: they are done with.
+// Every delivered answer is released exactly once.
 func (a *Answer) Release() {
 	if a.share != nil {
 		a.share.give(a.bytes)
 		a.share = nil
+	}
+	if a.from != nil {
+		a.from.Recycle()
+		a.from, a.Records = nil, nil
 	}
 }
 
@@ -165,7 +171,7 @@ type reading struct {
 // and moves on. w's slice of records becomes the answer's.
 func (r *reading) hand(ctx context.Context, w *wire.Answer, a Answer) error {
 	a.Trimmed = r.missed(w.Records, &a) || r.late(w.Records, &a)
-	a.Records = w.Records[:0]
+	a.Records, a.from = w.Records[:0], w
 	for i := range w.Records {
 		k := &w.Records[i]
 		// An event delivered twice, or a reading that went back.

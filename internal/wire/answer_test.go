@@ -117,6 +117,32 @@ func TestARecordStaysAsItIs(t *testing.T) {
 	}
 }
 
+// A copy of a record keeps what it says when the memory of its answer's records
+// goes to another answer, which finds nothing there.
+func TestRecycledRecordsAreNew(t *testing.T) {
+	var d Decoder
+	for range 10 {
+		a, ok := d.GetRecords([]byte(usual[0]))
+		if !ok || len(a.Records) != 1 {
+			t.Fatal("left to the SDK")
+		}
+		r := a.Records[0]
+		a.Recycle()
+		a.Recycle() // of what is no longer there
+		b, ok := d.GetRecords([]byte(`{"Records":[{}]}`))
+		if !ok || len(b.Records) != 1 {
+			t.Fatal("left to the SDK")
+		}
+		if n := b.Records[0]; n.Key != "" || n.Sequence != "" || n.Data != nil || !n.Arrival.IsZero() {
+			t.Fatalf("an empty record is %+v", n)
+		}
+		if r.Key != "partitionKey" || string(r.Data) != "_<data>_0" {
+			t.Fatalf("a record became %+v", r)
+		}
+		b.Recycle()
+	}
+}
+
 // answer is one of n records of a size.
 func answer(n, size int) []byte {
 	var b bytes.Buffer
