@@ -72,6 +72,13 @@ RUN ?=
 gate-update: ## write down anew what the gate compares with, of all loads or some (RUN=send)
 	go run ./bench/gate -update -run '$(RUN)'
 
+.PHONY: bench-peers
+bench-peers: ## vegas beside every other client, then its latency, growth and rest; writes docs/benchmarks.md
+	go run ./bench/peers -write
+	go run ./bench/peers latency -write
+	go run ./bench/peers scale -write
+	go run ./bench/peers idle -write
+
 .PHONY: bench-buffer
 bench-buffer: ## durable appends, beside a bare loop, bbolt, Pebble's record log and SQLite
 	go test -count=1 -timeout 0 -v -run=TestDurableAppends ./bench/buffer -args -long

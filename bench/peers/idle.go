@@ -31,10 +31,6 @@ var (
 	}
 )
 
-// settle is how long a consumer that reads all its shards is left alone before it is
-// measured.
-const settle = 5 * time.Second
-
 // attend reads with the defaults until the work's seconds have passed, in each of
 // which the runner puts the work's records into the stream.
 func attend(ctx context.Context, w *contest.Work, m *contest.Meter, group string) (err error) {
@@ -72,11 +68,12 @@ func attend(ctx context.Context, w *contest.Work, m *contest.Meter, group string
 	if err := until(func() bool { return len(c.Stats().Shards) == w.Shards }); err != nil {
 		return err
 	}
-	if err := until(after(settle)); err != nil {
+	measured := time.Duration(w.Seconds) * time.Second
+	if err := until(after(measured / 4)); err != nil { // until what starting took has passed
 		return err
 	}
 	m.Begin()
-	if err := until(after(time.Duration(w.Seconds) * time.Second)); err != nil {
+	if err := until(after(measured)); err != nil {
 		return err
 	}
 	all := int64(w.Records * w.Seconds)

@@ -77,9 +77,9 @@ func measureLatency(ctx context.Context, r *runner, s *partSettings) (string, []
 
 // tracks sends and reads at a load with each linger.
 func (r *runner) tracks(ctx context.Context, load int, s *partSettings) (tracks []*track, err error) {
-	seconds := latencyTime
+	seconds, warm := latencyTime, latencyWarm
 	if s.short {
-		seconds = latencyWarm + 1
+		seconds, warm = 2, 1
 	}
 	rate := load * shardRate / 100
 	g, gctx := errgroup.WithContext(ctx)
@@ -87,7 +87,7 @@ func (r *runner) tracks(ctx context.Context, load int, s *partSettings) (tracks 
 		r.runs++
 		w := contest.Work{
 			Stream: fmt.Sprintf("latency-%d", r.runs), Shards: 1, Endpoint: r.server.endpoint, TLS: r.server.tls,
-			Size: 1 << 10, Aggregated: true, Records: rate * seconds, Warm: rate * latencyWarm, Keys: keys,
+			Size: 1 << 10, Aggregated: true, Records: rate * seconds, Warm: rate * warm, Keys: keys,
 		}
 		if _, err := r.server.tell(doCreate, &w); err != nil {
 			return nil, err
