@@ -34,6 +34,8 @@ type Work struct {
 	Endpoint string `json:"endpoint"`
 	TLS      string `json:"tls"`
 	DynamoDB string `json:"dynamodb"`
+	// ServerPID is the server's process.
+	ServerPID int `json:"server_pid"`
 	// ConsumerARN is a registered fan-out consumer of the stream; "" when producing.
 	ConsumerARN string `json:"consumer_arn"`
 	// Dir is an empty directory of this run.

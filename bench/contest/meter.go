@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Done is what a process tells when its work is done; the rest is read from the
@@ -21,8 +22,20 @@ type Done struct {
 	Twice   int `json:"twice"`
 }
 
+// Reading is what two processes have cost so far. A contender that can look itself
+// prints it behind "begin" and "end"; otherwise whoever reads these looks then,
+// which is late where the machine is busy.
+type Reading struct {
+	At     time.Time     `json:"at"`
+	Client time.Duration `json:"client"` // CPU time
+	Server time.Duration `json:"server"`
+}
+
 // Meter is a contender's side of the measurement.
 type Meter struct {
+	// Look, if set, gives the reading of this moment.
+	Look func() (Reading, error)
+
 	out         io.Writer
 	work        *Work
 	once, after sync.Once    // begin, end
@@ -45,16 +58,27 @@ func NewMeter(w *Work, out io.Writer) *Meter {
 func (m *Meter) Begin() {
 	m.once.Do(func() {
 		m.begun = m.clientAllocated()
-		fmt.Fprintln(m.out, "begin")
+		m.say("begin")
 	})
 }
 
 // end tells that what is measured is done.
 func (m *Meter) end() {
 	m.after.Do(func() {
+		m.say("end")
 		m.allocated = m.clientAllocated() - m.begun
-		fmt.Fprintln(m.out, "end")
 	})
+}
+
+func (m *Meter) say(word string) {
+	line := word
+	if m.Look != nil {
+		if r, err := m.Look(); err == nil {
+			b, _ := json.Marshal(r) // of numbers
+			line += " " + string(b)
+		}
+	}
+	fmt.Fprintln(m.out, line)
 }
 
 // clientAllocated is what this process has allocated but for payloads.

@@ -73,7 +73,7 @@ func (r *runner) run(ctx context.Context, c *contest.Contender, t *task, round i
 func (r *runner) measure(ctx context.Context, res *result) (err error) {
 	r.runs++
 	w := res.task.work(res.contender)
-	w.Endpoint, w.TLS = r.server.endpoint, r.server.tls
+	w.Endpoint, w.TLS, w.ServerPID = r.server.endpoint, r.server.tls, r.server.cmd.Process.Pid
 	w.Dir = filepath.Join(r.dir, fmt.Sprintf("run-%d", r.runs))
 	if err := os.Mkdir(w.Dir, 0o755); err != nil {
 		return err
@@ -188,34 +188,35 @@ var errRun = errors.New("in the contender's process")
 
 // between reads the process's lines.
 func (r *runner) between(res *result, out io.Reader, pid int) error {
-	var begun, served usage
+	var begin, end contest.Reading
+	look := func(rest string) (reading contest.Reading, err error) {
+		if rest != "" {
+			return reading, json.Unmarshal([]byte(rest), &reading)
+		}
+		return readingOf(pid, r.server.cmd.Process.Pid)
+	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		word, rest, _ := strings.Cut(lines.Text(), " ")
-		if word != "begin" && word != "end" && word != "done" {
-			continue // what libraries print
-		}
-		client, err := usageOf(pid)
-		if err != nil {
-			return err
-		}
-		server, err := usageOf(r.server.cmd.Process.Pid)
-		if err != nil {
-			return err
-		}
-		switch word {
+		var err error
+		switch word, rest, _ := strings.Cut(lines.Text(), " "); word {
 		case "begin":
-			begun, served = client, server
+			begin, err = look(rest)
 			if r.begun != nil {
 				r.begun()
 			}
 		case "end":
-			res.cpu, res.wall, res.server = client.cpu-begun.cpu, client.at.Sub(begun.at), server.cpu-served.cpu
+			end, err = look(rest)
 		case "done":
-			if begun.at.IsZero() || res.wall == 0 {
+			if begin.At.IsZero() || end.At.IsZero() {
 				return errors.New(`"done" without a "begin" and an "end"`)
 			}
-			res.resident = client.resident
+			res.cpu, res.wall, res.server = end.Client-begin.Client, end.At.Sub(begin.At), end.Server-begin.Server
+			if res.resident, err = peakOf(pid); err != nil {
+				return err
+			}
 			return json.Unmarshal([]byte(rest), &res.done)
+		} // what libraries print is passed over
+		if err != nil {
+			return err
 		}
 	}
 	return errors.New(`it ended without a "done"`)

@@ -1,29 +1,38 @@
 package main
 
-import "time"
+import (
+	"time"
 
-// usage is what a process and its children have cost so far.
-type usage struct {
-	at       time.Time
-	cpu      time.Duration
-	resident int64 // at most, in bytes; the sum of each one's peak
+	"github.com/libvegas/vegas/bench/contest"
+)
+
+// readingOf looks at a contender's process, with all that it has started, and at
+// the server's. A child that has ended is not counted.
+func readingOf(client, server int) (r contest.Reading, err error) {
+	r.At = time.Now()
+	if r.Server, err = cpuOf(server); err != nil {
+		return r, err
+	}
+	for i, pid := range treeOf(client) {
+		cpu, err := cpuOf(pid)
+		if err != nil && i == 0 { // a child may have ended since
+			return r, err
+		}
+		r.Client += cpu
+	}
+	return r, nil
 }
 
-// usageOf looks at the process and at all that it started. One that ended before
-// is not counted.
-func usageOf(pid int) (usage, error) {
-	u := usage{at: time.Now()}
-	for i, p := range treeOf(pid) {
-		cpu, err := cpuOf(p)
-		if err == nil {
-			u.cpu += cpu
-			var resident int64
-			resident, err = residentOf(p)
-			u.resident += resident
+// peakOf is the most memory that a contender's processes had resident, in bytes:
+// the sum of each one's peak.
+func peakOf(client int) (int64, error) {
+	var sum int64
+	for i, pid := range treeOf(client) {
+		resident, err := residentOf(pid)
+		if err != nil && i == 0 {
+			return 0, err
 		}
-		if err != nil && i == 0 { // a child may have ended since
-			return u, err
-		}
+		sum += resident
 	}
-	return u, nil
+	return sum, nil
 }
