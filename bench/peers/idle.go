@@ -175,7 +175,7 @@ func restText(rests []*rest, seconds int) string {
 	t := figures.Table{Head: []string{"", "shards", "CPU, % of a core", "resident at most, MiB"}}
 	for _, e := range rests {
 		r := row{results: e.results}
-		t.Add(e.what, figures.Number(float64(e.shards)), r.spread((*result).share).Text(), r.spread((*result).residentMiB).Text())
+		t.Add(e.what, whole(e.shards), r.spread((*result).share).Text(), r.spread((*result).residentMiB).Text())
 	}
 	return fmt.Sprintf("Processes with the defaults, positions in memory, over %d seconds once they are warm. "+
 		"Each shard is given 1 MiB at once, each second, of records of 1 KiB; what is sent is aggregated, and evenly spread.\n\n%s", seconds, t.Markdown())

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func partCommand(name string) func(context.Context, []string) error {
 		only := flags.String("only", "", "idle: only processes that match this `regexp`")
 		var peers settings
 		flags.StringVar(&peers.profile, "profile", "", "write CPU profiles of clients to this `directory`")
-		write := flags.Bool("write", false, "write the section into docs/benchmarks.md")
+		write := flags.Bool("write", false, "write the section into docs/benchmarks.md, if it is whole")
 		if err := flags.Parse(args); err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ func partCommand(name string) func(context.Context, []string) error {
 		section := fmt.Sprintf("Measured on %s on %s, %s, %s, by `go run ./bench/peers %s -rounds %d`. %s\n%s",
 			began.Format("2 January 2006"), m.cpu, m.system, m.goVersion, name, s.rounds, strings.TrimSpace(text), "\n"+goalsOf(goals).Markdown())
 		fmt.Println(section)
-		if !*write || s.short {
+		if !*write || s.short || *only != "" {
 			return nil
 		}
 		return writeSection(root, pageSection+"-"+name, section)
@@ -94,4 +95,12 @@ func writeSection(root, name, text string) error {
 		return err
 	}
 	return os.WriteFile(file, []byte(changed), 0o644)
+}
+
+// whole is a number of things that are counted.
+func whole(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return figures.Number(float64(n))
 }

@@ -107,7 +107,7 @@ func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []go
 		a := &axes[i]
 		t := figures.Table{Head: append([]string{a.what}, a.columns...)}
 		for _, n := range a.sizes {
-			row := []string{figures.Number(float64(n))}
+			row := []string{whole(n)}
 			for _, column := range a.columns {
 				row = append(row, cellOf(all, a, n, column).spread((*result).cpuMicros).Text())
 			}
