@@ -32,6 +32,7 @@ type Bar struct {
 // Kind is how a bar is coloured.
 type Kind string
 
+// Kinds of bars.
 const (
 	Other Kind = "other"
 	Own   Kind = "own"   // what the picture is about
@@ -68,13 +69,14 @@ const style = `
     .line { stroke: #cf222e; stroke-width: 1.5; stroke-dasharray: 4 3 }
     text.mark { fill: #cf222e; font-size: 12px }
     .cut { stroke: #ffffff; stroke-width: 3 }
+    .value { paint-order: stroke; stroke: #ffffff; stroke-width: 4 }
     @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3 } .faint { fill: #9198a1 }
       .own { fill: #3fb950 } .other { fill: #656c76 } .floor { fill: #3d444d }
       text.own { fill: #3fb950 }
       .spread { stroke: #e6edf3 }
       .line { stroke: #ff7b72 } text.mark { fill: #ff7b72 }
-      .cut { stroke: #0d1117 }
+      .cut, .value { stroke: #0d1117 }
     }`
 
 // SVG is the picture, readable on light and on dark pages.
@@ -105,6 +107,7 @@ func (g *Group) draw(b *strings.Builder, y int) {
 	at := func(value float64) float64 { return margin + labelWidth + room*math.Min(value, most)/most }
 	fmt.Fprintf(b, `  <text class="group" x="%d" y="%d">%s</text>`+"\n", margin, y+22, escape(g.Title))
 	top := y + groupTitle
+	var values strings.Builder // in front of the line
 	for i, bar := range g.Bars {
 		middle := top + i*rowHeight + rowHeight/2
 		class := ""
@@ -129,13 +132,14 @@ func (g *Group) draw(b *strings.Builder, y int) {
 			fmt.Fprintf(b, `  <path class="spread" d="M%.1f %d H%.1f M%.1f %d v6 M%.1f %d v6"/>`+"\n", from, middle, to, from, middle-3, to, middle-3)
 			text = math.Max(text, to)
 		}
-		fmt.Fprintf(b, `  <text%s x="%.1f" y="%d">%s</text>`+"\n", class, text+7, middle+4, escape(Number(bar.Value.Median)))
+		fmt.Fprintf(&values, `  <g class="value"><text%s x="%.1f" y="%d">%s</text></g>`+"\n", class, text+7, middle+4, escape(Number(bar.Value.Median)))
 	}
 	if g.Line > 0 {
 		bottom := top + rowHeight*len(g.Bars)
 		fmt.Fprintf(b, `  <path class="line" d="M%.1f %d V%d"/>`+"\n", at(g.Line), top-6, bottom)
 		fmt.Fprintf(b, `  <text class="mark" x="%.1f" y="%d">%s</text>`+"\n", at(g.Line)+5, top-4, escape(g.LineLabel))
 	}
+	b.WriteString(values.String())
 }
 
 // scale is the largest value that is drawn whole.

@@ -28,10 +28,10 @@ func Of(turns []float64) Spread {
 
 // Text is the median and, where there were several turns, the least and the most.
 func (s Spread) Text() string {
-	switch {
-	case s.N == 0:
+	switch s.N {
+	case 0:
 		return "–"
-	case s.N == 1:
+	case 1:
 		return Number(s.Median)
 	}
 	return fmt.Sprintf("%s (%s–%s)", Number(s.Median), Number(s.Min), Number(s.Max))
@@ -42,7 +42,7 @@ func Number(x float64) string {
 	switch abs := math.Abs(x); {
 	case math.IsNaN(x):
 		return "–"
-	case abs >= 1000:
+	case abs >= 999.5:
 		scale := math.Pow(10, math.Floor(math.Log10(abs))-2)
 		return thousands(int64(math.Round(math.Round(x/scale) * scale)))
 	case abs >= 99.95:

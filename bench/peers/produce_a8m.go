@@ -20,7 +20,7 @@ var produceA8M = contest.Contender{
 	Not:      onlyAggregated,
 	Run: func(ctx context.Context, w *contest.Work, m *contest.Meter) error {
 		s, err := session.NewSession(&aws.Config{
-			Region: aws.String("us-east-1"), Endpoint: &w.Endpoint,
+			Region: new("us-east-1"), Endpoint: &w.Endpoint,
 			Credentials: credentials.NewStaticCredentials("AKIDPEER", "peer", ""),
 			HTTPClient:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}},
 		})

@@ -65,7 +65,7 @@ func (t *table) page() string {
 		if !t.has(s.side) {
 			continue
 		}
-		fmt.Fprintf(&b, "### %s\n\n![CPU time a record, by client](%s/%s)\n\n", s.title, filepath.Base(pictureDir), s.picture)
+		fmt.Fprintf(&b, "### %s, beside others\n\n![CPU time a record, by client](%s/%s)\n\n", s.title, filepath.Base(pictureDir), s.picture)
 		for _, k := range t.tasks {
 			if rows := t.rows(k); k.side == s.side && len(rows) > 0 {
 				fmt.Fprintf(&b, "**%s**, %s records a turn\n\n%s\n", k.name, figures.Number(float64(k.records)), t.figures(rows).Markdown())

@@ -48,7 +48,7 @@ func serve(_ context.Context, args []string) error {
 	srv := localkinesis.New(func(o *localkinesis.Options) {
 		o.NoLimits, o.StateDelay, o.MemoryBytes = !slices.Contains(args, withLimits), 0, 64<<30
 	})
-	defer srv.Close()
+	defer func() { _ = srv.Close() }()
 	var addresses []string
 	for _, serve := range []func(net.Listener) error{srv.Serve, srv.ServeTLS} {
 		l, err := localkinesis.Listen("127.0.0.1:0")

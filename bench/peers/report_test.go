@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libvegas/vegas/bench/contest"
+)
+
+// turns of a contender in a task, each with its CPU time a record.
+func turns(t *table, side contest.Side, name string, k *task, micros ...float64) {
+	for round, us := range micros {
+		t.results = append(t.results, &result{
+			contender: find(side, name), task: k, round: round, records: 1000, wall: time.Second,
+			cpu: time.Duration(us * 1000 * 1000), done: contest.Done{Allocated: 100_000},
+		})
+	}
+}
+
+func TestPage(t *testing.T) {
+	s := &settings{only: regexp.MustCompile(""), rounds: 3, records: 100}
+	p := &table{settings: s, tasks: tasks(s.records), noJava: errors.New("there is no JDK")}
+	send := p.tasks[0]
+	// Twice the floor in each round, whatever the machine does: 2.00, not what the
+	// medians give.
+	turns(p, contest.Produce, "wire floor, JSON", send, 0.5, 1, 4)
+	turns(p, contest.Produce, "vegas", send, 1, 2, 8)
+	turns(p, contest.Produce, "AWS SDK, PutRecords", send, 5, 3, 4)
+	turns(p, contest.Produce, "a8m/kinesis-producer", send, 4, 4, 16)
+	p.results = append(p.results, &result{contender: find(contest.Produce, "a8m/kinesis-producer"), task: send, err: errors.New("99 of 100 records are stored\nmore")})
+	page := p.page()
+	for _, want := range []string{
+		"| **vegas** | 2.00 (1.00–8.00) | 2.00 (2.00–2.00) | 100 |",
+		"- a8m/kinesis-producer: a turn failed: 99 of 100 records are stored.\n",
+		"Left out are the rows of Java: there is no JDK.",
+		"| send 100 B, aggregated, of the wire floor | 1.10 | 2.00 (2.00–2.00) | no |",
+		"| send 100 B, aggregated, of a8m/kinesis-producer | 1.00 | 0.50 (0.25–0.50) | yes |",
+		"| receive 1 KiB, fan-out, of the Java KCL | 0.10 | – | not measured |",
+		"| send 100 B, aggregated | 0.27 | 0.33 (0.10–1.00) | no |",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if strings.Contains(page, "NaN") || t.Failed() {
+		t.Log(page)
+		t.Fail()
+	}
+}
+
+func TestFindingsOfARun(t *testing.T) {
+	send := tasks(100)[0]
+	for _, c := range []struct {
+		name   string
+		stored stored
+		want   string // "" is none
+	}{
+		{"vegas", stored{Distinct: 100}, ""},
+		{"vegas", stored{Distinct: 99}, "99 of 100"},
+		{"vegas", stored{Distinct: 100, Twice: 1}, "stored twice"},
+		{"vegas, durable", stored{Distinct: 100, Behind: 1}, "behind a newer one"},
+		{"AWS SDK, PutRecords", stored{Distinct: 100, Twice: 1, Behind: 1}, ""},
+		{"AWS SDK, PutRecords", stored{Distinct: 100, Wrong: 1}, "none of them"},
+	} {
+		err := complete(&result{contender: find(contest.Produce, c.name), task: send, stored: c.stored})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s, %+v: %v, want %q", c.name, c.stored, err, c.want)
+		}
+	}
+}
+
+// Names are the first column, and how a process is told who it is.
+func TestContenders(t *testing.T) {
+	var names []string
+	for _, c := range append(slices.Clone(contenders), alone...) {
+		names = append(names, string(c.Side)+" "+c.Name)
+		if (c.Run == nil) == (c.Java == "") {
+			t.Errorf("%s: it has to run either in Go or in Java", c.Name)
+		}
+	}
+	for _, c := range contenders {
+		if c.Settings == "" {
+			t.Errorf("%s: its settings are not written down", c.Name)
+		}
+	}
+	slices.Sort(names)
+	if len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("a name is there twice: %q", names)
+	}
+}
