@@ -93,5 +93,6 @@ const (
 	Front     Rule = "front"     // what comes back goes before what is queued
 	Blend     Rule = "blend"     // an aggregate has the records of one producer
 	Patience  Rule = "patience"  // what holds for every record ends none, where it shall not
+	Apart     Rule = "apart"     // an entry that loses a record does not leave as it was
 	Order     Rule = "order"     // all that holds records back for others: Barrier, OneFlight, OneKey
 )

@@ -72,7 +72,7 @@ func (m *Machine) End(items []*Item, errs []error) {
 		m.fail(it, errs[i])
 	}
 	for _, l := range m.lanes { // in their order: a map has none
-		if torn[l] {
+		if torn[l] && m.c.Broken != Apart {
 			m.thaw(l)
 		}
 	}

@@ -1,5 +1,11 @@
 package simulate
 
+import (
+	"errors"
+
+	"github.com/libvegas/vegas/record"
+)
+
 // handleKept takes a record of a durable producer that a handler finished for
 // the first time: in each log that has it, it comes in its turn. Dead letters
 // have none, also where a copy of the log sends what is dead in the other one.
@@ -36,17 +42,21 @@ func (a *audit) kept(w *world, r *sent, p *plan, sums *DurableSums) {
 		}
 		return
 	}
-	dead, known := 0, true
+	dead, old, known := 0, false, true
 	for _, l := range r.kept.logs {
 		if x, ok := l.dead[r]; ok {
 			dead++
 			known = known && !x.unknown && !x.failed
+			old = old || errors.Is(x.err, record.ErrDeadline)
 		} else if !l.acked[r] {
 			a.fail("stuck: %s is in %s, neither acknowledged nor dead", r.name(), l.name)
 		}
 	}
 	if dead > 0 {
 		sums.Dead++
+		if old {
+			sums.Expired++
+		}
 		if !known {
 			sums.DeadUnknown++
 		}

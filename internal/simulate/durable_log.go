@@ -40,6 +40,26 @@ type letter struct {
 	err     error
 	unknown bool
 	failed  bool // its writer was told that it may not be there, and may have gone on
+	by      *durable
+}
+
+// bury writes a dead letter. One that is surely there is not written again, nor
+// one of a record that the same opening has seen acknowledged.
+func (l *diskLog) bury(r *sent, x letter) {
+	switch {
+	case l.gone(r):
+		x.by.fail("%s buries %s, which is dead", x.by.name, r.name())
+	case l.acked[r]:
+		x.by.fail("%s buries %s, which is acknowledged", x.by.name, r.name())
+	}
+	l.dead[r] = x
+}
+
+// gone tells that a record is a dead letter for sure: nothing of it may be sent
+// any more.
+func (l *diskLog) gone(r *sent) bool {
+	x, dead := l.dead[r]
+	return dead && (!x.failed || x.by != l.owner)
 }
 
 func newLog(w *world, p *plan, name string) *diskLog {
@@ -91,8 +111,8 @@ func (l *diskLog) ack(r *sent) {
 	}
 }
 
-// crash takes back what was not synced, or a part of it from the end, and
-// acknowledgements.
+// crash takes back what was not synced, or a part of it from the end,
+// acknowledgements, and dead letters whose writer was told that they failed.
 func (l *diskLog) crash() (lost int) {
 	keep := l.synced + l.rnd.IntN(len(l.items)-l.synced+1)
 	for _, r := range l.items[keep:] {
@@ -101,6 +121,11 @@ func (l *diskLog) crash() (lost int) {
 	}
 	l.items = l.items[:keep:keep]
 	l.acked = maps.Clone(l.told)
+	for _, r := range l.items {
+		if _, dead := l.dead[r]; dead && (!l.gone(r) && l.chance(.5) || l.p.mutant == undead && !l.acked[r]) {
+			delete(l.dead, r)
+		}
+	}
 	return lost
 }
 

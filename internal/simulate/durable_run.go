@@ -15,10 +15,16 @@ const (
 	reuse    Mutant = "reuse"    // an opening goes on under the identity of the one before
 	fresh    Mutant = "fresh"    // it does, and counts from 1 again
 	innocent Mutant = "innocent" // what an earlier opening may have sent is buried as not stored
+	hurry    Mutant = "hurry"    // what is late ends although it could not be buried
+	tardy    Mutant = "tardy"    // what is late is let go now and then
+	again    Mutant = "again"    // what was buried as late is buried once more when it has ended
+	undead   Mutant = "undead"   // dead letters come out of the log once more after a crash
 )
 
 // DurableMutants are all of them, each of which the auditor has to catch.
-var DurableMutants = []Mutant{early, overtake, reuse, fresh, innocent, Mutant(lane.Blend), Mutant(lane.Patience)}
+var DurableMutants = []Mutant{early, overtake, reuse, fresh, innocent, hurry, tardy, again, undead,
+	Mutant(lane.Blend), Mutant(lane.Patience), Mutant(lane.Apart),
+	Mutant(lane.Barrier), Mutant(lane.Retire), Mutant(lane.Merge), Mutant(lane.Misplaced), Mutant(lane.Sticky)}
 
 // drawDurable draws what only durable producers meet.
 func drawDurable(r *rand.Rand, p *plan) {
@@ -27,15 +33,25 @@ func drawDurable(r *rand.Rand, p *plan) {
 		p.kills = time.Duration(200+r.IntN(3000)) * time.Millisecond
 	}
 	p.down = time.Duration(r.IntN(500)) * time.Millisecond
+	if r.IntN(5) == 0 {
+		p.down = time.Duration(r.IntN(4000)) * time.Millisecond
+	}
+	if r.IntN(2) == 0 {
+		p.outages = time.Duration(500+r.IntN(3000)) * time.Millisecond
+		p.outage = time.Duration(100+r.IntN(4000)) * time.Millisecond
+	}
 	p.fsync = time.Duration(r.IntN(50)) * time.Millisecond
 	if r.IntN(5) < 2 {
 		p.full = r.Float64() * .8
+	}
+	if r.IntN(4) == 0 {
+		p.poison = r.Float64() * .05
 	}
 	p.lookahead = 1 + r.IntN(30)
 	if r.IntN(2) == 0 {
 		p.copies = 1 + r.IntN(2)
 	}
-	if r.IntN(5) < 2 {
+	if r.IntN(5) < 3 {
 		p.age = time.Duration(1+r.IntN(4000)) * time.Millisecond
 	}
 	if r.IntN(3) == 0 {
@@ -53,9 +69,13 @@ type DurableResult struct {
 // DurableSums count what happened to them.
 type DurableSums struct {
 	Kills, Closes, Copies       int
+	Splits, Merges, Outages     int
+	Unattended                  int // splits and merges between two openings
 	Torn                        int // records that a crash took back, and nobody was promised
 	Backlog                     int // records that were there at an opening
 	Dead, DeadUnknown, Vanished int // the last: dead in one log, and taken by marks from its copy
+	Expired                     int // records that were too old, of the dead
+	Spared                      int // records that could not be buried as late
 }
 
 // Add adds o.
@@ -63,6 +83,12 @@ func (s *DurableSums) Add(o DurableSums) {
 	s.Kills += o.Kills
 	s.Closes += o.Closes
 	s.Copies += o.Copies
+	s.Splits += o.Splits
+	s.Merges += o.Merges
+	s.Outages += o.Outages
+	s.Unattended += o.Unattended
+	s.Expired += o.Expired
+	s.Spared += o.Spared
 	s.Torn += o.Torn
 	s.Backlog += o.Backlog
 	s.Dead += o.Dead
@@ -72,8 +98,10 @@ func (s *DurableSums) Add(o DurableSums) {
 
 // String is one line.
 func (s DurableSums) String() string {
-	return fmt.Sprintf("%d kills, %d closes, %d copies; %d records torn off, %d sent by a later opening, %d dead letters (%d of them possibly stored), %d of these taken by marks from a copy",
-		s.Kills, s.Closes, s.Copies, s.Torn, s.Backlog, s.Dead, s.DeadUnknown, s.Vanished)
+	return fmt.Sprintf("%d kills, %d closes, %d copies, %d outages, %d splits, %d merges (%d of both between two openings); "+
+		"%d records torn off, %d sent by a later opening, %d dead letters (%d too old, %d possibly stored), %d of these taken by marks from a copy; %d times one that was late could not be buried",
+		s.Kills, s.Closes, s.Copies, s.Outages, s.Splits, s.Merges, s.Unattended,
+		s.Torn, s.Backlog, s.Dead, s.Expired, s.DeadUnknown, s.Vanished, s.Spared)
 }
 
 // RunDurable is one run of durable producers: they are killed at any moment and
@@ -120,6 +148,10 @@ func RunDurable(seed uint64, o Options) DurableResult {
 	})
 	w.every(p.reshards, p.length, w.reshard)
 	w.every(p.flips, p.length, w.flip)
+	w.every(p.outages, p.length, func() {
+		sums.Outages++
+		w.strike(p)
+	})
 	w.every(p.kills, p.length, func() {
 		d := some()
 		if d == nil {
@@ -132,7 +164,14 @@ func RunDurable(seed uint64, o Options) DurableResult {
 			sums.Kills++
 			sums.Torn += d.kill()
 		}
-		w.after(w.within(p.down), func() { open(d.log) })
+		down, before := w.within(p.down), w.moves
+		if p.reshards > 0 && w.chance(.2) {
+			w.storm(down)
+		}
+		w.after(down, func() {
+			sums.Unattended += w.moves - before
+			open(d.log)
+		})
 	})
 	for i := range p.copies {
 		w.after(w.within(p.length), func() {
@@ -159,7 +198,9 @@ func RunDurable(seed uint64, o Options) DurableResult {
 		c := d.m.Counts()
 		a.sums.Resent += int(c.Resent)
 		a.sums.Undelivered += int(c.Misplaced)
+		sums.Spared += d.refused
 	}
+	sums.Splits, sums.Merges = w.resharded()
 	a.closeLogs(w, logs, all, p, &sums)
 	a.sums.Shards, a.sums.Steps = len(w.shards), steps
 	return DurableResult{Problems: a.problems, Sums: a.sums, DurableSums: sums}

@@ -20,6 +20,9 @@ type durable struct {
 	again   bool // it has something to look at
 	stuck   bool // the feeder waits for the disk
 	syncing bool
+	age     time.Duration // after which records are late; 0: never
+	spared  time.Duration // until then some that are may leave, for they could not be buried
+	refused int           // such
 	buried  map[*lane.Item]bool
 }
 
@@ -29,6 +32,9 @@ func newDurable(l *diskLog, fail func(string, ...any)) *durable {
 	d := &durable{log: l, buried: map[*lane.Item]bool{}}
 	d.sender = newSender(l.world, l.p, fmt.Sprintf("%s.%d", l.name, l.openings+1), fail)
 	d.sender.runner = d
+	if l.openings == 0 || !d.chance(.3) { // else its user has taken the limit away
+		d.age = l.p.age
+	}
 	l.open(d)
 	d.feed()
 	return d
@@ -103,8 +109,8 @@ func (d *durable) feed() {
 		it.Key, it.Hash, it.Data, it.Tag = r.item.Key, r.item.Hash, r.item.Data, fed
 		it.Counter, it.Producer, it.Accepted = r.item.Counter, r.kept.producer, r.kept.accepted
 		fed.item.Counter = r.item.Counter
-		if d.p.age > 0 {
-			it.Deadline = it.Accepted + d.p.age
+		if d.age > 0 {
+			it.Deadline = it.Accepted + d.age
 		}
 		if d.m.Form(it) == lane.TooLarge {
 			d.stuck = true
@@ -129,9 +135,13 @@ func (d *durable) poll() {
 		d.again = true
 		return
 	}
-	late := d.m.Late(d.now, nil)
+	told := d.now
+	late := d.m.Late(told, nil)
+	if d.p.mutant == tardy && d.chance(.5) {
+		late = nil
+	}
 	if len(late) == 0 {
-		d.round()
+		d.round(true)
 		return
 	}
 	errs := make([]error, len(late))
@@ -140,24 +150,41 @@ func (d *durable) poll() {
 	}
 	if d.p.mutant == overtake {
 		d.m.End(late, errs)
-		d.round()
+		d.round(false)
 		return
 	}
 	d.busy = true
 	d.bury(late, errs, func(done bool) {
 		d.busy = false
-		if done {
+		if !done {
+			d.spared = told + lateGap
+			d.refused += len(late)
+		}
+		if done || d.p.mutant == hurry {
 			for _, it := range late {
-				d.buried[it] = true
+				d.buried[it] = d.p.mutant != again
 			}
 			d.m.End(late, errs)
 		}
-		d.round()
+		d.round(false)
 	})
 }
 
-func (d *durable) round() {
+// What the machine allows itself: late records that could not be buried are told
+// of again after a second, and a queue whose deadlines have no order is searched
+// every 10 ms.
+const (
+	lateGap  = time.Second
+	sweepGap = 10 * time.Millisecond
+)
+
+// round goes on where what was late has ended. If nothing was, nothing that leaves
+// is; else some may be that was fed, or came back to its lane, during the burial.
+func (d *durable) round(none bool) {
 	t := d.turn()
+	if none {
+		d.young(t)
+	}
 	dead, errs := d.ended()
 	if len(dead) == 0 {
 		d.set(t)
@@ -173,6 +200,19 @@ func (d *durable) round() {
 		d.busy = false
 		d.set(t)
 	})
+}
+
+// young checks that nothing leaves that is late, unless it could not be buried.
+func (d *durable) young(t lane.Turn) {
+	for _, r := range t.Requests {
+		for _, e := range r.Entries {
+			for _, it := range e.Items {
+				if it.Deadline > 0 && it.Deadline <= d.now-sweepGap && d.now >= d.spared {
+					d.fail("%s lets %s leave, which is late by %v", d.name, it.Tag.(*sent).name(), d.now-it.Deadline)
+				}
+			}
+		}
+	}
 }
 
 // set lets a turn's requests leave.
@@ -197,7 +237,7 @@ func (d *durable) bury(items []*lane.Item, errs []error, then func(done bool)) {
 			for i, it := range items {
 				r := it.Tag.(*sent).of()
 				old := r.kept.opening != d && d.p.mutant != innocent
-				d.log.dead[r] = letter{errs[i], it.Unknown || old, full}
+				d.log.bury(r, letter{errs[i], it.Unknown || old, full, d})
 				if d.traced {
 					d.trace("%s has buried %s: %v", d.name, r.name(), errs[i])
 				}

@@ -22,7 +22,8 @@ func TestDurableSeeds(t *testing.T) {
 	if enough {
 		happened(t, map[string]int{"kills": more.Kills, "closes": more.Closes, "copies": more.Copies, "torn": more.Torn,
 			"backlog": more.Backlog, "dead": more.Dead, "possibly stored": more.DeadUnknown, "vanished": more.Vanished,
-			"duplicates": sum.Duplicates, "resent": sum.Resent, "undelivered": sum.Undelivered})
+			"outages": more.Outages, "splits": more.Splits, "merges": more.Merges, "unattended": more.Unattended,
+			"expired": more.Expired, "spared": more.Spared, "duplicates": sum.Duplicates, "resent": sum.Resent, "undelivered": sum.Undelivered})
 	}
 }
 

@@ -24,6 +24,9 @@ func (s *sender) fate() fate {
 	if s.now > s.p.calm {
 		return fine
 	}
+	if s.now < s.outage.until {
+		return s.outage.fate
+	}
 	x := s.rnd.Float64()
 	for _, f := range s.p.fates {
 		if x -= f.p; x < 0 {

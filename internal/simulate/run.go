@@ -83,6 +83,7 @@ type plan struct {
 
 	// Of durable producers.
 	kills, down, fsync, age time.Duration // mean time between kills; until the restart; of a sync; 0: no age limit
+	outages, outage         time.Duration // mean time between; of one, at most; 0: none
 	full                    float64       // dead letters cannot be written
 	lookahead, copies       int
 }

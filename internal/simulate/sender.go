@@ -172,7 +172,7 @@ func (s *sender) list() {
 	p := s.p
 	calm := s.now > p.calm
 	s.after(s.within(20*time.Millisecond), func() {
-		failed := !calm && s.chance(p.listFails)
+		failed := !calm && (s.chance(p.listFails) || s.now < s.outage.until)
 		listing, auto := s.world.list(!calm && s.chance(p.stale), p.onlyOpen, s.horizon), s.auto
 		if s.chance(p.forget) {
 			s.horizon = max(s.horizon, s.rnd.IntN(s.moves+1))
@@ -216,7 +216,7 @@ func (s *sender) wrap(e *lane.Entry) *payload {
 		p.bytes += len(it.Data) + len(it.Key)
 		r.of().raw = r.of().raw || p.raw
 		poison = poison || r.of().poison
-		if r.withdrawn || r.ended {
+		if r.withdrawn || r.ended || s.runner != nil && s.runner.log.gone(r.of()) {
 			s.fail("%s sends %s, which has ended", s.name, r.name())
 		}
 	}

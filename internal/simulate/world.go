@@ -40,6 +40,7 @@ type world struct {
 	events events
 	order  uint64
 	limits bool // shards throttle
+	outage outage
 	traced bool
 	trace  func(format string, args ...any)
 }
