@@ -30,11 +30,19 @@ type deadFile struct {
 	// from is how far it was replayed, at how far it is synced, and count the
 	// dead letters between; guarded by Log.mu.
 	from, at, count int64
-	tail            int64 // where the last group begins that an earlier opening left
-	damaged         bool  // its header is
+	tail            int64   // where the last group begins that an earlier opening left
+	damaged         bool    // its header is
+	revived         revival // guarded by Log.mu, too
 
 	file filesys.File
 	salt uint64
+}
+
+// revival are dead letters that were appended again, and may not be durable yet.
+type revival struct {
+	last  uint64 // Seq of the last of them; 0: none
+	count int64
+	upTo  int64 // where they end in their file
 }
 
 // Bury makes items dead letters; see buffer.Buffer.
@@ -285,31 +293,36 @@ func (l *Log) Replay(ctx context.Context) (int, error) {
 const replayBytes = 4 << 20
 
 func (l *Log) replay(ctx context.Context, d *deadFile) (int, error) {
+	total, err := l.revive(ctx, d) // what a replay did not wait for
+	if err != nil {
+		return 0, err
+	}
 	l.mu.Lock()
 	view := *d
 	l.mu.Unlock()
 	var batch []*record.Record
-	size, total := 0, 0
+	size := 0
 	var failed error
 	appendBatch := func(upTo int64) bool {
 		if len(batch) == 0 {
 			return true
 		}
 		first, err := l.Append(ctx, batch, nil)
-		if err == nil {
-			err = l.Sync(ctx, first+uint64(len(batch))-1)
-		}
 		if failed = err; err != nil {
 			return false
 		}
+		n := len(batch)
 		l.mu.Lock()
-		d.from, d.count = upTo, d.count-int64(len(batch))
+		d.revived = revival{first + uint64(n) - 1, int64(n), upTo}
 		l.mu.Unlock()
-		total += len(batch)
+		if n, failed = l.revive(ctx, d); failed != nil {
+			return false
+		}
+		total += n
 		batch, size = batch[:0], 0
 		return true
 	}
-	_, err := eachDead(l.disk, &view, func(e *event, dead *buffer.Dead) bool {
+	_, err = eachDead(l.disk, &view, func(e *event, dead *buffer.Dead) bool {
 		batch = append(batch, &record.Record{
 			PartitionKey: dead.Key, ExplicitHashKey: dead.ExplicitHashKey,
 			Data: bytes.Clone(dead.Data), Headers: dead.Headers,
@@ -323,15 +336,59 @@ func (l *Log) replay(ctx context.Context, d *deadFile) (int, error) {
 	if err := firstOf(err, failed); err != nil {
 		return total, err
 	}
-	return total, l.removeDead(ctx, d)
+	if err := l.hold(ctx); err != nil {
+		return total, err
+	}
+	defer l.letGo()
+	return total, l.removeDead(d)
+}
+
+// revive waits until the dead letters of a file that were appended again are
+// durable, and takes them off it. When ctx ends first the next call goes on.
+func (l *Log) revive(ctx context.Context, d *deadFile) (int, error) {
+	l.mu.Lock()
+	r := d.revived
+	l.mu.Unlock()
+	if r.last == 0 {
+		return 0, nil
+	}
+	err := l.Sync(ctx, r.last)
+	if err != nil && ctx.Err() != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d.revived != r { // Close came before
+		return 0, l.errClosed()
+	}
+	d.revived = revival{}
+	if err != nil {
+		return 0, err
+	}
+	d.from, d.count = r.upTo, d.count-r.count
+	return int(r.count), nil
+}
+
+// removeRevived removes files whose dead letters are all records again, but whose
+// replay did not get so far. What was appended is durable, or known to have failed.
+func (l *Log) removeRevived() error {
+	var failed error
+	for _, d := range slices.Clone(l.dead) {
+		l.mu.Lock()
+		if r := d.revived; r.last > 0 && l.failed.of(r.last) == nil {
+			d.from, d.count, d.revived = r.upTo, d.count-r.count, revival{}
+		}
+		done := d.from > dataStart && d.from == d.at
+		l.mu.Unlock()
+		if done {
+			failed = firstOf(failed, l.removeDead(d))
+		}
+	}
+	return failed
 }
 
 // removeDead removes a file whose dead letters are records again.
-func (l *Log) removeDead(ctx context.Context, d *deadFile) error {
-	if err := l.hold(ctx); err != nil {
-		return err
-	}
-	defer l.letGo()
+func (l *Log) removeDead(d *deadFile) error {
 	l.mu.Lock()
 	lost := d.count
 	l.mu.Unlock()

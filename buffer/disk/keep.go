@@ -39,7 +39,7 @@ func (l *Log) tidyOnce() error {
 func (l *Log) lastTidy() error {
 	l.keep <- struct{}{}
 	defer l.letGo()
-	err := firstOf(l.writeAcks(), l.endAcks(), l.removeSpent())
+	err := firstOf(l.writeAcks(), l.endAcks(), l.removeSpent(), l.removeRevived())
 	if l.acks.file != nil {
 		err = firstOf(err, l.acks.file.Close())
 	}

@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/libvegas/vegas/buffer"
 	"github.com/libvegas/vegas/internal/crashfs"
@@ -159,40 +158,6 @@ func TestCloseLeavesNoGap(t *testing.T) {
 			t.Errorf("%v came out, want %v: %+v", got, want, s)
 		}
 		must(t, again.Close())
-	})
-}
-
-// A replay that finds no room and is done again later brings none twice: files
-// of dead letters are small, and each goes as soon as its records are durable.
-func TestInterruptedReplay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const all, size = 3000, 1000
-		disk := crashfs.New(crashDir)
-		small := func(o *Options) { o.Bytes, o.SegmentBytes = 2<<20, 64<<10 }
-		l := openOn(t, disk, small)
-		for range all / 100 {
-			appendEach(t, l.Log, 100, size)
-			var dead []buffer.Dead
-			for _, it := range readAll(t, l.Log, 100) {
-				dead = append(dead, buffer.Dead{Item: it, Reason: "because"})
-			}
-			must(t, l.Bury(t.Context(), dead))
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		n, err := l.Replay(ctx)
-		if !errors.Is(err, record.ErrBufferFull) || n == 0 {
-			t.Errorf("replay of more than there is room for: %d, %v", n, err)
-		}
-		if s := l.Stats(); s.Dead != int64(all-n) || s.Items != int64(n) {
-			t.Errorf("replayed %d of %d: %+v", n, all, s)
-		}
-		must(t, l.Close())
-		l = openOn(t, disk, small)
-		if s := l.Stats(); s.Dead != int64(all-n) || s.Items != int64(n) {
-			t.Errorf("replayed %d of %d, and opened again: %+v", n, all, s)
-		}
-		must(t, l.Close())
 	})
 }
 
