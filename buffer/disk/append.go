@@ -84,7 +84,6 @@ func (l *Log) Append(ctx context.Context, records []*record.Record, assigned fun
 	if len(records) == 0 {
 		return 0, fmt.Errorf("durable buffer %s: append: no records", l.dir)
 	}
-	accepted := time.Now().UnixNano()
 	size := 0
 	for _, r := range records {
 		size += frameBytes + bodyBytes(r)
@@ -98,7 +97,7 @@ func (l *Log) Append(ctx context.Context, records []*record.Record, assigned fun
 		l.refused = 0
 	}
 	first := l.next
-	l.gather(records, accepted, size)
+	l.gather(records, time.Now().UnixNano(), size)
 	if assigned != nil {
 		assigned(first)
 	}
@@ -132,7 +131,6 @@ func (l *Log) admit(ctx context.Context, n int) error {
 	if len(l.queue) == 0 && l.fits(n) {
 		return nil
 	}
-	l.refused = n
 	turn := make(chan struct{}, 1)
 	l.queue = append(l.queue, turn)
 	defer func() {
@@ -143,8 +141,11 @@ func (l *Log) admit(ctx context.Context, n int) error {
 		if l.state != open {
 			return l.notOpen()
 		}
-		if l.queue[0] == turn && l.fits(n) {
-			return nil
+		if l.queue[0] == turn {
+			if l.fits(n) {
+				return nil
+			}
+			l.refused = n
 		}
 		l.makeRoom()
 		l.mu.Unlock()
@@ -207,6 +208,9 @@ func (l *Log) exceeds(n int) bool {
 	}
 	return l.taken()+int64(n+groupBytes) > l.o.Bytes
 }
+
+// short tells that the limit keeps out whoever is first, or was and could not wait.
+func (l *Log) short() bool { return l.refused > 0 && l.exceeds(l.refused) }
 
 // taken is the room that is taken, or about to be: also by the closing group of
 // the last segment, and the next one's header.

@@ -86,7 +86,7 @@ type Log struct {
 	stalled   error    // why nothing can be written
 	tight     bool     // the disk was full in this opening
 	queue     []chan struct{}
-	refused   int      // bytes for which there was no room when they were asked for last
+	refused   int      // bytes that whoever is first, or was when somebody last waited, found no room for
 	roll      bool     // begin a new segment, so that the last one can be removed
 	free      []memory // of groups
 	usual     usage    // of a group: the last one's
@@ -250,7 +250,7 @@ func (l *Log) Stats() buffer.Stats {
 	if l.items > 0 {
 		s.First, s.Oldest = l.oldest()
 	}
-	if s.Stalled == nil && l.refused > 0 && l.exceeds(l.refused) {
+	if s.Stalled == nil && l.short() {
 		s.Stalled = l.limitReached()
 	}
 	return s

@@ -361,6 +361,26 @@ func TestFullDiskBuries(t *testing.T) {
 	}
 }
 
+// A disk too small for a large record and its spare says what it lacks.
+func TestDiskTooSmallForSpare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir))
+		l.put()
+		l.fs.Room(used(l.fs)+6<<20, false)
+		seq, err := l.Append(t.Context(), []*record.Record{{PartitionKey: "key", Data: make([]byte, 5<<20)}}, nil)
+		must(t, err)
+		synctest.Wait()
+		err = l.Stats().Stalled
+		says(t, err, "find room for 8454144 bytes for the file spare", "beside the 5242958 of what is written now", "make some", "buffer-disk-full")
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Error(err)
+		}
+		l.fs.Room(-1, false)
+		must(t, l.Sync(t.Context(), seq))
+		must(t, l.Close())
+	})
+}
+
 // The limit in bytes does the same.
 func TestLimitIsReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -394,8 +414,15 @@ func TestLimitIsReached(t *testing.T) {
 		if err := l.Stats().Stalled; err == nil || !strings.Contains(err.Error(), "the limit of 16384 bytes is reached") {
 			t.Errorf("stalled for %v", err)
 		}
+		time.Sleep(time.Minute)
+		room := time.Now()
 		l.Ack(seqs(t, l))
 		must(t, <-done)
+		items, err := l.Next(t.Context(), 1)
+		must(t, err)
+		if at := items[0].Accepted; at.Before(room) {
+			t.Errorf("what waited for room was accepted at %v, there was none before %v", at, room)
+		}
 		must(t, l.Close())
 	})
 }

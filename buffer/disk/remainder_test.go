@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/libvegas/vegas/buffer"
 	"github.com/libvegas/vegas/internal/crashfs"
@@ -300,4 +301,58 @@ func TestVerifyBesideAWriter(t *testing.T) {
 	cancel()
 	<-ended
 	mustClose(t, l)
+}
+
+// The segment before the last is not rewritten while what is left of it is about
+// to be acknowledged, but is when another one is begun, or room is short: for who
+// waits, for who may not, and on a full disk.
+func TestRemaindersCanWait(t *testing.T) {
+	const size, perSegment = 300, 18
+	at := func(t *testing.T, limit int64, then func(t *testing.T, l *troubled)) {
+		synctest.Test(t, func(t *testing.T) {
+			l := openOn(t, crashfs.New(crashDir), func(o *Options) { o.SegmentBytes, o.Bytes = 8000, limit })
+			appendEach(t, l.Log, 2*perSegment, size)
+			l.Ack(numbers(readAll(t, l.Log, 2*perSegment))[1:])
+			synctest.Wait()
+			if n := len(l.segments); n != 2 || l.segments[0].remainder() {
+				t.Errorf("%d segments, the first is a remainder: %v", n, l.segments[0].remainder())
+			}
+			then(t, l)
+			synctest.Wait()
+			if !l.segments[0].remainder() || l.segments[0].live() != 1 {
+				t.Errorf("nothing was moved, %d are left of %d", l.segments[0].live(), l.segments[0].records())
+			}
+			must(t, l.Close())
+		})
+	}
+	t.Run("another one", func(t *testing.T) {
+		at(t, 0, func(t *testing.T, l *troubled) { appendEach(t, l.Log, perSegment, size) })
+	})
+	t.Run("who waits", func(t *testing.T) {
+		at(t, 16_000, func(t *testing.T, l *troubled) { appendEach(t, l.Log, perSegment, size) })
+	})
+	t.Run("who may not wait", func(t *testing.T) {
+		at(t, 16_000, func(t *testing.T, l *troubled) {
+			ended, end := context.WithCancel(t.Context())
+			end()
+			large := []*record.Record{{PartitionKey: "k", Data: make([]byte, 12_000)}}
+			if _, err := l.Append(ended, large, nil); err == nil {
+				t.Error("it is not refused")
+			}
+			synctest.Wait()
+			if _, err := l.Append(ended, large, nil); err != nil {
+				t.Errorf("no room was made: %v", err)
+			}
+		})
+	})
+	t.Run("full disk", func(t *testing.T) {
+		at(t, 0, func(t *testing.T, l *troubled) {
+			l.fs.Room(used(l.fs)+4000, false)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			seq, err := l.Append(ctx, []*record.Record{{PartitionKey: "k", Data: make([]byte, 5000)}}, nil)
+			must(t, err)
+			must(t, l.Sync(ctx, seq))
+		})
+	})
 }

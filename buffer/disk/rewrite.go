@@ -76,16 +76,20 @@ func (l *Log) pinned() ([]*segment, []set, error) {
 }
 
 // choose finds one segment of which little is left, or remainders that are many.
+// Where room is not short it leaves out what was written just before the last one:
+// what is left of that was given out just now, and is about to be acknowledged.
 func (l *Log) choose() []*segment {
+	needed := l.stalled != nil || l.short()
 	run := 0
 	var size int64
 	for i, s := range l.segments {
-		if s == l.last || i == len(l.segments)-1 || s.end >= l.out || s.keep || s.unmovable || s.live() == 0 {
+		young := i == len(l.segments)-1 || s.end+1 == l.segments[len(l.segments)-1].head.first && !needed
+		if s == l.last || young || s.end >= l.out || s.keep || s.unmovable || s.live() == 0 {
 			run = 0
 			continue
 		}
 		pinned := 4*s.live() < s.records()
-		if len(l.queue) > 0 && l.o.Bytes > 0 {
+		if l.short() {
 			pinned = 4*s.live() < 3*s.records()
 		}
 		if pinned && s.end-s.head.first < math.MaxUint32 {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"math/bits"
 	"os"
@@ -26,6 +27,7 @@ type spare struct {
 
 // findSpare looks how large the spare is that earlier openings left.
 func (l *Log) findSpare() {
+	l.spare.size = 0
 	if info, err := l.disk.Stat(filepath.Join(l.dir, spareName)); err == nil {
 		l.spare.size = info.Size()
 	}
@@ -63,7 +65,7 @@ func (l *Log) keepSpare(g *group) error {
 	}
 	_ = l.disk.Remove(temp)
 	if isFull(err) {
-		return err
+		return fmt.Errorf("%d bytes for the file %s, in which a record that is refused has room on a full disk, beside the %d of what is written now: %w", want, spareName, len(g.buf), err)
 	}
 	l.warn.Warn("the durable buffer cannot keep room on the disk for when it is full", slog.String("dir", l.dir), slog.Any("error", err))
 	return nil

@@ -151,7 +151,7 @@ func (l *Log) put(t *tail, g *group) (*tail, error) {
 		}
 	}
 	if err := l.keepSpare(g); err != nil {
-		return t, fmt.Errorf("write %s: %w", filepath.Join(l.dir, spareName), err)
+		return t, fmt.Errorf("find room for %w", err)
 	}
 	seal(g.buf, groupHead{count: uint32(len(g.entries)), first: g.first, synced: t.at}, t.seg.head.salt, t.at)
 	g.touched = true
@@ -246,6 +246,7 @@ func (l *Log) stall(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stalled == nil {
+		l.keeper.wake() // what it left alone may be room
 		l.o.Logger.Warn("the durable buffer has no room on the disk: it waits, and goes on when there is", slog.String("dir", l.dir), slog.Any("error", err))
 	}
 	l.tight = true
