@@ -72,6 +72,9 @@ func drawBuffer(r *disk.Report, now time.Time, style terminal.Style) []string {
 	if n := len(r.Segments); r.Items == 0 && n > 0 && r.Segments[n-1].Last >= r.Segments[n-1].First {
 		room += ", since the last file tells which numbers were used: it goes when another one is begun"
 	}
+	if r.Spare > 0 {
+		room += "; " + size(float64(r.Spare)) + " kept for when the disk is full"
+	}
 	lines := []string{title, room + "; " + use}
 	if r.Dead > 0 {
 		lines = append(lines, style.Warn(plural(int(r.Dead), "dead letter"))+", "+size(float64(r.DeadBytes))+`: --dead lists them, "vegas buffer replay" brings them back`)
