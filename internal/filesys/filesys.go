@@ -1,6 +1,6 @@
-// Package filesys is the file system as the durable buffer sees it: few calls,
-// so that tests can put one in its place that forgets, at a crash, what was not
-// synced.
+// Package filesys is the file system as the durable buffer and the file store see
+// it: few calls, so that tests can put one in its place that forgets, at a crash,
+// what was not synced.
 package filesys
 
 import (
