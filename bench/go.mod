@@ -10,6 +10,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/kinesis v1.56.12
 	github.com/awslabs/kinesis-aggregation/go/v2 v2.0.0-20241004223953-c2774b1ab29b
 	github.com/cockroachdb/pebble/v2 v2.1.7
+	github.com/emmansun/base64 v0.9.0
 	github.com/harlow/kinesis-consumer v0.3.6
 	github.com/libvegas/vegas v0.0.0
 	github.com/libvegas/vegas/buffer/sqlite v0.0.0

@@ -137,15 +137,3 @@ func TestSignatureIsTheSDKs(t *testing.T) {
 		t.Errorf("signed\n%s\nwant\n%s", got, want)
 	}
 }
-
-func TestBase64(t *testing.T) {
-	for n := range 100 {
-		src := bytes.Repeat([]byte{0xfb, 7, 200}, 40)[:n]
-		text := make([]byte, (n+2)/3*4)
-		encodeBase64(text, src)
-		back, ok := decodeBase64(text, text)
-		if !ok || !bytes.Equal(text[:back], src) {
-			t.Errorf("%d bytes: %q, %t", n, text, ok)
-		}
-	}
-}

@@ -2,9 +2,10 @@ package floor
 
 import (
 	"bytes"
-	"encoding/base64"
 	"slices"
 	"strconv"
+
+	"github.com/emmansun/base64" // as encoding/base64, by vector instructions
 )
 
 const contentJSON = "application/x-amz-json-1.1"
@@ -24,10 +25,8 @@ func appendPutJSON(b []byte, stream string, entries []entry) []byte {
 	for i := range entries {
 		e := &entries[i]
 		b = append(b, `{"Data":"`...)
-		from := len(b)
 		b = slices.Grow(b, base64.StdEncoding.EncodedLen(len(e.data))+256)
-		b = b[:from+base64.StdEncoding.EncodedLen(len(e.data))]
-		encodeBase64(b[from:], e.data)
+		b = base64.StdEncoding.AppendEncode(b, e.data)
 		b = append(append(b, `","PartitionKey":"`...), e.key...)
 		if e.hash != "" {
 			b = append(append(b, `","ExplicitHashKey":"`...), e.hash...)
@@ -60,8 +59,8 @@ func readJSON(b []byte, next string, f func(data []byte) error) (position, error
 					}
 				}
 				s.expect('}')
-				n, ok := decodeBase64(data, data) // in place: it gets shorter
-				if !ok || s.bad {
+				n, err := base64.StdEncoding.Decode(data, data) // in place: it gets shorter
+				if err != nil || s.bad {
 					return p, errUnexpected
 				}
 				if err := f(data[:n:n]); err != nil {

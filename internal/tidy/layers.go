@@ -120,6 +120,7 @@ var house = []floor{
 var coreDependencies = []string{
 	"github.com/aws/aws-sdk-go-v2",
 	"github.com/aws/smithy-go",
+	"github.com/emmansun/base64",
 }
 
 // insiders are nested modules that may use the core's internal packages; all

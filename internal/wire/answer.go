@@ -157,13 +157,8 @@ func (d *Decoder) payload(r *noted) bool {
 	if r.data, ok = d.quoted(); !ok {
 		return false
 	}
-	b := d.b[r.data.from:r.data.to]
-	if len(b)%4 != 0 {
+	if r.size, ok = base64Size(d.b[r.data.from:r.data.to]); !ok {
 		return false
-	}
-	r.size = len(b) / 4 * 3
-	for i := len(b) - 1; i >= 0 && i >= len(b)-2 && b[i] == '='; i-- {
-		r.size--
 	}
 	d.size += r.size
 	return true

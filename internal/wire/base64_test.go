@@ -6,6 +6,34 @@ import (
 	"testing"
 )
 
+// decodeGuarded decodes into memory that is as large as it has to be, and tells
+// whether anything around it was touched.
+func decodeGuarded(size int, src []byte) (got []byte, ok, touched bool) {
+	const guard = 64
+	room := bytes.Repeat([]byte{0xee}, guard+size+guard)
+	got = room[guard : guard+size : guard+size]
+	ok = decodeBase64(got, src)
+	around := append(bytes.Clone(room[:guard]), room[guard+size:]...)
+	return got, ok, !bytes.Equal(around, bytes.Repeat([]byte{0xee}, 2*guard))
+}
+
+// checkDecode compares decoding, into as much room as src says, with the standard
+// library's.
+func checkDecode(t *testing.T, src []byte) {
+	t.Helper()
+	size, whole := base64Size(src)
+	want, err := base64.StdEncoding.DecodeString(string(src))
+	got, ok, touched := decodeGuarded(size, src)
+	switch {
+	case touched:
+		t.Fatalf("%q: bytes before or behind %d were written", src, size)
+	case ok != (whole && err == nil && len(want) == size):
+		t.Fatalf("%q: %v; the standard library: %v, %d of %d bytes", src, ok, err, len(want), size)
+	case ok && !bytes.Equal(got, want):
+		t.Fatalf("%q: %x, want %x", src, got, want)
+	}
+}
+
 func TestBase64OfEveryLengthAndByte(t *testing.T) {
 	all := make([]byte, 300)
 	for i := range all {
@@ -13,23 +41,56 @@ func TestBase64OfEveryLengthAndByte(t *testing.T) {
 	}
 	for n := range all {
 		src := []byte(base64.StdEncoding.EncodeToString(all[:n]))
-		room := bytes.Repeat([]byte{0xee}, n+16) // what lies behind is not touched
-		if !decodeBase64(room[:n:n], src) || !bytes.Equal(room[:n], all[:n]) || !bytes.Equal(room[n:], bytes.Repeat([]byte{0xee}, 16)) {
-			t.Fatalf("%d bytes: %x", n, room)
+		if got, ok, touched := decodeGuarded(n, src); !ok || touched || !bytes.Equal(got, all[:n]) {
+			t.Fatalf("%d bytes: %v, %v, %x", n, ok, touched, got)
+		}
+		for at := range src {
+			for _, c := range "\n=-_*\x00\x80\xff" {
+				b := bytes.Clone(src)
+				b[at] = byte(c)
+				checkDecode(t, b)
+			}
 		}
 	}
-	src := []byte(base64.StdEncoding.EncodeToString(all[:60]))
+	src := []byte(base64.StdEncoding.EncodeToString(all[:120]))
 	for at := range src {
 		for c := range 256 {
 			b := bytes.Clone(src)
 			b[at] = byte(c)
-			want, err := base64.StdEncoding.DecodeString(string(b))
-			got := make([]byte, 60)
-			if ok := decodeBase64(got, b); ok != (err == nil && len(want) == 60) || ok && !bytes.Equal(got, want) {
-				t.Fatalf("byte %#x at %d: %v, %x; the standard library: %v, %x", c, at, ok, got, err, want)
-			}
+			checkDecode(t, b)
 		}
 	}
+}
+
+// Nothing is written where there is less room than src says, or more.
+func TestBase64OfAnotherSizeIsNone(t *testing.T) {
+	src := []byte(base64.StdEncoding.EncodeToString(make([]byte, 300)))
+	for size := range 400 {
+		if _, ok, touched := decodeGuarded(size, src); ok != (size == 300) || touched {
+			t.Fatalf("%d bytes: %v, %v", size, ok, touched)
+		}
+	}
+	for n := range 4 {
+		if _, ok, touched := decodeGuarded(len(src)/4*3, append(src, "AAAA"[:n]...)); ok != (n == 0) || touched {
+			t.Fatalf("%d characters more: %v, %v", n, ok, touched)
+		}
+	}
+}
+
+func FuzzBase64(f *testing.F) {
+	f.Add([]byte("QUJD"))
+	f.Add([]byte("="))
+	f.Add(bytes.Repeat([]byte("+/ab"), 20))
+	f.Add([]byte("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=\n==="))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		checkDecode(t, b)
+		src := base64.StdEncoding.AppendEncode(nil, b)
+		room := bytes.Repeat([]byte{0xee}, len(src)+64)
+		if got := appendBase64(room[:0], b); !bytes.Equal(got, src) || !bytes.Equal(room[len(src):], bytes.Repeat([]byte{0xee}, 64)) {
+			t.Fatalf("%x: %q, want %q", b, got, src)
+		}
+		checkDecode(t, src)
+	})
 }
 
 func TestBase64IsWrittenAsTheStandardLibraryDoes(t *testing.T) {
