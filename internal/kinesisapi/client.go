@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -35,6 +36,8 @@ type Client struct {
 
 	worked atomic.Bool // an answer of the service came back at least once
 
+	put, get, iterator way
+
 	mu     sync.Mutex
 	data   *kinesis.Client // without retries
 	ctl    *kinesis.Client // with the SDK's retries
@@ -43,7 +46,14 @@ type Client struct {
 }
 
 // New makes a client and does no I/O. Close releases its connections.
-func New(name Name, o Options) *Client { return &Client{name: name, opts: o} }
+func New(name Name, o Options) *Client {
+	return &Client{
+		name: name, opts: o,
+		put:      way{schema: smithy.NewOperationSchema(schemas.PutRecords, schemas.PutRecordsInput, schemas.PutRecordsOutput)},
+		get:      way{schema: smithy.NewOperationSchema(schemas.GetRecords, schemas.GetRecordsInput, schemas.GetRecordsOutput)},
+		iterator: way{schema: smithy.NewOperationSchema(schemas.GetShardIterator, schemas.GetShardIteratorInput, schemas.GetShardIteratorOutput)},
+	}
+}
 
 // Name is the stream.
 func (c *Client) Name() Name { return c.name }
@@ -83,7 +93,8 @@ func (c *Client) open(ctx context.Context) (data, ctl *kinesis.Client, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	o.HTTPClient = &carrier{next: o.HTTPClient}
+	http := o.HTTPClient
+	o.HTTPClient = &carrier{next: http}
 	// kinesis.New always puts the SDK's own protocol in.
 	keep := func(protocol smithyhttp.ClientProtocol) func(*kinesis.Options) {
 		return func(o *kinesis.Options) { o.Protocol = protocol }
@@ -96,6 +107,12 @@ func (c *Client) open(ctx context.Context) (data, ctl *kinesis.Client, err error
 	defer c.mu.Unlock()
 	if c.data == nil && !c.closed {
 		c.data, c.ctl, c.pool = data, ctl, p
+		if o := data.Options(); plain(&o) {
+			s := newShortcut(&o, http)
+			for _, w := range []*way{&c.put, &c.get, &c.iterator} {
+				w.shortcut.Store(s)
+			}
+		}
 	} else if p != nil {
 		defer p.release()
 	}

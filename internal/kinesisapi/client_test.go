@@ -25,7 +25,7 @@ import (
 )
 
 // server answers every call by f and gives a configuration that reaches it.
-func server(t *testing.T, f http.HandlerFunc) aws.Config {
+func server(t testing.TB, f http.HandlerFunc) aws.Config {
 	s := httptest.NewServer(f)
 	t.Cleanup(s.Close)
 	return configFor(s.URL)
@@ -41,7 +41,7 @@ func configFor(url string) aws.Config {
 	}
 }
 
-func client(t *testing.T, cfg aws.Config) *Client {
+func client(t testing.TB, cfg aws.Config) *Client {
 	name, err := ParseName("orders")
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func (c *Client) Iterator(ctx context.Context, shard string, from types.Starting
 			Timestamp:              from.Timestamp,
 		}
 		in.StreamName, in.StreamARN = c.name.Ref()
-		out, err := sdk.GetShardIterator(ctx, in)
+		out, err := direct(ctx, &c.iterator, in, new(kinesis.GetShardIteratorOutput), sdk.GetShardIterator)
 		if err != nil {
 			return "", err
 		}
@@ -51,7 +51,7 @@ func (c *Client) GetRecords(ctx context.Context, shard, iterator string, limit i
 		if c.name.ARN != "" {
 			in.StreamARN = aws.String(c.name.ARN)
 		}
-		out, err := sdk.GetRecords(ctx, in)
+		out, err := direct(ctx, &c.get, in, new(kinesis.GetRecordsOutput), sdk.GetRecords)
 		if err != nil {
 			return nil, err
 		}

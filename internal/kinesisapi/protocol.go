@@ -43,16 +43,17 @@ func (p protocol) SerializeRequest(ctx context.Context, schema *smithy.Operation
 	if !ok || j == nil || put.DryRun != nil || put.StreamId != nil {
 		return p.ClientProtocol.SerializeRequest(ctx, schema, in, req)
 	}
-	buf := bodies.Get().(*[]byte)
-	*buf = wire.AppendPutRecords((*buf)[:0], put)
-	j.body = buf
+	if j.body == nil {
+		j.body = bodies.Get().(*[]byte)
+		*j.body = wire.AppendPutRecords((*j.body)[:0], put)
+	}
 	req.Method = http.MethodPost
 	if req.URL.Path == "" {
 		req.URL.Path = "/"
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("X-Amz-Target", "Kinesis_20131202.PutRecords")
-	out, err := req.SetStream(bytes.NewReader(*buf))
+	out, err := req.SetStream(bytes.NewReader(*j.body))
 	if err != nil {
 		return fmt.Errorf("set stream: %w", err)
 	}
@@ -72,7 +73,7 @@ func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.Operat
 	if err := d.read(resp.Body, resp.ContentLength); err != nil {
 		return &smithy.DeserializationError{Err: err}
 	}
-	if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); media == contentType && d.decode(j, out) {
+	if d.understand(j, resp.Header, out) {
 		return nil
 	}
 	// The SDK copies what it keeps, too.
@@ -80,7 +81,7 @@ func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.Operat
 	return p.guarded.DeserializeResponse(ctx, schema, types, resp, out)
 }
 
-// known tells that decode knows the answers of a call.
+// known tells that understand knows the answers of a call.
 func known(out smithy.Deserializable) bool {
 	switch out.(type) {
 	case *kinesis.GetRecordsOutput, *kinesis.PutRecordsOutput:
@@ -89,9 +90,12 @@ func known(out smithy.Deserializable) bool {
 	return false
 }
 
-// decode leaves the answer on the desk with its call's journey; false: leave it to
-// the SDK.
-func (d *desk) decode(j *journey, out smithy.Deserializable) (ok bool) {
+// understand leaves the answer on the desk with its call's journey; false: leave it
+// to the SDK.
+func (d *desk) understand(j *journey, header http.Header, out smithy.Deserializable) (ok bool) {
+	if media, _, _ := strings.Cut(header.Get("Content-Type"), ";"); media != contentType {
+		return false
+	}
 	switch out.(type) {
 	case *kinesis.GetRecordsOutput:
 		j.answer, ok = d.GetRecords(d.body)

@@ -20,7 +20,7 @@ func (c *Client) PutRecords(ctx context.Context, entries []types.PutRecordsReque
 		}
 		in := &kinesis.PutRecordsInput{Records: entries}
 		in.StreamName, in.StreamARN = c.name.Ref()
-		out, err := sdk.PutRecords(ctx, in)
+		out, err := direct(ctx, &c.put, in, new(kinesis.PutRecordsOutput), sdk.PutRecords)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -27,6 +28,17 @@ type journey struct {
 	// answer, or put, is the answer, where protocol decoded it.
 	answer *wire.Answer
 	put    *wire.PutAnswer
+	// learns is told of the request that the SDK made, if it went well.
+	learns func(sent *http.Request, at time.Time)
+	// reply, if any, came to a request that the SDK did not make: it is to judge it
+	// as its own.
+	reply *reply
+}
+
+// reply is what an HTTP client answered.
+type reply struct {
+	resp *http.Response
+	err  error
 }
 
 // sent tells that bytes may have reached the service. Without a word from an
@@ -64,8 +76,10 @@ type carrier struct{ next aws.HTTPClient }
 
 func (c *carrier) Do(r *http.Request) (*http.Response, error) {
 	j := journeyOf(r.Context())
-	if j != nil {
-		j.called.Store(true)
+	if j != nil && j.reply != nil {
+		was := j.reply
+		j.reply = nil
+		return was.resp, was.err
 	}
 	switch {
 	case r.Body == nil || r.Body == http.NoBody:
@@ -80,12 +94,33 @@ func (c *carrier) Do(r *http.Request) (*http.Response, error) {
 	default:
 		r.Body = onlyReader{r.Body}
 	}
-	resp, err := c.next.Do(r)
-	if j != nil && err == nil {
+	if j == nil {
+		return c.next.Do(r)
+	}
+	learns := j.learns
+	var sent *http.Request
+	at := time.Now()
+	if learns != nil {
+		sent = r.Clone(r.Context())
+	}
+	resp, err := j.send(c.next, r)
+	if learns != nil && err == nil && succeeded(resp) {
+		learns(sent, at)
+	}
+	return resp, err
+}
+
+// send sends a request, and remembers how far it came.
+func (j *journey) send(client aws.HTTPClient, r *http.Request) (*http.Response, error) {
+	j.called.Store(true)
+	resp, err := client.Do(r)
+	if err == nil {
 		j.answered.Store(true)
 	}
 	return resp, err
 }
+
+func succeeded(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
 
 // inMemory makes b the request's body, of a kind that net/http knows: it writes it
 // together with the headers, without the 32 KiB that copying from a reader takes,
