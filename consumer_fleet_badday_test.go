@@ -185,6 +185,34 @@ func TestAStreamThatIsMadeAnewUnderAFleet(t *testing.T) {
 	})
 }
 
+// A worker that notices late that the stream was made anew still works on the rows
+// of the old one, and is given the shards of those who noticed. It reads none of the
+// new one's records under them: others do so under the rows of the new one.
+func TestWhoNoticesLateThatTheStreamIsMadeAnewReadsNothingOfIt(t *testing.T) {
+	for name, before := range map[string]time.Duration{"with a position": 5 * time.Second, "without a position": 0} {
+		fleetBench(t, name, 1, func(f *fleet) {
+			f.start("w0")
+			for len(f.members[0].seen(observe.Acquired, time.Time{})) == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			f.start("w1") // has no shard, and so nothing to notice by
+			f.send(before)
+			time.Sleep(3 * time.Second)
+			if err := f.srv.DeleteStream("orders"); err != nil {
+				f.Fatal(err)
+			}
+			if err := f.srv.CreateStream("orders", 1); err != nil {
+				f.Fatal(err)
+			}
+			f.send(20 * time.Second)
+			f.even()
+			if repeated := f.finish(); repeated > 0 {
+				f.Errorf("%d records came twice", repeated)
+			}
+		})
+	}
+}
+
 // Clocks decide nothing between workers: times in rows are for people, and where
 // they are odd nothing happens. Possession numbers follow the clock, and rise all
 // the same where it was put back.

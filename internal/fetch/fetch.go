@@ -110,6 +110,9 @@ type Reader struct {
 	ConsumerARN string
 	// Retention is how long the stream keeps records; 0: unknown.
 	Retention time.Duration
+	// Created is when the stream was made, so that no other one is read under its
+	// name; zero: unknown, and nobody looks.
+	Created time.Time
 	// FallBack polls a shard whose first subscription is refused for good.
 	FallBack bool
 
@@ -118,8 +121,9 @@ type Reader struct {
 	// Where names stream, group and worker in what is observed.
 	Where observe.Where
 
-	calls gate
-	beat  beat
+	calls  gate
+	beat   beat
+	origin origin
 }
 
 // Read reads a shard and hands every answer to deliver, one after the other.

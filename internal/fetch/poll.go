@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/libvegas/vegas/internal/backoff"
@@ -48,6 +49,9 @@ func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error)
 	began := time.Now()
 	if p.iterator == "" {
 		it, err := p.getIterator(ctx)
+		if other := p.proven(ctx, err); other != nil {
+			return p.failed(ctx, other)
+		}
 		if err != nil && !p.trimmed(err) {
 			return p.failed(ctx, err)
 		}
@@ -111,6 +115,8 @@ func (p *poller) failed(ctx context.Context, err error) (end bool, next time.Tim
 	}
 	now := time.Now()
 	switch {
+	case errors.Is(err, ErrRemade):
+		return false, next, err
 	case kinesisapi.Expired(err):
 		// Reading again where it stopped costs nothing: sequence numbers do
 		// not expire.

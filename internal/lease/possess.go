@@ -88,7 +88,7 @@ func (s *session) begin(a fleet.Act) {
 			}
 		}()
 		if c = s.possess(ctx, l, parents); c.err != nil {
-			c.remade = s.another()
+			c.remade = errors.Is(c.err, fetch.ErrRemade) || s.another()
 		}
 	}()
 }

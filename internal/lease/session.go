@@ -73,7 +73,7 @@ func (g *Group) newSession(ctx context.Context, fn shard.Func, sum kinesisapi.Su
 	s := &session{
 		Group: g, fn: fn, created: sum.Created, retention: sum.Retention, table: newTable(g.Store, g.Name, streamID(sum), id), began: time.Now(),
 		reader: &fetch.Reader{
-			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack, Retention: sum.Retention,
+			Client: g.Client, Budget: g.Budget, Idle: g.Idle, Busy: g.Busy, ConsumerARN: arn, FallBack: g.FallBack, Retention: sum.Retention, Created: sum.Created,
 			Warn: g.Warn, Observer: g.Observer, Where: g.where(),
 		},
 		told: ctx, base: context.WithoutCancel(ctx),
