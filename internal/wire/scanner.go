@@ -261,10 +261,10 @@ func (s *scanner) millis() (int64, bool) {
 // service writes them). Both operands of its one rounding are exact, so the
 // result is the nearest float64.
 func short(text []byte) (float64, bool) {
-	digits, point, n := 0, -1, 0
+	digits, point, n := int64(0), -1, 0
 	for ; n < len(text); n++ {
 		if c := text[n]; '0' <= c && c <= '9' {
-			digits = digits*10 + int(c-'0')
+			digits = digits*10 + int64(c-'0')
 		} else if c == '.' {
 			point = n
 		} else {
