@@ -201,6 +201,7 @@ func (l *Log) fromDisk(s *segment, size int64, end uint64, sealed bool, bytes in
 			break // superseded
 		}
 		if seq < r.expect {
+			r.left--
 			continue
 		}
 		var it buffer.Item
@@ -262,8 +263,14 @@ func (l *Log) catchUp(s *segment, size int64, end uint64) {
 func (l *Log) openSegment(s *segment) error {
 	r := &l.read
 	if r.seg == s {
+		if r.scan == nil {
+			return nil
+		}
 		if r.place.seg == s && r.place.at > r.scan.at { // what is before came from memory
-			r.scan.at, r.expect, r.place.seg, r.left = r.place.at, l.upTo(), nil, 0
+			r.scan.at, r.place.seg, r.left = r.place.at, nil, 0
+		}
+		if !s.remainder() { // and so did, perhaps, the beginning of the group that stands there
+			r.expect = max(r.expect, l.upTo())
 		}
 		return nil
 	}
