@@ -96,6 +96,14 @@ func (a *Aggregate) Hash(i int) keyspace.Hash {
 	return h
 }
 
+// Key is the key of sub-record i, if its hash is what routes it; else "".
+func (a *Aggregate) Key(i int) string {
+	if a.Subs[i].ExplicitHashKey != "" {
+		return ""
+	}
+	return a.Subs[i].Key
+}
+
 // LooksLikeAggregate tells whether readers would take data for an aggregate and
 // open it: it has the magic number, a body and the right checksum. A producer
 // must not put such a record into a stream bare.

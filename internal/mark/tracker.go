@@ -55,6 +55,8 @@ type Records interface {
 	Len() int
 	// Hash is what routes sub-record i.
 	Hash(i int) keyspace.Hash
+	// Key is the key whose hash that is; empty: an explicit hash key is.
+	Key(i int) string
 }
 
 // Tracker keeps the marks of one shard: the live ones, as of what was decided
@@ -70,6 +72,7 @@ type Tracker struct {
 	live  table
 	saved table
 	queue queue           // raises that are live and not yet saved
+	keys  inside          // of records that no mark was asked about
 	at    record.Position // the checkpoint that saved belongs to
 }
 
@@ -168,13 +171,26 @@ func (t *Tracker) decideEach(dst []Verdict, p *producer, id *aggregate.Identity,
 func (t *Tracker) decideForeign(dst []Verdict, rs Records) []Verdict {
 	all := t.shard == keyspace.Full
 	for i := range rs.Len() {
-		if all || t.shard.Has(rs.Hash(i)) {
+		if all || t.isInside(rs, i) {
 			dst = append(dst, Deliver)
 		} else {
 			dst = append(dst, Foreign)
 		}
 	}
 	return dst
+}
+
+func (t *Tracker) isInside(rs Records, i int) bool {
+	key := rs.Key(i)
+	if key == "" {
+		return t.shard.Has(rs.Hash(i))
+	}
+	fingerprint, ok := t.keys.has(key)
+	if !ok && t.shard.Has(rs.Hash(i)) {
+		t.keys.add(fingerprint)
+		ok = true
+	}
+	return ok
 }
 
 // Checkpointed tells that a checkpoint at pos was written: the saved marks rise

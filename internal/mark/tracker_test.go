@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/libvegas/vegas/internal/aggregate"
@@ -31,6 +32,8 @@ func (h *hashes) Hash(i int) keyspace.Hash {
 	h.asked++
 	return hash(h.of[i])
 }
+
+func (h *hashes) Key(i int) string { return strconv.Itoa(h.of[i]) }
 
 func pid(n int) (id [16]byte) {
 	binary.BigEndian.PutUint64(id[:8], uint64(n))
