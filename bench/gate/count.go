@@ -35,7 +35,7 @@ func groupOf(function string) group {
 	switch {
 	case p == "" && strings.HasSuffix(function, "body"): // Go's assembler names searches so
 		return bulk
-	case strings.HasPrefix(p, "crypto/"), strings.HasPrefix(p, "hash/"), p == "encoding/base64", p == "encoding/hex":
+	case strings.HasPrefix(p, "crypto/"), strings.HasPrefix(p, "hash/"), p == "encoding/base64", p == "encoding/hex", p == "github.com/emmansun/base64":
 		return bulk
 	case p == "internal/runtime/maps", strings.HasPrefix(function, "runtime.map"), strings.HasPrefix(function, "runtime.memhash"):
 		return others
