@@ -59,6 +59,8 @@ func TestWhatIsWrongWithTheStreamHoldsRecordsUntilItIsMended(t *testing.T) {
 		},
 		"no order": func(srv *localkinesis.Server) func() {
 			srv.SetAuto("orders", true)
+			// Once the producer knows, it takes no more.
+			srv.Inject(localkinesis.Fault{Op: "DescribeStreamSummary", Do: localkinesis.Delay, Delay: time.Second})
 			return func() { srv.SetAuto("orders", false) }
 		},
 	}
