@@ -54,6 +54,9 @@ type Item struct {
 	owner         *lane // of the queue that holds it, nil before the first map
 }
 
+// Ended tells that it was handed back, or is about to be.
+func (it *Item) Ended() bool { return it.state == done }
+
 type state uint8
 
 const (

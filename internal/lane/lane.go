@@ -140,7 +140,8 @@ func (m *Machine) build(l *lane) *Entry {
 	head := l.q.head
 	e := &Entry{Shard: l.shard.ID, lane: l, Laned: m.laned, Range: l.shard.Range, Producer: head.Producer}
 	if head.form != Shared {
-		e.Items = []*Item{head}
+		e.one[0] = head
+		e.Items = e.one[:]
 		e.group = head.group
 		e.bound = int(head.size) + aggregateFixed
 		if e.Raw = head.form == Single; e.Raw {

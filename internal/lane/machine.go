@@ -61,6 +61,7 @@ type Machine struct {
 	parked   []*Entry
 	sent     []*Request // under way
 	finished []*Item
+	failures bool // some of finished failed
 	open     int
 	counter  uint64
 	flushed  uint64 // items up to this counter do not linger
@@ -361,13 +362,13 @@ func (m *Machine) abandon(e *Entry, err error) {
 }
 
 // TakeFinished appends the items that have ended since the last call, in the
-// order in which they ended. Every accepted item comes out once, unless
-// Withdraw took it.
-func (m *Machine) TakeFinished(dst []*Item) []*Item {
-	dst = append(dst, m.finished...)
+// order in which they ended, and tells whether some of them failed. Every accepted
+// item comes out once, unless Withdraw took it.
+func (m *Machine) TakeFinished(dst []*Item) (all []*Item, failed bool) {
+	dst, failed = append(dst, m.finished...), m.failures
 	clear(m.finished)
-	m.finished = m.finished[:0]
-	return dst
+	m.finished, m.failures = m.finished[:0], false
+	return dst, failed
 }
 
 // Open is how many accepted items have not ended.
@@ -447,6 +448,7 @@ func (m *Machine) end(it *Item) {
 	it.state, it.owner = done, nil
 	m.open--
 	m.finished = append(m.finished, it)
+	m.failures = m.failures || it.Err != nil
 }
 
 // DeadlineError is how a record ends at its deadline, with what held it up.

@@ -44,7 +44,7 @@ func BenchmarkMachine(b *testing.B) {
 						}
 						m.Answer(now+time.Millisecond, q, res)
 					}
-					done = m.TakeFinished(done[:0])
+					done, _ = m.TakeFinished(done[:0])
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/record")
@@ -64,7 +64,7 @@ func TestAnswersAreTakenOnce(t *testing.T) {
 	m.Answer(1, r, []Result{{Status: Stored, Shard: "0", Sequence: "7"}})
 	m.Fail(1, r, Unknown, nil)
 	m.Answer(1, r, nil)
-	if got := m.TakeFinished(nil); len(got) != 1 || got[0] != it || it.Err != nil || it.Sequence != "7" || m.Open() != 0 || m.Requests() != 0 {
+	if got, failed := m.TakeFinished(nil); failed || len(got) != 1 || got[0] != it || it.Err != nil || it.Sequence != "7" || m.Open() != 0 || m.Requests() != 0 {
 		t.Errorf("got %v, err %v, sequence %q, %d open, %d requests", got, it.Err, it.Sequence, m.Open(), m.Requests())
 	}
 }

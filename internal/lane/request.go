@@ -40,6 +40,7 @@ type Entry struct {
 	// HashKey is the caller's own: the explicit hash key to put it under.
 	HashKey string
 
+	one     [1]*Item // memory of Items where it is one
 	lane    *lane
 	bound   int           // upper bound of its size with the key
 	charged int           // bytes taken from the lane's pace for the attempt under way

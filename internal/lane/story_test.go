@@ -212,7 +212,8 @@ func (s *stage) do(line string) (out []string) {
 	default:
 		panic("no such command: " + line)
 	}
-	for _, it := range s.m.TakeFinished(nil) {
+	finished, _ := s.m.TakeFinished(nil)
+	for _, it := range finished {
 		switch {
 		case it.Err == nil:
 			show("%s is stored in %s at %s/%d", recs([]*Item{it}), it.Shard, it.Sequence, it.Index)

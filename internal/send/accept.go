@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/libvegas/vegas/internal/lane"
@@ -308,13 +309,13 @@ func (e *Engine) abandon(p *parcel, cause error) error {
 
 // giveUp does what abandon says; the lock is held.
 func (e *Engine) giveUp(p *parcel, cause error) (withdrawn bool, err error) {
-	if p.finished {
+	if p.Ended() {
 		return false, nil
 	}
 	if why := e.why(p); why != nil {
 		cause = fmt.Errorf("%w, after: %w", cause, why)
 	}
-	failed := &record.SendError{Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Attempts: int(p.Attempts), Err: cause}
+	failed := &record.SendError{Stream: e.cfg.Stream, Shard: p.Shard, Key: strings.Clone(p.Key), Attempts: int(p.Attempts), Err: cause}
 	if !e.machine.Withdraw(&p.Item) {
 		p.abandoned = true
 		failed.Outcome = record.Unknown

@@ -45,6 +45,7 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 	calls := e.toCall[:0]
 	var t tally
 	now := e.now()
+	others := false // than those with callbacks
 	e.mu.Lock()
 	for _, it := range items {
 		p := of(it)
@@ -58,8 +59,14 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 			p.Err = fmt.Errorf("%w: %w", p.Err, e.lastLook)
 		}
 		if p.done != nil {
+			if flying.before(p) {
+				e.heldBack = append(e.heldBack, p)
+			} else {
+				calls = append(calls, p)
+			}
 			continue
 		}
+		others = true
 		if p.batch != nil && !p.abandoned {
 			r, err := e.result(p)
 			p.batch.take(p, r, err)
@@ -69,20 +76,8 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 	}
 	e.mu.Unlock()
 	e.report(&t, items, now)
-	for _, it := range items {
-		switch p := of(it); {
-		case p.done != nil && flying.before(p):
-			e.heldBack = append(e.heldBack, p)
-		case p.done != nil:
-			calls = append(calls, p)
-		case p.wait && !p.abandoned:
-			p.signal <- struct{}{}
-		case p.batch != nil && !p.abandoned:
-			p.batch.end()
-			e.done(p)
-		default: // nobody waits
-			e.done(p)
-		}
+	if others {
+		e.answer(items)
 	}
 	if failed {
 		e.heldBack = slices.DeleteFunc(e.heldBack, func(p *parcel) bool {
@@ -99,13 +94,32 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 	e.toCall = calls
 }
 
+// answer tells those who wait without a callback, and lets go of the records that
+// nobody waits for.
+func (e *Engine) answer(items []*lane.Item) {
+	for _, it := range items {
+		switch p := of(it); {
+		case p.done != nil:
+		case p.wait && !p.abandoned:
+			p.signal <- struct{}{}
+		case p.batch != nil && !p.abandoned:
+			p.batch.end()
+			e.done(p)
+		default: // nobody waits
+			e.done(p)
+		}
+	}
+}
+
 // called gives back what parcels held whose callbacks have returned.
 func (e *Engine) called(ps []*parcel) {
+	var bytes int64
 	e.mu.Lock()
 	for _, p := range ps {
-		e.room.give(p.bytes)
+		bytes += p.bytes
 		e.groupEnd(p.group, 1)
 	}
+	e.room.give(bytes)
 	e.mu.Unlock()
 	for _, p := range ps {
 		e.done(p)

@@ -174,18 +174,14 @@ func (e *Engine) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var finished []*lane.Item
+	var failed bool
 	for {
 		e.buryLate()
 		e.mu.Lock()
 		now := e.now()
 		turn := e.machine.Poll(now)
-		finished = e.machine.TakeFinished(finished[:0])
-		failed := len(e.heldBack) > 0
-		for _, it := range finished {
-			p := of(it)
-			p.finished = true
-			failed = failed || p.Err != nil && p.done != nil
-		}
+		finished, failed = e.machine.TakeFinished(finished[:0])
+		failed = failed || len(e.heldBack) > 0
 		var flying flights
 		if failed {
 			flying = e.flights()

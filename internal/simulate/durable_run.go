@@ -225,7 +225,8 @@ func (d *durable) kill() (torn int) {
 func (d *durable) close() {
 	d.crash()
 	d.m.Abort(errGone)
-	for _, it := range d.m.TakeFinished(nil) {
+	finished, _ := d.m.TakeFinished(nil)
+	for _, it := range finished {
 		if r := it.Tag.(*sent).of(); it.Err == nil {
 			r.acked = true
 			r.item.Shard, r.item.Sequence, r.item.Index = it.Shard, it.Sequence, it.Index

@@ -268,7 +268,7 @@ func (d *durable) insist(items []*lane.Item, errs []error, then func()) {
 
 // ended takes what has ended: acknowledged, or to be buried.
 func (d *durable) ended() (dead []*lane.Item, errs []error) {
-	d.scratch = d.m.TakeFinished(d.scratch[:0])
+	d.scratch, _ = d.m.TakeFinished(d.scratch[:0])
 	for _, it := range d.scratch {
 		fed := it.Tag.(*sent)
 		r := fed.of()

@@ -39,7 +39,8 @@ func TestStuckShardHoldsUpNobody(t *testing.T) {
 			if turn.Refresh {
 				w.after(0, func() { m.Learn(w.now, w.list(false, false, 0)); poll() })
 			}
-			for _, it := range m.TakeFinished(nil) {
+			finished, _ := m.TakeFinished(nil)
+			for _, it := range finished {
 				if !stuck.rng.Has(it.Hash) {
 					late := it.Accepted > timeout+time.Second
 					slowest[late] = max(slowest[late], w.now-it.Accepted)

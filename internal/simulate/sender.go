@@ -331,7 +331,7 @@ func (s *sender) abort() {
 
 // collect takes what has ended.
 func (s *sender) collect() {
-	s.scratch = s.m.TakeFinished(s.scratch[:0])
+	s.scratch, _ = s.m.TakeFinished(s.scratch[:0])
 	for _, it := range s.scratch {
 		r := it.Tag.(*sent)
 		switch {
