@@ -4,9 +4,8 @@ import (
 	"slices"
 
 	// A drop-in for encoding/base64 that takes sixteen or more characters at a time,
-	// by the vector instructions of amd64, arm64 and others. With encoding/base64 a
-	// plain record of 1 KiB cost a consumer 1.1 us more, two fifths of all, and a
-	// producer as much.
+	// by the vector instructions of amd64, arm64 and others: 0.1 us for 1 KiB in place
+	// of one or more, both ways (BenchmarkBase64).
 	"github.com/emmansun/base64"
 )
 
