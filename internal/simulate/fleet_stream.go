@@ -62,11 +62,14 @@ type written struct {
 	covered bool
 }
 
-// Len and Hash make it mark.Records.
+// Len, Hash and Key make it mark.Records.
 func (s *written) Len() int { return 1 }
 
 // Hash is what routes it.
 func (s *written) Hash(int) keyspace.Hash { return fleetHash(s.m.slot) }
+
+// Key says that the hash is not a key's: it is drawn.
+func (s *written) Key(int) string { return "" }
 
 // stream is the stream that a fleet reads, and its producer.
 type stream struct {

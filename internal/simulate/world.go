@@ -77,11 +77,14 @@ type payload struct {
 	bytes    int
 }
 
-// Len and Hash make a payload mark.Records.
+// Len, Hash and Key make a payload mark.Records.
 func (p *payload) Len() int { return len(p.recs) }
 
 // Hash is what routes sub-record i.
 func (p *payload) Hash(i int) keyspace.Hash { return p.recs[i].item.Hash }
+
+// Key says that the hash is not a key's: it is drawn.
+func (p *payload) Key(int) string { return "" }
 
 func newWorld(rnd *rand.Rand, n int) *world {
 	w := &world{rnd: rnd}
