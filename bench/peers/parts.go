@@ -63,7 +63,7 @@ func partCommand(name string) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		r, err := newRunner(ctx, &peers, p.server...)
+		r, err := newRunner(ctx, root, &peers, p.server...)
 		if err != nil {
 			return err
 		}

@@ -73,6 +73,27 @@ func TestFindingsOfARun(t *testing.T) {
 	}
 }
 
+func TestWarmUp(t *testing.T) {
+	for _, k := range tasks(1000) {
+		for i := range contenders {
+			c := &contenders[i]
+			if !k.takes(c) {
+				continue
+			}
+			w := k.work(c)
+			if c.Java != "" && w.Warm != w.Records/2 {
+				t.Errorf("%s, %s %s: %d of %d records to be warm, want half", c.Name, k.side, k.name, w.Warm, w.Records)
+			}
+			if c.Side == contest.Consume && w.Records != k.records {
+				t.Errorf("%s, %s: %d records of a stream with %d", c.Name, k.name, w.Records, k.records)
+			}
+			if 4*w.Measured() < w.Records {
+				t.Errorf("%s, %s %s: %d of %d records are measured", c.Name, k.side, k.name, w.Measured(), w.Records)
+			}
+		}
+	}
+}
+
 // Names are the first column, and how a process is told who it is.
 func TestContenders(t *testing.T) {
 	var names []string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ type row struct {
 // measureAll has all contenders take their turns.
 func measureAll(ctx context.Context, root string, s *settings) (_ *table, err error) {
 	t := &table{root: root, settings: s, began: time.Now(), tasks: tasks(s.records), machine: thisMachine()}
-	r, err := newRunner(ctx, s)
+	r, err := newRunner(ctx, root, s)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +66,15 @@ func measureAll(ctx context.Context, root string, s *settings) (_ *table, err er
 	return t, nil
 }
 
-func newRunner(ctx context.Context, s *settings, server ...string) (*runner, error) {
-	dir, err := os.MkdirTemp("", "vegas-peers-")
+// newRunner starts a server. What contenders write is beside the tree, and not in
+// the directory for temporary files, which is memory on some machines: a durable
+// producer has to have a disk.
+func newRunner(ctx context.Context, root string, s *settings, server ...string) (*runner, error) {
+	cache := filepath.Join(root, ".cache", "bench")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(cache, "peers-")
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,9 @@ func (t *task) work(c *contest.Contender) contest.Work {
 		Size: t.size, Aggregated: t.aggregated,
 		Records: t.records, Warm: t.records / 10,
 	}
+	if t.side == contest.Consume { // an answer may hold a tenth of the stream
+		w.Warm, w.Last = t.records/5, t.records/5
+	}
 	if c.Java != "" {
 		// A JVM needs long to be warm. A consumer has to read the same stream as the
 		// others; a producer needs not do as much, being slower by a factor of tens.
@@ -61,9 +64,6 @@ func (t *task) work(c *contest.Contender) contest.Work {
 			w.Records /= 5
 		}
 		w.Warm = w.Records / 2
-	}
-	if t.side == contest.Consume { // an answer may hold a tenth of the stream
-		w.Warm, w.Last = t.records/5, t.records/5
 	}
 	return w
 }
