@@ -45,7 +45,7 @@ crash: ## crash the durable buffer at each step of scripts, cut and flip its eve
 	go test -count=1 -timeout 0 -v -run='TestCrashes|TestPlanted|TestCutAndFlip|TestManyDamages' ./buffer/disk -args -seeds=$(SCRIPTS)
 
 .PHONY: fleet-kill
-KILLS ?= 200
+fleet-kill: KILLS = 200
 fleet-kill: ## kill -9 processes of a fleet under load, 0 lost and 0 out of order (KILLS=200, for each store)
 	go test -count=1 -timeout 0 -v -run=TestFleetSurvivesKills ./cmd/vegas -args -kills=$(KILLS)
 
