@@ -136,6 +136,7 @@ func (m *Machine) rebuild(now time.Duration, change shardmap.Change) {
 		}
 	}
 	gather(&m.early)
+	m.tag = nil
 	inherited := m.draining
 	for _, s := range change.Closed {
 		l := old[s]

@@ -115,7 +115,8 @@ func New(c Config) *Machine {
 func (m *Machine) Form(it *Item) Form { return m.c.form(it, it.bound()) }
 
 // Tag is the caller's own place at the lane that an item of this hash would enter
-// now. It is empty where the lane is new, and forgotten with the lane.
+// now. It is empty where the lane is new, and forgotten with the lane; before the
+// first map there is one for all.
 func (m *Machine) Tag(h keyspace.Hash) *any {
 	if len(m.lanes) == 0 {
 		return &m.tag

@@ -14,9 +14,9 @@ import (
 // itself, waiting for memory was more than half of what a record cost.)
 //
 // A slab is used again as a whole. Records of a lane end in its order, but for
-// those that are withdrawn: up to slabParcels-1 of them keep their memory until
-// the last one of their slab has ended, so Send, whose context may end any time,
-// does without slabs.
+// those that are withdrawn: up to slabParcels-1 of them keep their memory, but for
+// large payloads, until the last one of their slab has ended, so Send, whose
+// context may end any time, does without slabs.
 type slab struct {
 	parcels [slabParcels]parcel
 	left    atomic.Int32 // those that are not done with, or not handed out yet
@@ -33,17 +33,22 @@ const slabParcels = 16
 
 func newSlab() *slab {
 	s := new(slab)
+	for i := range s.parcels {
+		s.empty(&s.parcels[i])
+	}
 	s.reset()
 	return s
 }
 
-// reset makes it as good as new, with the payload memory that it has.
+// empty makes one of its parcels as good as new.
+func (s *slab) empty(p *parcel) {
+	*p = parcel{slab: s}
+	p.Tag = p
+}
+
+// reset makes it as good as new, with the payload memory that it has; its parcels
+// are.
 func (s *slab) reset() {
-	for i := range s.parcels {
-		p := &s.parcels[i]
-		*p = parcel{slab: s}
-		p.Tag = p
-	}
 	s.used, s.payload, s.data = 0, 0, s.data[:0]
 	s.left.Store(slabParcels)
 }
@@ -64,7 +69,8 @@ func (e *Engine) berth(h keyspace.Hash) *parcel {
 	p := &s.parcels[s.used]
 	if s.used++; s.used == slabParcels {
 		*tag = nil
-		e.payload = s.payload // the next ones are likely to take as much
+		// The next ones are likely to take as much. The last one's is yet to come.
+		e.payload = s.payload + s.payload/(slabParcels-1)
 	}
 	return p
 }
@@ -86,14 +92,19 @@ func (s *slab) keep(key string, payload []byte) (string, []byte) {
 }
 
 // done takes back a parcel that nobody refers to any more: no caller and, unless
-// it is pinned, neither the machine nor a request under way.
+// it is pinned, neither the machine nor a request under way. It lets go at once of
+// a payload with memory of its own, and of who waited: its slab may stay with an
+// idle lane.
 func (e *Engine) done(p *parcel) {
 	switch s := p.slab; {
 	case p.pinned:
 	case s == nil:
 		e.recycle(p)
-	case s.left.Add(-1) == 0:
-		s.reset()
-		e.slabs.Put(s)
+	default:
+		s.empty(p)
+		if s.left.Add(-1) == 0 {
+			s.reset()
+			e.slabs.Put(s)
+		}
 	}
 }

@@ -3,10 +3,13 @@ package send
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
+	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -34,6 +37,57 @@ func TestErrorsKeepTheirKeys(t *testing.T) {
 					t.Fatalf("want one of %q that was not stored: %v", want, err)
 				}
 			}
+		}
+	})
+}
+
+// A record that has ended holds nothing of its sender's, even if its lane is idle
+// from then on: large payloads would stay beyond the memory bound.
+func TestEndedRecordsLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine(t, sink{func() {}}, func(*Config) {})
+		for _, when := range []string{"before the first map", "in a lane"} {
+			var held weak.Pointer[[1 << 16]byte]
+			func() {
+				mine := new([1 << 16]byte)
+				held = weak.Make(mine)
+				if err := e.SendAsync(t.Context(), &record.Record{PartitionKey: "k", Data: mine[:]}, func(record.Receipt, error) {
+					mine[0]++
+				}); err != nil {
+					t.Error(err)
+				}
+			}()
+			if err := e.Flush(t.Context()); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+			runtime.GC()
+			if held.Value() != nil {
+				t.Errorf("%s: what the callback refers to is held", when)
+			}
+		}
+		s := (*e.machine.Tag(keyspace.OfKey("k"))).(*slab)
+		for i := range s.parcels {
+			if p := &s.parcels[i]; p.Data != nil || p.Key != "" {
+				t.Errorf("record %d holds %d bytes of %q", i, len(p.Data), p.Key)
+			}
+		}
+	})
+}
+
+// Once a slab was full, the next one has room for as much.
+func TestSlabsHaveRoomForAllTheirPayload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := engine(t, sink{func() {}}, func(*Config) {})
+		rs := make([]*record.Record, slabParcels)
+		for i := range rs {
+			rs[i] = &record.Record{PartitionKey: "key", Data: make([]byte, 100)}
+		}
+		if _, errs := e.SendAll(t.Context(), rs); errs != nil {
+			t.Fatal(errs)
+		}
+		if want := slabParcels * 103; e.payload != want {
+			t.Errorf("room for %d bytes, want %d", e.payload, want)
 		}
 	})
 }
