@@ -79,13 +79,18 @@ bench-peers: ## vegas beside every other client, then its latency, growth and re
 	go run ./bench/peers scale -write
 	go run ./bench/peers idle -write
 
+# The directory for temporary files is memory on some machines, where a sync is free.
+ON_DISK = TMPDIR="$(CURDIR)/.cache"
+
 .PHONY: bench-buffer
 bench-buffer: ## durable appends, beside a bare loop, bbolt, Pebble's record log and SQLite
-	go test -count=1 -timeout 0 -v -run=TestDurableAppends ./bench/buffer -args -long
+	@mkdir -p .cache
+	$(ON_DISK) go test -count=1 -timeout 0 -v -run=TestDurableAppends ./bench/buffer -args -long
 
 .PHONY: bench-durable
 bench-durable: ## what a durable producer costs, beside its parts, and how it reopens a gigabyte
-	go test -count=1 -timeout 0 -v -run='TestDurableNumbers|TestNoDurable|TestReopenBacklog' . -args -producer.numbers
+	@mkdir -p .cache
+	$(ON_DISK) go test -count=1 -timeout 0 -v -run='TestDurableNumbers|TestNoDurable|TestReopenBacklog' . -args -producer.numbers
 
 .PHONY: generate
 generate: ## bring generated files up to date
