@@ -53,7 +53,9 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 			t.add(p)
 		}
 		// A failed record can be part of an entry that is yet to leave again.
-		p.pinned = p.Err != nil
+		if p.pinned = p.Err != nil; p.pinned && !e.aborted {
+			p.Data, p.Headers = nil, nil // no request has it: only Abort ends what is under way
+		}
 		if p.Err != nil && p.Attempts == 0 && e.lastLook != nil && errors.Is(p.Err, record.ErrDeadline) {
 			// It never left, so the machine knows no other cause.
 			p.Err = fmt.Errorf("%w: %w", p.Err, e.lastLook)

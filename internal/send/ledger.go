@@ -30,14 +30,15 @@ func (e *Engine) letter(p *parcel, cause error) {
 	if unknown && !p.Unknown {
 		cause = sentBefore(cause)
 	}
+	key := strings.Clone(p.Key) // who gets the letter may keep it
 	err := &record.SendError{
-		Stream: e.cfg.Stream, Shard: p.Shard, Key: strings.Clone(p.Key), Outcome: outcome, Attempts: int(p.Attempts), Err: cause,
+		Stream: e.cfg.Stream, Shard: p.Shard, Key: key, Outcome: outcome, Attempts: int(p.Attempts), Err: cause,
 	}
 	e.ends.errs = append(e.ends.errs, err)
 	e.ends.dead = append(e.ends.dead, buffer.Dead{
 		Item: buffer.Item{
 			Producer: *p.Producer, Seq: p.Counter, Accepted: time.Unix(0, p.wall),
-			Key: p.Key, ExplicitHashKey: p.ExplicitHashKey, Data: p.Data, Headers: p.Headers,
+			Key: key, ExplicitHashKey: p.ExplicitHashKey, Data: p.Data, Headers: p.Headers,
 		},
 		Reason: err.Error(), Unknown: unknown, At: time.Now().Round(0),
 	})

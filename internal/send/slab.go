@@ -94,10 +94,11 @@ func (s *slab) keep(key string, payload []byte) (string, []byte) {
 // done takes back a parcel that nobody refers to any more: no caller and, unless
 // it is pinned, neither the machine nor a request under way. It lets go at once of
 // a payload with memory of its own, and of who waited: its slab may stay with an
-// idle lane.
+// idle lane. (A pinned one has lost its payload already, see deliver.)
 func (e *Engine) done(p *parcel) {
 	switch s := p.slab; {
 	case p.pinned:
+		p.batch, p.done = nil, nil
 	case s == nil:
 		e.recycle(p)
 	default:
