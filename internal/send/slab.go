@@ -28,7 +28,8 @@ type slab struct {
 }
 
 // slabParcels is some 5 KiB: a page, beyond which no processor looks ahead, and
-// little for each of a thousand idle lanes.
+// little for each of a thousand idle lanes. Room for small payloads comes on top of
+// that, of keepBuffer each at most, and is no part of the memory bound.
 const slabParcels = 16
 
 func newSlab() *slab {
