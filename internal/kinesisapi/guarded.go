@@ -44,14 +44,15 @@ func caught(err *error) {
 }
 
 // sane reads what has no more members than the SDK's decoder has stack for. Each of
-// them takes a colon and some 250 bytes of stack, which ends at 512 MiB.
+// them takes a colon and some 250 bytes of stack, which ends at 512 MiB; on 32-bit
+// platforms more than 128 bytes, and it ends at 128 MiB.
 type sane struct {
 	io.Reader
 	members int
 }
 
-// membersRead is some fifteen times what 10,000 records have.
-const membersRead = 1 << 20
+// membersRead is some seven times what 10,000 records have.
+const membersRead = 1 << 19
 
 var errMembers = errors.New("the answer has more members than any of the service's")
 
