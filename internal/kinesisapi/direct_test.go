@@ -211,6 +211,7 @@ func TestADirectAnswerMeansWhatTheSDKSays(t *testing.T) {
 		"503, HTML":            answer(503, http.Header{}, "<html>"),
 		"code in a header":     answer(400, http.Header{"X-Amzn-Errortype": {"LimitExceededException:http://x"}}, "{}"),
 		"no connection":        func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") },
+		"neither":              func(*http.Request) (*http.Response, error) { return nil, nil }, //nolint:nilnil // of a client of a user's
 		"too late":             func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
 	} {
 		for op, call := range theCalls {

@@ -120,7 +120,10 @@ func (j *journey) send(client aws.HTTPClient, r *http.Request) (*http.Response, 
 	return resp, err
 }
 
-func succeeded(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
+// succeeded tells that it is a good answer; the SDK knows what to make of none.
+func succeeded(resp *http.Response) bool {
+	return resp != nil && resp.StatusCode >= 200 && resp.StatusCode <= 299
+}
 
 // inMemory makes b the request's body, of a kind that net/http knows: it writes it
 // together with the headers, without the 32 KiB that copying from a reader takes,
