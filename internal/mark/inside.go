@@ -4,7 +4,7 @@ import "hash/maphash"
 
 // inside remembers keys that lie in the shard, so that those that come again need
 // no MD5: that was a fifth of what a record of 100 bytes cost its reader, where other
-// libraries made the aggregates. It has fingerprints of them: once in 2^64
+// libraries made the aggregates. It has fingerprints of them: once in 2^51
 // questions or so it takes a key for another, whose record then is delivered.
 type inside struct {
 	slots []uint64 // 0: free; a key is in one of two
