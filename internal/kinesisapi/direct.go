@@ -105,7 +105,7 @@ func direct[I smithy.Serializable, O smithy.Deserializable](ctx context.Context,
 				w.form.Store(f)
 			}
 		}
-	} else if req := s.request(ctx, w, f, in); req != nil {
+	} else if req := s.request(ctx, w, f, in); req != nil && ctx.Err() == nil { // else the SDK tells that nothing was sent
 		resp, err := j.send(s.client, req)
 		d := answers.take()
 		defer answers.giveBack(d)

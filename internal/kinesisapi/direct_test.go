@@ -264,6 +264,23 @@ func TestADirectAnswerMeansWhatTheSDKSays(t *testing.T) {
 	}
 }
 
+// A call that is over before it begins was not sent, and that is known.
+func TestACallThatIsOverWasNotSent(t *testing.T) {
+	cfg := configFor("http://kinesis.invalid")
+	cfg.HTTPClient = doFunc(func(r *http.Request) (*http.Response, error) { return good(allOfThem), r.Context().Err() })
+	for op, call := range theCalls {
+		c := client(t, cfg)
+		if err := call(t.Context(), c); err != nil || !c.learnt() {
+			t.Fatalf("%s: %v, learnt %v", op, err, c.learnt())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := call(ctx, c); Classify(err) != Retry || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, %v", op, Classify(err), err)
+		}
+	}
+}
+
 // layers is an error with the types of all that it wraps.
 func layers(err error) string {
 	var b strings.Builder
