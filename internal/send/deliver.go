@@ -14,7 +14,7 @@ import (
 )
 
 // flights are the records that have left and not ended: by hash, the number of
-// the first.
+// the first. Nil: there is no callback that they concern.
 type flights map[keyspace.Hash]uint64
 
 // flights takes stock; the lock is held.
@@ -34,11 +34,14 @@ func (f flights) before(p *parcel) bool {
 	return ok && n < p.Counter
 }
 
+// failsACallback tells of a failed record that somebody is to be called for.
+func failsACallback(it *lane.Item) bool { return it.Err != nil && of(it).done != nil }
+
 // deliver tells those who wait that their records have ended; callbacks go to
 // the dispatcher. A record that failed can have ended before an earlier one of
 // its key that has left: its callback is held back until that one has ended
 // too, so that callbacks run in order per key.
-func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
+func (e *Engine) deliver(items []*lane.Item, flying flights) {
 	if len(items) == 0 && len(e.heldBack) == 0 {
 		return
 	}
@@ -52,9 +55,10 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 		if p.Err == nil || !p.fed || !e.aborted { // else it is in its buffer still
 			t.add(p)
 		}
-		// A failed record can be part of an entry that is yet to leave again.
+		// A failed record can be part of an entry that is parked, and does not leave
+		// again as it is, or that is under way when Abort ends it.
 		if p.pinned = p.Err != nil; p.pinned && !e.aborted {
-			p.Data, p.Headers = nil, nil // no request has it: only Abort ends what is under way
+			p.Data, p.Headers = nil, nil
 		}
 		if p.Err != nil && p.Attempts == 0 && e.lastLook != nil && errors.Is(p.Err, record.ErrDeadline) {
 			// It never left, so the machine knows no other cause.
@@ -81,7 +85,7 @@ func (e *Engine) deliver(items []*lane.Item, failed bool, flying flights) {
 	if others {
 		e.answer(items)
 	}
-	if failed {
+	if flying != nil {
 		e.heldBack = slices.DeleteFunc(e.heldBack, func(p *parcel) bool {
 			if flying.before(p) {
 				return false

@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -181,9 +182,8 @@ func (e *Engine) run() {
 		now := e.now()
 		turn := e.machine.Poll(now)
 		finished, failed = e.machine.TakeFinished(finished[:0])
-		failed = failed || len(e.heldBack) > 0
 		var flying flights
-		if failed {
+		if len(e.heldBack) > 0 || failed && slices.ContainsFunc(finished, failsACallback) {
 			flying = e.flights()
 		}
 		open := e.machine.Open()
@@ -201,7 +201,7 @@ func (e *Engine) run() {
 		if turn.Refresh {
 			e.wg.Go(e.look)
 		}
-		e.deliver(finished, failed, flying)
+		e.deliver(finished, flying)
 		clear(finished)
 		if over {
 			break
