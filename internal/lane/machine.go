@@ -124,6 +124,9 @@ func (m *Machine) Tag(h keyspace.Hash) *any {
 	return &m.find(h).tag
 }
 
+// Tags is how many such places there are.
+func (m *Machine) Tags() int { return max(1, len(m.lanes)) }
+
 // Accept takes in an item, assigns its counter if it has none, and puts it at the
 // end of its lane's queue; before the first map is learnt it is kept in order of arrival.
 // It reports whether Poll is due earlier than its last Wake said.

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"testing"
@@ -35,6 +36,38 @@ func (sink) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, erro
 }
 
 func (sink) Describe(context.Context) (kinesisapi.Summary, error) {
+	return kinesisapi.Summary{Status: types.StreamStatusActive, RecordBytes: 1 << 20}, nil
+}
+
+// split is a service of that many shards which keeps nothing.
+type split []keyspace.Range
+
+func (s split) name(i int) string { return fmt.Sprintf("shardId-%012d", i) }
+
+func (s split) PutRecords(_ context.Context, entries []types.PutRecordsRequestEntry) (*wire.PutAnswer, error) {
+	out := make([]wire.PutResult, len(entries))
+	for i := range entries {
+		h, _ := keyspace.Effective(*entries[i].PartitionKey, aws.ToString(entries[i].ExplicitHashKey))
+		for j := range s {
+			if s[j].Has(h) {
+				out[i] = wire.PutResult{Shard: s.name(j), Sequence: "49"}
+			}
+		}
+	}
+	return &wire.PutAnswer{Results: out}, nil
+}
+
+func (s split) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, error) {
+	out := make([]types.Shard, len(s))
+	for i, r := range s {
+		out[i] = types.Shard{ShardId: aws.String(s.name(i)), HashKeyRange: &types.HashKeyRange{
+			StartingHashKey: aws.String(r.First.String()), EndingHashKey: aws.String(r.Last.String()),
+		}}
+	}
+	return out, nil
+}
+
+func (s split) Describe(context.Context) (kinesisapi.Summary, error) {
 	return kinesisapi.Summary{Status: types.StreamStatusActive, RecordBytes: 1 << 20}, nil
 }
 

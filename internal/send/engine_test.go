@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/libvegas/vegas/internal/keyspace"
@@ -188,17 +187,8 @@ func TestAnswersThatTheSDKDecodesAreCounted(t *testing.T) {
 
 // moody answers put after put as it is told.
 type moody struct {
-	sink
+	split
 	puts chan func() (*wire.PutAnswer, error)
-}
-
-func (m *moody) ListShards(context.Context, *types.ShardFilter) ([]types.Shard, error) {
-	var out []types.Shard
-	for i, r := range keyspace.Split(2) {
-		out = append(out, types.Shard{ShardId: aws.String(fmt.Sprint("shardId-00000000000", i)),
-			HashKeyRange: &types.HashKeyRange{StartingHashKey: aws.String(r.First.String()), EndingHashKey: aws.String(r.Last.String())}})
-	}
-	return out, nil
 }
 
 func (m *moody) PutRecords(context.Context, []types.PutRecordsRequestEntry) (*wire.PutAnswer, error) {
@@ -209,7 +199,7 @@ func (m *moody) PutRecords(context.Context, []types.PutRecordsRequestEntry) (*wi
 // one of its key also when that one leaves once more.
 func TestCallbacksWaitForWhatLeavesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &moody{puts: make(chan func() (*wire.PutAnswer, error))}
+		m := &moody{split: keyspace.Split(2), puts: make(chan func() (*wire.PutAnswer, error))}
 		e := engine(t, m, func(*Config) {})
 		var order []string
 		send := func(name string, hash keyspace.Hash) {
@@ -221,10 +211,9 @@ func TestCallbacksWaitForWhatLeavesAgain(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		shards := keyspace.Split(2)
-		send("a1", shards[0].First)
-		send("a2", shards[0].First)
-		send("b", shards[1].First)
+		send("a1", m.split[0].First)
+		send("a2", m.split[0].First)
+		send("b", m.split[1].First)
 		results := []func() (*wire.PutAnswer, error){
 			func() (*wire.PutAnswer, error) { // of a1
 				return &wire.PutAnswer{Results: []wire.PutResult{{Code: "ProvisionedThroughputExceededException"}}}, nil

@@ -27,10 +27,14 @@ type slab struct {
 	data    []byte // keys and payloads, as far as they fit, one behind the other
 }
 
-// slabParcels is some 5 KiB: a page, beyond which no processor looks ahead, and
-// little for each of a thousand idle lanes. Room for small payloads comes on top of
-// that, of keepBuffer each at most, and is no part of the memory bound.
-const slabParcels = 16
+const (
+	// slabParcels is some 5 KiB: a page, beyond which no processor looks ahead, and
+	// little for each of a thousand idle lanes.
+	slabParcels = 16
+	// spareShare is the part of the memory bound that the room for small payloads
+	// takes at most which comes on top of that, in the slabs of all lanes together.
+	spareShare = 8
+)
 
 func newSlab() *slab {
 	s := new(slab)
@@ -62,8 +66,9 @@ func (e *Engine) berth(h keyspace.Hash) *parcel {
 	s, _ := (*tag).(*slab)
 	if s == nil {
 		s = e.slabs.Get().(*slab)
-		if cap(s.data) < e.payload {
-			s.data = make([]byte, 0, e.payload)
+		most := int(e.room.size/spareShare) / e.machine.Tags()
+		if c, want := cap(s.data), min(e.payload, most); c < want || c > most {
+			s.data = make([]byte, 0, want)
 		}
 		*tag = s
 	}

@@ -95,3 +95,37 @@ func TestSlabsHaveRoomForAllTheirPayload(t *testing.T) {
 		}
 	})
 }
+
+// However many lanes there are, their slabs have room for an eighth of the memory
+// bound at most, and what has no room there is sent as well.
+func TestSlabsOfAllLanesHaveLittleRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const lanes, bound = 64, 1 << 20
+		shards := keyspace.Split(lanes)
+		e := engine(t, split(shards), func(c *Config) { c.BufferBytes = bound })
+		send := func(per int) {
+			var rs []*record.Record
+			for _, s := range shards {
+				for range per {
+					rs = append(rs, &record.Record{PartitionKey: "k", ExplicitHashKey: s.First.String(), Data: make([]byte, 4000)})
+				}
+			}
+			if _, errs := e.SendAll(t.Context(), rs); errs != nil {
+				t.Fatal(errs)
+			}
+		}
+		send(slabParcels) // also before the first map, when one slab may have it all
+		send(slabParcels + 1)
+		room := 0
+		for _, s := range shards {
+			s, _ := (*e.machine.Tag(s.First)).(*slab)
+			if s == nil {
+				t.Fatal("a lane has no slab")
+			}
+			room += cap(s.data)
+		}
+		if room > bound/8 || room == 0 {
+			t.Errorf("room for %d bytes", room)
+		}
+	})
+}
