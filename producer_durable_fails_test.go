@@ -125,6 +125,38 @@ func TestABufferThatCannotBeReadIsSaidAndLeftToTheNextStart(t *testing.T) {
 	})
 }
 
+// stuttering gives every record the same number.
+type stuttering struct{ buffer.Buffer }
+
+func (b stuttering) Next(ctx context.Context, bytes int) ([]buffer.Item, error) {
+	items, err := b.Buffer.Next(ctx, bytes)
+	for i := range items {
+		items[i].Seq = 1
+	}
+	return items, err
+}
+
+func TestABufferThatGivesANumberTwiceIsSaidAndNotBelieved(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		srv, p := start(t, 1, on(stuttering{memory.New()}))
+		for _, data := range []string{"0", "1"} {
+			if err := p.Send(t.Context(), "k", []byte(data)); err != nil {
+				t.Error(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for what, err := range map[string]error{"flush": p.Flush(ctx), "close": p.Close(ctx)} {
+			if err == nil || !strings.Contains(err.Error(), "record 1 came after record 1") || !strings.Contains(err.Error(), "records are left") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if got := data(t, srv)["k"]; got != "0 " {
+			t.Errorf("%q was sent", got)
+		}
+	})
+}
+
 func TestWhatCannotBeBuriedStaysAndIsSentWhenTheStreamTakesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := &frail{Buffer: memory.New(), bury: errors.New("no space left")}

@@ -106,28 +106,41 @@ func New(ctx context.Context, c Config) (*Producer, error) {
 // feed gives the engine what comes out of the buffer.
 func (p *Producer) feed() {
 	bytes := int(min(feedBytes, max(p.c.Send.BufferBytes/4, 1)))
+	last := uint64(0)
 	for {
 		items, err := p.buf.Next(p.feeding, bytes)
 		if err != nil {
-			if p.feeding.Err() == nil {
-				p.log.Error("nothing can be read from the durable buffer any more: records stay in it until the next start", slog.Any("error", err))
-				p.mu.Lock()
-				p.unreadable = err
-				p.change()
-				p.mu.Unlock()
-			}
+			p.endFeed(err)
 			return
 		}
 		p.mu.Lock()
 		fresh := p.first // told before any of them comes out
 		p.mu.Unlock()
 		for i := range items {
-			old := fresh == 0 || items[i].Seq < fresh
-			if p.engine.Feed(p.feeding, &items[i], old) != nil {
+			it := &items[i]
+			if it.Seq <= last { // consumers would take it for one that they had before
+				p.endFeed(link("buffer-numbers", fmt.Errorf("durable buffer %s: next: record %d came after record %d, but numbers have to rise: mend the buffer, buffertest tells where", p.c.Place, it.Seq, last)))
+				return
+			}
+			last = it.Seq
+			old := fresh == 0 || it.Seq < fresh
+			if p.engine.Feed(p.feeding, it, old) != nil {
 				return // Close
 			}
 		}
 	}
+}
+
+// endFeed tells why nothing comes out of the buffer any more, unless Close is.
+func (p *Producer) endFeed(why error) {
+	if p.feeding.Err() != nil {
+		return
+	}
+	p.log.Error("nothing can be read from the durable buffer any more: records stay in it until the next start", slog.Any("error", why))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unreadable = why
+	p.change()
 }
 
 // feedBytes is how much is read from the buffer at once.
