@@ -46,9 +46,9 @@ func Records(h record.Handler) Func {
 }
 
 // inOrder handles the records of a batch one after the other.
-func (s *Shard) inOrder(ctx context.Context, h record.Handler, b *record.Batch, k *keeper, w *watch) (err error) {
+func (s *Shard) inOrder(ctx context.Context, h record.Handler, b *record.Batch, k *keeper, w *watch) error {
 	defer w.rest()
-	now := w.wake()
+	w.wake()
 	for _, r := range b.Records {
 		switch {
 		case ctx.Err() != nil:
@@ -57,7 +57,7 @@ func (s *Shard) inOrder(ctx context.Context, h record.Handler, b *record.Batch, 
 			s.end(s.stop.Why())
 			return errStopping
 		}
-		if now, err = s.handle(ctx, h, r, w, now); err != nil {
+		if err := s.handle(ctx, h, r, w); err != nil {
 			return err
 		}
 		k.passed(r.Position)
@@ -101,33 +101,31 @@ var errStopping = errors.New("the reading of the shard was stopped")
 
 // handle calls the handler until the record is done with: handled, given to the
 // dead letters, or skipped. An error means that it is not, and that the shard
-// is to be left. It begins now, and returns when it ended: the next one begins
-// then. Its caller lets w rest.
-func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, w *watch, now time.Time) (time.Time, error) {
+// is to be left. It begins at the time that w has read last, when the one before
+// ended; its caller lets w rest.
+func (s *Shard) handle(ctx context.Context, h record.Handler, r *record.Record, w *watch) error {
 	l := s.life
 	defer l.unhandled.Add(-1)
 	for attempt := 1; ; attempt++ {
-		began := now
-		w.begin(r, 1, began)
+		began := w.begin(r, 1)
 		if err := l.expired(began); err != nil {
-			return began, err
+			return err
 		}
 		err := guard(func() error { return h(ctx, r) })
-		now = w.time()
-		if !l.Unobserved {
+		if now := w.time(); !l.Unobserved {
 			l.Observer.Observe(observe.HandlerTime, l.where, int64(now.Sub(began)))
 			if err == nil {
 				l.Observer.Observe(observe.EndToEnd, l.where, int64(now.Sub(r.ArrivalTime)))
 			}
 		}
 		if err == nil {
-			return now, nil
+			return nil
 		}
 		w.rest()
 		done, err := s.failed(ctx, []*record.Record{r}, attempt, err)
-		now = w.wake()
+		w.wake()
 		if done || err != nil {
-			return now, err
+			return err
 		}
 	}
 }
@@ -136,8 +134,8 @@ func (s *Shard) handleBatch(ctx context.Context, h func(context.Context, *record
 	l := s.life
 	defer l.unhandled.Add(-int64(len(b.Records)))
 	for attempt := 1; ; attempt++ {
-		began := w.wake()
-		w.begin(b.Records[0], len(b.Records), began)
+		w.wake()
+		began := w.begin(b.Records[0], len(b.Records))
 		if err := l.expired(began); err != nil {
 			w.rest()
 			return err

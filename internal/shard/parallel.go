@@ -88,7 +88,8 @@ func (s *Shard) sideBySide(ctx context.Context, h record.Handler) error {
 			left := false // a record was given up: those behind it may be of its key
 			for j := range lanes[i] {
 				if !left && begin(j.ticket) {
-					_, err := s.handle(ctx, h, j.r, w, w.wake())
+					w.wake()
+					err := s.handle(ctx, h, j.r, w)
 					w.rest()
 					if err != nil {
 						left = true

@@ -171,14 +171,12 @@ func (t *transactions) together(ctx context.Context, h record.Handler, rs []*rec
 	err = t.s.transact(ctx, func(ctx context.Context) (record.Position, error) {
 		defer t.w.rest()
 		first := t.w.wake()
-		now := first
 		for n = 0; n < len(rs); {
 			r := rs[n]
 			n++
-			began := now
-			t.w.begin(r, 1, began)
+			began := t.w.begin(r, 1)
 			err := guard(func() error { return h(ctx, r) })
-			now = t.w.time()
+			now := t.w.time()
 			l.Observer.Observe(observe.HandlerTime, l.where, int64(now.Sub(began)))
 			switch {
 			case err != nil:
