@@ -2,8 +2,10 @@ package localkinesis
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -104,6 +106,36 @@ func TestScannerAgrees(t *testing.T) {
 		}
 		if err == nil && !equalRecords(fast, putRecordsInput(slow)) {
 			t.Errorf("%s: %+v, the library says %+v", doc, fast, slow)
+		}
+	}
+}
+
+// TestBlobsAreThoseOfTheStandardLibrary: whatever is broken about them, they mean and
+// say the same, and nothing but their room is written to.
+func TestBlobsAreThoseOfTheStandardLibrary(t *testing.T) {
+	check := func(src []byte) {
+		t.Helper()
+		const guard = 64
+		size := base64.StdEncoding.DecodedLen(len(src))
+		room := bytes.Repeat([]byte{0xee}, guard+size+guard)
+		got, err := appendDecoded(room[:guard], src)
+		want, wantErr := base64.StdEncoding.AppendDecode(bytes.Clone(room[:guard]), src)
+		if !bytes.Equal(got, want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Fatalf("%q: %x, %v; the standard library: %x, %v", src, got, err, want, wantErr)
+		}
+		if !bytes.Equal(room[guard+size:], bytes.Repeat([]byte{0xee}, guard)) {
+			t.Fatalf("%q: bytes behind %d were written", src, size)
+		}
+	}
+	whole := base64.StdEncoding.AppendEncode(nil, bytes.Repeat([]byte{0, 255, 'a', 13, 200}, 40))
+	for n := range whole {
+		for _, end := range []string{"", "=", "==", "===", strings.Repeat("=", 60), "\n", strings.Repeat("\r\n", 30), "!", "A"} {
+			check(append(whole[:n:n], end...))
+		}
+		for _, c := range "\n=-_*\x00\x80" {
+			b := bytes.Clone(whole)
+			b[n] = byte(c)
+			check(b)
 		}
 	}
 }

@@ -1,10 +1,11 @@
 package localkinesis
 
 import (
-	"encoding/base64"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/emmansun/base64" // as encoding/base64, by vector instructions
 
 	"github.com/libvegas/vegas/internal/limits"
 )
