@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,49 +20,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go/middleware"
 
+	"github.com/libvegas/vegas/internal/foreign"
 	"github.com/libvegas/vegas/store"
 	vegasdynamodb "github.com/libvegas/vegas/store/dynamodb"
 	"github.com/libvegas/vegas/store/storetest"
 )
 
-// dynamoParts are DynamoDB Local and a main class for it.
-var dynamoParts = sync.OnceValues(func() (string, error) {
-	inputs := []string{"dynamodb/pom.xml", "dynamodb/DynamoLocal.java"}
-	return install("dynamodb", inputs, func(ctx context.Context, dir string) error {
-		if err := tool("mvn", "Maven 3.8 or later"); err != nil {
-			return err
-		}
-		if err := tool("javac", "a JDK 17 or later"); err != nil {
-			return err
-		}
-		if err := command(ctx, "", "mvn", "-q", "-B", "-f", inputs[0], "dependency:copy-dependencies", "-DoutputDirectory="+dir); err != nil {
-			return err
-		}
-		// The libraries of SQLite are looked for without their versions.
-		const version = "-1.0.392"
-		natives, err := filepath.Glob(filepath.Join(dir, "*"+version+".*"))
-		if err != nil {
-			return err
-		}
-		for _, file := range natives {
-			if strings.HasSuffix(file, ".jar") {
-				continue
-			}
-			if err := os.Rename(file, strings.Replace(file, version, "", 1)); err != nil {
-				return err
-			}
-		}
-		return command(ctx, "", "javac", "-proc:none", "-cp", filepath.Join(dir, "*"), "-d", dir, inputs[1])
-	})
+var dynamoLocalCommand = sync.OnceValues(func() ([]string, error) {
+	return foreign.DynamoDB(context.Background(), "..")
 })
 
 // dynamoLocal starts a server and gives its address.
 func dynamoLocal(t *testing.T) string {
 	t.Helper()
-	dir := need(t, dynamoParts)
-	p := program{argv: []string{"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Djava.library.path=" + dir,
-		"-cp", dir + string(filepath.ListSeparator) + filepath.Join(dir, "*"), "DynamoLocal"}}
-	return address(t, p.serve(t, "listening on"))
+	p := program{argv: need(t, dynamoLocalCommand)}
+	return address(t, p.serve(t, foreign.DynamoDBReady))
 }
 
 // dynamo is a table of its own for a test.

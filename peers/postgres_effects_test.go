@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/internal/foreign"
 	"github.com/libvegas/vegas/localkinesis"
 	"github.com/libvegas/vegas/store/postgres"
 )
@@ -234,7 +235,7 @@ func TestPostgresKills(t *testing.T) {
 	})
 	start := func() (kill func()) {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPostgresKills$")
-		cmd.Env = environment(pgWorker+"="+p.url, "AWS_ENDPOINT_URL=http://"+l.Addr().String())
+		cmd.Env = foreign.Environment(pgWorker+"="+p.url, "AWS_ENDPOINT_URL=http://"+l.Addr().String())
 		out := new(strings.Builder)
 		cmd.Stdout, cmd.Stderr = out, out
 		// It ends with its standard input, and so with this process.

@@ -18,22 +18,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
-)
 
-// environment of foreign programs: credentials that open nothing, and nothing
-// of the machine's own AWS set-up.
-func environment(extra ...string) []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "AWS_") {
-			env = append(env, v)
-		}
-	}
-	return append(append(env,
-		"AWS_ACCESS_KEY_ID=AKIDPEER", "AWS_SECRET_ACCESS_KEY=peer", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
-	), extra...)
-}
+	"github.com/libvegas/vegas/internal/foreign"
+)
 
 // A program is a foreign interpreter with a script of ours.
 type program struct {
@@ -56,7 +43,7 @@ func node(t *testing.T, script string) program {
 
 func java(t *testing.T, class string, options ...string) program {
 	t.Helper()
-	path := need(t, javaClasses) + string(filepath.ListSeparator) + filepath.Join(need(t, javaParts), "*")
+	path := foreign.ClassPath(need(t, javaClasses), need(t, javaParts))
 	return program{argv: append(append([]string{"java", "-cp", path}, options...), class)}
 }
 
@@ -71,7 +58,7 @@ func (p program) run(t *testing.T, in, out any) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.argv[0], p.argv[1:]...)
-	cmd.Env = environment(p.env...)
+	cmd.Env = foreign.Environment(p.env...)
 	cmd.Stdin = bytes.NewReader(input)
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
@@ -89,7 +76,7 @@ func (p program) run(t *testing.T, in, out any) {
 func (p program) serve(t *testing.T, ready string) string {
 	t.Helper()
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
-	cmd.Env = environment(p.env...)
+	cmd.Env = foreign.Environment(p.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its children end with it
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/libvegas/vegas/bench/contest"
+	"github.com/libvegas/vegas/internal/foreign"
 )
 
 // runTime bounds one run of one contender.
@@ -242,26 +243,11 @@ func (r *runner) command(ctx context.Context, res *result, w *contest.Work) (*ex
 		args = append(args, "-profile", filepath.Join(r.profile, fmt.Sprintf("%s-%d.prof", name, res.round)))
 	}
 	cmd := exec.CommandContext(ctx, exe, append(args, string(c.Side), c.Name, string(work))...)
-	cmd.Env = environment()
+	cmd.Env = foreign.Environment()
 	return cmd, nil
 }
 
 var notWord = regexp.MustCompile(`\W+`)
-
-// environment of contenders: credentials that open nothing, and nothing of the
-// machine's own AWS set-up.
-func environment() []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "AWS_") {
-			env = append(env, v)
-		}
-	}
-	return append(env,
-		"AWS_ACCESS_KEY_ID=AKIDPEER", "AWS_SECRET_ACCESS_KEY=peer", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
-	)
-}
 
 // complete tells what is missing after a run. Others' duplicates and their order
 // are told of; vegas' are failures.

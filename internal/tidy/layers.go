@@ -98,6 +98,11 @@ var house = []floor{
 		},
 	},
 	{
+		name:     "other people's programs",
+		packages: []string{"internal/foreign"},
+		plain:    true,
+	},
+	{
 		name: "top",
 		packages: []string{
 			"engine", "internal/bridge", "internal/multilang", "compat/...", "cmd/...",
@@ -105,7 +110,7 @@ var house = []floor{
 		},
 		imports: []string{
 			"leaf", "port", "decision", "outside", "runner", "built-in backend", "adapter",
-			"administration", "root", "test kit", "server", "top",
+			"administration", "root", "test kit", "server", "other people's programs", "top",
 		},
 	},
 	{
