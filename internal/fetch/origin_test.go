@@ -3,10 +3,14 @@ package fetch
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/libvegas/vegas/localkinesis"
+	"github.com/libvegas/vegas/observe"
 )
 
 // asItIs lets a reader know when the stream was made.
@@ -52,6 +56,32 @@ func TestAStreamThatWasMadeAnewIsNotRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A question that is throttled is asked again. That is the account's rate and not the
+// shard's: nobody is told that reading is throttled, and the shard is read as before.
+func TestAThrottledQuestionDoesNotSlowTheShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := server(t)
+		put(t, srv, 1)
+		seen := new(flow)
+		r := reader(t, srv.AWS(), asItIs(t), func(r *Reader) { r.Observer = seen })
+		asked := srv.Inject(localkinesis.Fault{Do: localkinesis.Throttle, Op: "DescribeStreamSummary", Count: 10})
+		p := poller{reading: &reading{Reader: r, shard: first, share: r.Budget.share(), random: rand.Float64, deliver: seen.take}}
+		for len(seen.got) == 0 {
+			_, next, err := p.step(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Until(next))
+		}
+		if asked.Fired() != 10 || seen.count[observe.RequestErrors] == 0 {
+			t.Errorf("throttled %d times, %d failures", asked.Fired(), seen.count[observe.RequestErrors])
+		}
+		if n := seen.count[observe.Throttles]; n > 0 || p.pace.shy > 0 {
+			t.Errorf("%d throttled readings, %v off the rate", n, p.pace.shy)
+		}
+	})
 }
 
 // Shards that start together ask together: the account has 20 questions a second.

@@ -50,7 +50,7 @@ func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error)
 	if p.iterator == "" {
 		it, err := p.getIterator(ctx)
 		if other := p.proven(ctx, err); other != nil {
-			return p.failed(ctx, other)
+			return p.again(ctx, other) // the shard's rate has no part in it
 		}
 		if err != nil && !p.trimmed(err) {
 			return p.failed(ctx, err)
@@ -108,25 +108,31 @@ func (r *reading) getRecords(ctx context.Context, iterator string) (*wire.Answer
 	return out, err
 }
 
-// failed tells when to try again, or that it is of no use.
+// failed tells when to try again after a call on the shard, or that it is of no use.
 func (p *poller) failed(ctx context.Context, err error) (end bool, next time.Time, _ error) {
-	if ctx.Err() != nil {
-		return false, next, ctx.Err()
-	}
-	now := time.Now()
 	switch {
-	case errors.Is(err, ErrRemade):
-		return false, next, err
+	case ctx.Err() != nil:
 	case kinesisapi.Expired(err):
 		// Reading again where it stopped costs nothing: sequence numbers do
 		// not expire.
 		p.Observer.Count(observe.IteratorsExpired, p.where, 1)
 		p.iterator = ""
-		return false, now, nil
+		return false, time.Now(), nil
 	case kinesisapi.Classify(err) == kinesisapi.Throttled:
 		p.Observer.Count(observe.Throttles, p.where, 1)
 		p.Warn.Warn("reading is throttled: all readers of a shard share 5 calls and 2 MiB a second", p.attrs(nil)...)
-		return false, now.Add(p.pace.throttled(p.random())), nil
+		return false, time.Now().Add(p.pace.throttled(p.random())), nil
+	}
+	return p.again(ctx, err)
+}
+
+// again tells when to try again after any failure, or that it is of no use.
+func (p *poller) again(ctx context.Context, err error) (end bool, next time.Time, _ error) {
+	switch {
+	case ctx.Err() != nil:
+		return false, next, ctx.Err()
+	case errors.Is(err, ErrRemade):
+		return false, next, err
 	}
 	p.Observer.Count(observe.RequestErrors, p.where, 1)
 	switch kinesisapi.Classify(err) {
@@ -135,5 +141,5 @@ func (p *poller) failed(ctx context.Context, err error) (end bool, next time.Tim
 	}
 	p.failures++
 	p.Warn.Warn("reading failed, trying again", p.attrs(err)...)
-	return false, now.Add(retries.Full(p.failures, p.random())), nil
+	return false, time.Now().Add(retries.Full(p.failures, p.random())), nil
 }
