@@ -23,7 +23,7 @@ const (
 	deadFileBytes = 1 << 20
 )
 
-// deadFile is a file of dead letters. What follows count is the burying one's.
+// deadFile is a file of dead letters.
 type deadFile struct {
 	path   string
 	number uint64
@@ -34,8 +34,8 @@ type deadFile struct {
 	damaged         bool    // its header is
 	revived         revival // guarded by Log.mu, too
 
-	file filesys.File
-	salt uint64
+	file filesys.File // of the one that is buried in
+	salt uint64       // likewise
 }
 
 // revival are dead letters that were appended again, and may not be durable yet.
@@ -67,7 +67,7 @@ func (l *Log) Bury(ctx context.Context, dead []buffer.Dead) error {
 		err = l.bury(dead)
 	}
 	if err != nil {
-		return fmt.Errorf("durable buffer %s: bury %d records: %w", l.dir, len(dead), err)
+		return fmt.Errorf("durable buffer %s: bury %d records: %w %s", l.dir, len(dead), err, help(err))
 	}
 	l.keeper.wake()
 	return nil
@@ -128,7 +128,7 @@ func (l *Log) writeDead(dead []*buffer.Dead) error {
 	if isFull(err) && d.file.Truncate(d.at) == nil {
 		// The next burial writes at the same place. Elsewhere, what is there of
 		// this one might come back in a crash and be a second letter.
-		return fmt.Errorf("%w (see docs/troubleshooting.md#buffer-disk-full)", err)
+		return err
 	}
 	if err == nil && l.broken != syncData {
 		err = d.file.Sync()
@@ -142,10 +142,7 @@ func (l *Log) writeDead(dead []*buffer.Dead) error {
 		}
 		l.endBurial()
 		l.removeEmpty(d)
-		if isFull(err) {
-			return fmt.Errorf("%w (see docs/troubleshooting.md#buffer-disk-full)", err)
-		}
-		return fmt.Errorf("%w (see docs/troubleshooting.md#buffer-fsync)", err)
+		return err
 	}
 	l.mu.Lock()
 	d.at += int64(len(b))

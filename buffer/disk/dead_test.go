@@ -3,6 +3,8 @@ package disk
 import (
 	"context"
 	"errors"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,4 +80,24 @@ func TestReplayNotWaitedFor(t *testing.T) {
 			must(t, l.Close())
 		})
 	}
+}
+
+// A burial for which not even a file can be begun says why, and is done when there
+// is room.
+func TestBuryWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openOn(t, crashfs.New(crashDir))
+		l.put()
+		dead := []buffer.Dead{{Item: readAll(t, l.Log, 1)[0], Reason: "because"}}
+		must(t, l.fs.Remove(filepath.Join(bufferDir, spareName)))
+		l.fs.Room(used(l.fs), false)
+		err := l.Bury(t.Context(), dead)
+		says(t, err, "bury 1 records", "buffer-disk-full")
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Error(err)
+		}
+		l.fs.Room(-1, false)
+		must(t, l.Bury(t.Context(), dead))
+		must(t, l.Close())
+	})
 }

@@ -164,7 +164,8 @@ func TestBuryFails(t *testing.T) {
 			synctest.Wait()
 			dead := []buffer.Dead{{Item: items[0], Reason: "too large", At: time.Now()}}
 			l.fs.On(failing(kind, syscall.EIO, 1, ""))
-			if err := l.Bury(t.Context(), dead); !errors.Is(err, syscall.EIO) {
+			err = l.Bury(t.Context(), dead)
+			if says(t, err, "buffer-fsync"); !errors.Is(err, syscall.EIO) {
 				t.Errorf("%s fails: %v", kind, err)
 			}
 			l.fs.On(nil)

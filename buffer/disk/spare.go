@@ -65,7 +65,7 @@ func (l *Log) keepSpare(g *group) error {
 	}
 	_ = l.disk.Remove(temp)
 	if isFull(err) {
-		return fmt.Errorf("%d bytes for the file %s, in which a record that is refused has room on a full disk, beside the %d of what is written now: %w", want, spareName, len(g.buf), err)
+		return fmt.Errorf("find room for %d bytes for the file %s, in which a record that is refused has room on a full disk, beside the %d of what is written now: %w", want, spareName, len(g.buf), err)
 	}
 	l.warn.Warn("the durable buffer cannot keep room on the disk for when it is full", slog.String("dir", l.dir), slog.Any("error", err))
 	return nil

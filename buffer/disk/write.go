@@ -151,7 +151,7 @@ func (l *Log) put(t *tail, g *group) (*tail, error) {
 		}
 	}
 	if err := l.keepSpare(g); err != nil {
-		return t, fmt.Errorf("find room for %w", err)
+		return t, err
 	}
 	seal(g.buf, groupHead{count: uint32(len(g.entries)), first: g.first, synced: t.at}, t.seg.head.salt, t.at)
 	g.touched = true
@@ -225,11 +225,7 @@ func (l *Log) fail(g *group, cause error) {
 	if g.touched {
 		why = buffer.ErrUnknown
 	}
-	help := "(see docs/troubleshooting.md#buffer-fsync)"
-	if isFull(cause) {
-		help = "(see docs/troubleshooting.md#buffer-disk-full)"
-	}
-	err := fmt.Errorf("durable buffer %s: %w: %w %s", l.dir, why, cause, help)
+	err := fmt.Errorf("durable buffer %s: %w: %w %s", l.dir, why, cause, help(cause))
 	l.failed.add(span{g.first, g.last()}, err)
 	l.items -= int64(len(g.entries))
 	l.writing = nil
@@ -376,6 +372,14 @@ func salt() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:])
 	return endian.Uint64(b[:])
+}
+
+// help is where a person reads on about what the disk refused.
+func help(err error) string {
+	if isFull(err) {
+		return "(see docs/troubleshooting.md#buffer-disk-full)"
+	}
+	return "(see docs/troubleshooting.md#buffer-fsync)"
 }
 
 // isFull tells that there is no room on the disk, or no more for this user.
