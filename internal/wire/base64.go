@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"slices"
-
 	// A drop-in for encoding/base64 that takes sixteen or more characters at a time,
 	// by the vector instructions of amd64, arm64 and others: 0.1 us for 1 KiB in place
 	// of one or more, both ways (BenchmarkBase64).
@@ -32,12 +30,4 @@ func decodeBase64(dst, src []byte) bool {
 	// Line breaks are passed over in silence, and leave it short.
 	n, err := base64.StdEncoding.Decode(dst, src)
 	return err == nil && n == len(dst)
-}
-
-// appendBase64 appends src as base64.
-func appendBase64(b, src []byte) []byte {
-	size := base64.StdEncoding.EncodedLen(len(src))
-	b = slices.Grow(b, size)
-	base64.StdEncoding.Encode(b[len(b):len(b)+size], src)
-	return b[:len(b)+size]
 }

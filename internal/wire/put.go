@@ -1,11 +1,11 @@
 package wire
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/emmansun/base64"
 )
 
 // AppendPutRecords appends the request, which has neither DryRun nor StreamId.
@@ -23,7 +23,7 @@ func AppendPutRecords(b []byte, in *kinesis.PutRecordsInput) []byte {
 			b = append(b, ',')
 		}
 		b = append(b, `{"Data":"`...)
-		b = appendBase64(b, r.Data)
+		b = base64.StdEncoding.AppendEncode(b, r.Data)
 		b = append(b, '"')
 		b = appendMember(b, "ExplicitHashKey", r.ExplicitHashKey)
 		b = appendMember(b, "PartitionKey", r.PartitionKey)
