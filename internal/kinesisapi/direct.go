@@ -90,11 +90,11 @@ type way struct {
 	form     atomic.Pointer[form]     // nil: none has been learnt
 }
 
-// direct makes a call by w's form, or by the SDK. Where this package's protocol
-// decodes the answer out stays empty, as it does with the SDK.
+// direct makes a call, which has a journey, by w's form or by the SDK. Where this
+// package's protocol decodes the answer out stays empty, as it does with the SDK.
 func direct[I smithy.Serializable, O smithy.Deserializable](ctx context.Context, w *way, in I, out O, sdk func(context.Context, I, ...func(*kinesis.Options)) (O, error)) (O, error) {
 	j, s := journeyOf(ctx), w.shortcut.Load()
-	if s == nil || j == nil {
+	if s == nil {
 		return sdk(ctx, in)
 	}
 	f := w.form.Load()
@@ -134,23 +134,21 @@ func direct[I smithy.Serializable, O smithy.Deserializable](ctx context.Context,
 
 // decode decodes a good answer; false: it is as if nobody had read it, for as long
 // as the desk is not given back.
-func (s *shortcut) decode(ctx context.Context, w *way, d *desk, resp *http.Response, out smithy.Deserializable) bool {
+func (s *shortcut) decode(ctx context.Context, w *way, d *desk, resp *http.Response, out smithy.Deserializable) (ok bool) {
 	body := resp.Body
 	err := d.read(body, resp.ContentLength)
-	if err == nil {
-		if known(out) {
-			if d.understand(journeyOf(ctx), resp.Header, out) {
-				_ = body.Close()
-				return true
-			}
-		} else {
-			read := *resp
-			read.Body = io.NopCloser(bytes.NewReader(d.body))
-			if s.protocol.DeserializeResponse(ctx, w.schema, nil, &smithyhttp.Response{Response: &read}, out) == nil {
-				_ = body.Close()
-				return true
-			}
-		}
+	switch {
+	case err != nil:
+	case known(out):
+		ok = d.understand(journeyOf(ctx), resp.Header, out)
+	default:
+		read := *resp
+		read.Body = io.NopCloser(bytes.NewReader(d.body))
+		ok = s.protocol.DeserializeResponse(ctx, w.schema, nil, &smithyhttp.Response{Response: &read}, out) == nil
+	}
+	if ok {
+		_ = body.Close()
+		return true
 	}
 	resp.Body = &other{io.MultiReader(bytes.NewReader(d.body), failing{err}), body}
 	return false

@@ -16,11 +16,11 @@ import (
 )
 
 // protocol writes PutRecords requests and reads answers to these and to GetRecords
-// itself, in memory that is used again. The SDK's serializer grows its buffer by doubling and
-// copies it at the end, which was nine tenths of what a producer allocated; so
-// does its deserializer with an answer, and makes three copies of each payload,
-// which was seven eighths of what a consumer allocated. All else is the SDK's
-// protocol, and whatever package wire leaves to it.
+// itself, in memory that is used again. The SDK's serializer grows its buffer by
+// doubling and copies it at the end, which was nine tenths of what a producer
+// allocated; so does its deserializer with an answer, and makes three copies of each
+// payload, which was seven eighths of what a consumer allocated. All else is the
+// SDK's protocol, and whatever package wire leaves to it.
 type protocol struct{ guarded }
 
 // newProtocol takes over where the client speaks the protocol that package wire
@@ -65,7 +65,7 @@ func (p protocol) SerializeRequest(ctx context.Context, schema *smithy.Operation
 // journey, and what the SDK would give back empty, unless the SDK has to decode it.
 func (p protocol) DeserializeResponse(ctx context.Context, schema *smithy.OperationSchema, types *smithy.TypeRegistry, resp *smithyhttp.Response, out smithy.Deserializable) error {
 	j := journeyOf(ctx)
-	if !known(out) || j == nil || resp.StatusCode < 200 || resp.StatusCode > 299 {
+	if !known(out) || j == nil || !succeeded(resp.Response) {
 		return p.guarded.DeserializeResponse(ctx, schema, types, resp, out)
 	}
 	d := answers.take()
