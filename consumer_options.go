@@ -32,7 +32,8 @@ type ConsumerOptions struct {
 	// Kinesis is a client whose settings are used instead of AWS. Default: nil.
 	// Records are decoded past it: middleware that looks at outputs finds none in
 	// those of GetRecords and SubscribeToShard. With middleware, interceptors,
-	// signers, resolvers or tracing of its own, every call takes the SDK's whole way.
+	// logging, metrics, tracing, signers or resolvers in it, or in AWS, and in AWS
+	// Lambda, every call takes the SDK's whole way.
 	Kinesis *kinesis.Client
 
 	// Store remembers the group's leases and positions. Default: what the

@@ -38,6 +38,10 @@ type ProducerOptions struct {
 	// concern the listing of shards only, records are retried by the Producer.
 	AWS aws.Config
 	// Kinesis is a client whose settings are used instead of AWS. Default: nil.
+	// Answers are decoded past it: middleware that looks at outputs finds none in
+	// those of PutRecords. With middleware, interceptors, logging, metrics, tracing,
+	// signers or resolvers in it, or in AWS, and in AWS Lambda, every call takes the
+	// SDK's whole way.
 	Kinesis *kinesis.Client
 
 	// Linger is how long a record may wait for others to share an aggregate
