@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/bench/contest"
@@ -99,6 +102,9 @@ func measureIdle(ctx context.Context, r *runner, s *partSettings) (string, []goa
 		{what: "sending 1 MiB a second and shard", contender: &produceVegas, shards: 4, rate: 4 << 10},
 	}
 	rests = slices.DeleteFunc(rests, func(e *rest) bool { return !s.only.MatchString(e.what) })
+	if len(rests) == 0 {
+		return "", nil, fmt.Errorf("-only %s: there is no such process", s.only)
+	}
 	seconds := 20
 	if s.short {
 		seconds = 1
@@ -120,7 +126,7 @@ func measureIdle(ctx context.Context, r *runner, s *partSettings) (string, []goa
 func (r *result) share() float64 { return 100 * r.cpu.Seconds() / r.wall.Seconds() }
 
 // attend has one process be there for a while, on a stream of its own.
-func (r *runner) attend(ctx context.Context, e *rest, seconds, round int) (*result, error) {
+func (r *runner) attend(ctx context.Context, e *rest, seconds, round int) (res *result, err error) {
 	k := &task{e.contender.Side, e.what, 1 << 10, true, e.rate * seconds * 10 / 9, shape{e.shards, keys, 1, seconds}}
 	if e.contender.Side == contest.Produce {
 		res := r.run(ctx, e.contender, k, round)
@@ -134,22 +140,26 @@ func (r *runner) attend(ctx context.Context, e *rest, seconds, round int) (*resu
 	if _, err := r.server.tell(doCreate, &w); err != nil {
 		return nil, err
 	}
+	defer func() {
+		_, gone := r.server.tell(doDelete, &w)
+		err = errors.Join(err, gone)
+	}()
 	arn, leave, err := r.register(ctx, w.Stream)
 	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	w.ConsumerARN = arn
-	fed := make(chan error, 1)
-	r.begun = func() { go func() { fed <- r.feed(ctx, &w) }() }
-	res := &result{contender: e.contender, task: k, round: round, records: 1}
-	err = r.watch(ctx, res, &w)
-	r.begun = nil
-	if err == nil {
-		err = <-fed
+	feeding, stop := context.WithCancel(ctx)
+	defer stop()
+	var fed errgroup.Group
+	r.begun = func() { fed.Go(func() error { return r.feed(feeding, &w) }) }
+	res = &result{contender: e.contender, task: k, round: round, records: 1}
+	if err = r.watch(ctx, res, &w); err != nil {
+		stop()
 	}
-	leave()
-	_, gone := r.server.tell(doDelete, &w)
-	return res, errors.Join(err, gone)
+	r.begun = nil
+	return res, cmp.Or(err, fed.Wait())
 }
 
 // feed puts the work's records into its stream each second.
@@ -178,7 +188,7 @@ func restText(rests []*rest, seconds int) string {
 		t.Add(e.what, whole(e.shards), r.spread((*result).share).Text(), r.spread((*result).residentMiB).Text())
 	}
 	return fmt.Sprintf("Processes with the defaults, positions in memory, over %d seconds once they are warm. "+
-		"Each shard is given 1 MiB at once, each second, of records of 1 KiB; what is sent is aggregated, and evenly spread.\n\n%s", seconds, t.Markdown())
+		"Where something is read each shard is given 1 MiB at once, each second, of records of 1 KiB; what is sent is aggregated, and evenly spread.\n\n%s", seconds, t.Markdown())
 }
 
 func restGoals(rests []*rest) []goal {

@@ -27,6 +27,11 @@ func thisMachine() machine {
 	}
 }
 
+// measured says when and on what figures were taken.
+func (m *machine) measured(began time.Time) string {
+	return fmt.Sprintf("Measured on %s on %s, %s, %s", began.Format("2 January 2006"), m.cpu, m.system, m.goVersion)
+}
+
 func cpuModel() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -89,11 +89,16 @@ func contestCommand(ctx context.Context, args []string) error {
 	if s.only, err = regexp.Compile(*only); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
+	switch {
+	case flags.NArg() > 0:
 		return fmt.Errorf("no command %q", flags.Arg(0))
+	case s.write && (s.short || *only != ""):
+		return errWriteWhole
+	case s.short:
+		s.rounds, s.records = 1, 40_000
 	}
-	if s.short {
-		s.rounds, s.records, s.write = 1, 40_000, false
+	if !slices.ContainsFunc(tasks(s.records), func(t *task) bool { return len(s.chosen(t)) > 0 }) {
+		return fmt.Errorf("-only %s: there is no such row", *only)
 	}
 	root, err := findRoot()
 	if err != nil {
@@ -103,22 +108,11 @@ func contestCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	failed := t.failures()
-	if s.short {
-		fmt.Printf("%d turns, %d failed\n", len(t.results), failed)
-	} else {
-		fmt.Print(t.page())
-	}
-	if s.write {
-		if err := t.write(root); err != nil {
-			return err
-		}
-	}
-	if failed > 0 && (s.short || t.oursFailed()) {
-		return fmt.Errorf("%d turns failed", failed)
-	}
-	return nil
+	return t.tell(os.Stdout)
 }
+
+// errWriteWhole: half a section would stand for all of it.
+var errWriteWhole = errors.New("-write writes a whole section: it goes neither with -short nor with -only")
 
 // findRoot gives the folder of go.work.
 func findRoot() (string, error) {

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -49,12 +47,15 @@ func partCommand(name string) func(context.Context, []string) error {
 		only := flags.String("only", "", "idle: only processes that match this `regexp`")
 		var peers settings
 		flags.StringVar(&peers.profile, "profile", "", "write CPU profiles of clients to this `directory`")
-		write := flags.Bool("write", false, "write the section into docs/benchmarks.md, if it is whole")
+		write := flags.Bool("write", false, "write the section into docs/benchmarks.md")
 		if err := flags.Parse(args); err != nil {
 			return err
 		}
 		if s.only, err = regexp.Compile(*only); err != nil {
 			return err
+		}
+		if *write && (s.short || *only != "") {
+			return errWriteWhole
 		}
 		if s.short {
 			s.rounds = 1
@@ -73,28 +74,14 @@ func partCommand(name string) func(context.Context, []string) error {
 			return err
 		}
 		m := thisMachine()
-		section := fmt.Sprintf("Measured on %s on %s, %s, %s, by `go run ./bench/peers %s -rounds %d`. %s\n%s",
-			began.Format("2 January 2006"), m.cpu, m.system, m.goVersion, name, s.rounds, strings.TrimSpace(text), "\n"+goalsOf(goals).Markdown())
+		section := fmt.Sprintf("%s, by `go run ./bench/peers %s -rounds %d`. %s\n\n%s",
+			m.measured(began), name, s.rounds, strings.TrimSpace(text), goalsOf(goals).Markdown())
 		fmt.Println(section)
-		if !*write || s.short || *only != "" {
+		if !*write {
 			return nil
 		}
 		return writeSection(root, pageSection+"-"+name, section)
 	}
-}
-
-// writeSection puts a part into the page.
-func writeSection(root, name, text string) error {
-	file := filepath.Join(root, filepath.FromSlash(pageFile))
-	page, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	changed, err := figures.Insert(string(page), name, text)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, []byte(changed), 0o644)
 }
 
 // whole is a number of things that are counted.

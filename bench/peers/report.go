@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,33 +27,56 @@ var sides = []struct {
 	{contest.Consume, "Receiving", "consume.svg"},
 }
 
+// tell prints what was measured, and writes it down where it is to be, unless vegas
+// itself has failed.
+func (t *table) tell(out io.Writer) error {
+	failed := t.failures()
+	if t.settings.short {
+		fmt.Fprintf(out, "%d turns, %d failed\n", len(t.results), failed)
+	} else {
+		fmt.Fprint(out, t.page())
+	}
+	if failed > 0 && (t.settings.short || t.oursFailed()) {
+		return fmt.Errorf("%d turns failed", failed)
+	}
+	if !t.settings.write {
+		return nil
+	}
+	return t.write()
+}
+
 // write puts the section and its pictures into the documentation.
-func (t *table) write(root string) error {
-	name := filepath.Join(root, filepath.FromSlash(pageFile))
-	page, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	text, err := figures.Insert(string(page), pageSection, t.page())
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(root, filepath.FromSlash(pictureDir)), 0o755); err != nil {
+func (t *table) write() error {
+	pictures := filepath.Join(t.root, filepath.FromSlash(pictureDir))
+	if err := os.MkdirAll(pictures, 0o755); err != nil {
 		return err
 	}
 	for _, s := range sides {
-		file := filepath.Join(root, filepath.FromSlash(pictureDir), s.picture)
-		if err := os.WriteFile(file, []byte(t.picture(s.side, s.title).SVG()), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(pictures, s.picture), []byte(t.picture(s.side, s.title).SVG()), 0o644); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(name, []byte(text), 0o644)
+	return writeSection(t.root, pageSection, t.page())
+}
+
+// writeSection puts a section into the page.
+func writeSection(root, name, text string) error {
+	file := filepath.Join(root, filepath.FromSlash(pageFile))
+	page, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	changed, err := figures.Insert(string(page), name, text)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(changed), 0o644)
 }
 
 // page is the section.
 func (t *table) page() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured on %s on %s, %s, %s", t.began.Format("2 January 2006"), t.machine.cpu, t.machine.system, t.machine.goVersion)
+	b.WriteString(t.machine.measured(t.began))
 	if t.noJava == nil && t.machine.java != "" {
 		fmt.Fprintf(&b, ", Java %s", t.machine.java)
 	}
@@ -69,7 +93,7 @@ func (t *table) page() string {
 		for _, k := range t.tasks {
 			if rows := t.rows(k); k.side == s.side && len(rows) > 0 {
 				fmt.Fprintf(&b, "**%s**, %s records a turn\n\n%s\n", k.name, figures.Number(float64(k.records)), t.figures(rows).Markdown())
-				for _, note := range notes(rows) {
+				for _, note := range notes(k, rows) {
 					fmt.Fprintf(&b, "- %s\n", note)
 				}
 				b.WriteString("\n")
@@ -125,11 +149,15 @@ func (r *row) knowsAllocated() bool {
 	return len(r.results) > 0 && r.results[0].done.Allocated >= 0
 }
 
-// notes say what of the records is not as it was sent, and who did not do it all.
-func notes(rows []*row) []string {
+// notes say who had fewer records, what of them is not as it was sent, and who did
+// not do it all.
+func notes(k *task, rows []*row) []string {
 	var notes []string
 	for _, r := range rows {
 		name := r.contender.Name
+		if n := k.work(r.contender).Records; n != k.records {
+			notes = append(notes, fmt.Sprintf("%s: %s records a turn.", name, figures.Number(float64(n))))
+		}
 		for _, err := range r.failures {
 			text, _, _ := strings.Cut(err.Error(), "\n")
 			notes = append(notes, fmt.Sprintf("%s: a turn failed: %s.", name, text))

@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,6 +52,54 @@ func TestPage(t *testing.T) {
 	if strings.Contains(page, "NaN") || t.Failed() {
 		t.Log(page)
 		t.Fail()
+	}
+}
+
+func TestWhatIsWritten(t *testing.T) {
+	for _, c := range []struct {
+		failed string // who has
+		want   bool
+	}{{"", true}, {"a8m/kinesis-producer", true}, {"vegas", false}} {
+		root := t.TempDir()
+		page := filepath.Join(root, "docs", "benchmarks.md")
+		if err := os.Mkdir(filepath.Dir(page), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		const before = "<!-- bench-peers: written -->\n<!-- end of bench-peers -->\n"
+		if err := os.WriteFile(page, []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := &settings{only: regexp.MustCompile(""), rounds: 1, records: 100, write: true}
+		p := &table{root: root, settings: s, tasks: tasks(s.records)}
+		turns(p, contest.Produce, "vegas", p.tasks[0], 1)
+		if c.failed != "" {
+			p.results = append(p.results, &result{contender: find(contest.Produce, c.failed), task: p.tasks[0], round: 1, err: errors.New("why")})
+		}
+		err := p.tell(io.Discard)
+		after, readErr := os.ReadFile(page)
+		if (err == nil) != c.want || readErr != nil || (string(after) != before) != c.want {
+			t.Errorf("%q has failed: %v, %v, the page is\n%s", c.failed, err, readErr, after)
+		}
+	}
+}
+
+// What is half of a section, or nothing, is refused before anything is measured.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"", "-write writes a whole section", []string{"-write", "-only", "vegas"}},
+		{"", "-write writes a whole section", []string{"-write", "-short"}},
+		{"", "-only Vegas: there is no such row", []string{"-only", "Vegas"}},
+		{"", "no command", []string{"latencies"}},
+		{"latency", "-write writes a whole section", []string{"-write", "-short"}},
+		{"idle", "-write writes a whole section", []string{"-write", "-only", "idle"}},
+		{"idle", "-only bored: there is no such process", []string{"-only", "bored"}},
+	} {
+		if err := commands[c.name](t.Context(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %q: %v, want %q", c.name, c.args, err, c.want)
+		}
 	}
 }
 
