@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -158,5 +159,33 @@ func TestBaseline(t *testing.T) {
 	}
 	if _, err := parseBaseline("send/100B 1 2"); err == nil {
 		t.Error("a line without all figures is taken")
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"-run: error parsing regexp", []string{"-run", "("}},
+		{"-run sends: there is no such load", []string{"-run", "sends"}},
+	} {
+		if err := command(t.Context(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.args, err, c.want)
+		}
+	}
+	all, some := regexp.MustCompile(""), regexp.MustCompile("^send")
+	b := &baseline{toolchain: "go1.0 amd64", costs: map[string]cost{"send/100B": {}, "poll/100B": {}}}
+	if err := b.mayChange(some, true); err == nil || !strings.Contains(err.Error(), "poll/100B too: update all loads") {
+		t.Errorf("some loads, by another toolchain: %v", err)
+	}
+	if err := b.mayChange(all, true); err != nil {
+		t.Errorf("all loads, by another toolchain: %v", err)
+	}
+	if err := b.mayChange(all, false); err == nil {
+		t.Error("instructions that were not counted would be written")
+	}
+	if b.toolchain = toolchain(); b.mayChange(some, true) != nil {
+		t.Error("some loads, by the same toolchain, are refused")
 	}
 }

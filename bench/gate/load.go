@@ -112,7 +112,7 @@ func (l *load) send(ctx context.Context, cfg aws.Config, from, n int, rest func(
 	}
 	for i := 0; i < n; i += l.batch {
 		for j := range l.batch {
-			r := vegas.Record{PartitionKey: names[(from+i+j)*7919%keys], Data: payload}
+			r := vegas.Record{PartitionKey: names[w.KeyIndex(from+i+j)], Data: payload}
 			if err := p.SendAsync(ctx, &r, done); err != nil {
 				return err
 			}

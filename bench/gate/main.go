@@ -26,19 +26,35 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 )
 
 func main() {
-	update := flag.Bool("update", false, "write the baseline in place of comparing with it")
-	only := flag.String("run", "", "a regular expression: only loads with such names")
-	file := flag.String("baseline", "bench/gate/baseline.txt", "where the baseline is")
-	flag.Parse()
-	if err := gate(context.Background(), *file, regexp.MustCompile(*only), *update); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if err := command(context.Background(), os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "gate:", err)
 		os.Exit(1)
 	}
+}
+
+func command(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("gate", flag.ContinueOnError)
+	update := flags.Bool("update", false, "write the baseline in place of comparing with it")
+	run := flags.String("run", "", "only loads whose names match this `regexp`")
+	file := flags.String("baseline", "bench/gate/baseline.txt", "where the baseline is")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	only, err := regexp.Compile(*run)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	if !slices.ContainsFunc(loads, func(l load) bool { return only.MatchString(l.name) }) {
+		return fmt.Errorf("-run %s: there is no such load", *run)
+	}
+	return gate(ctx, *file, only, *update)
 }

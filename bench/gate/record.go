@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -118,7 +119,7 @@ func (r *recorder) recordAnswers(ctx context.Context, l *load, shard string) err
 // recordEvents reads a subscription to the last record.
 func (r *recorder) recordEvents(ctx context.Context, consumer, shard string) error {
 	body := fmt.Appendf(nil, `{"ConsumerARN":%q,"ShardId":%q,"StartingPosition":{"Type":"TRIM_HORIZON"}}`, consumer, shard)
-	r.server.Advance(6e9) // or the one before is in the way
+	r.server.Advance(6 * time.Second) // or the one before is in the way
 	response, err := r.post(ctx, "SubscribeToShard", body)
 	if err != nil {
 		return err
