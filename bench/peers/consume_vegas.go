@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
-	"log/slog"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/bench/contest"
@@ -50,8 +48,7 @@ var consumeFanOut = contest.Contender{
 // consumeByVegas runs a consumer of a group until all records were handled.
 func consumeByVegas(ctx context.Context, w *contest.Work, m *contest.Meter, group string, run func(context.Context, *vegas.Consumer) error) error {
 	c, err := vegas.NewConsumer(w.Stream, group, func(o *vegas.ConsumerOptions) {
-		o.AWS, o.Store = local(w), memory.New()
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.AWS, o.Store, o.Logger = local(w), memory.New(), noLog
 	})
 	if err != nil {
 		return err

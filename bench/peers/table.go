@@ -66,12 +66,17 @@ func measureAll(ctx context.Context, root string, s *settings) (_ *table, err er
 	return t, nil
 }
 
-// newRunner starts a server. What contenders write goes to the cache of the tree, not to
-// the directory for temporary files, which is memory on some machines: a durable
+// newRunner starts a server. What contenders write goes to the cache of the tree, not
+// to the directory for temporary files, which is memory on some machines: a durable
 // producer has to have a disk.
 func newRunner(ctx context.Context, root string, s *settings, server ...string) (*runner, error) {
 	if _, err := cpuOf(os.Getpid()); err != nil {
 		return nil, err
+	}
+	if s.profile != "" {
+		if err := os.MkdirAll(s.profile, 0o755); err != nil {
+			return nil, err
+		}
 	}
 	cache := filepath.Join(root, ".cache", "bench")
 	if err := os.MkdirAll(cache, 0o755); err != nil {
@@ -85,11 +90,6 @@ func newRunner(ctx context.Context, root string, s *settings, server ...string) 
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
-	}
-	if s.profile != "" {
-		if err := os.MkdirAll(s.profile, 0o755); err != nil {
-			return nil, err
-		}
 	}
 	return &runner{
 		server: srv, dir: dir, profile: s.profile, filled: map[string]bool{},
