@@ -33,7 +33,7 @@ type Protocol struct {
 	appendPut func(dst []byte, stream string, entries []entry) []byte
 	// appendGet appends a GetRecords request.
 	appendGet func(dst []byte, iterator string) []byte
-	// failed is what PutRecords answers if nothing failed.
+	// nothingFailed is in the answer of PutRecords if nothing failed.
 	nothingFailed []byte
 	// read hands each record of an answer to GetRecords, or an event, to f, and
 	// tells where to go on. It decodes in place.

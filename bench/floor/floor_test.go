@@ -100,8 +100,14 @@ func readByVegas(t *testing.T, srv *localkinesis.Server, w *contest.Work) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	context.AfterFunc(ctx, stop)
-	go func() { <-m.Done(); stop() }()
+	defer stop()
+	go func() {
+		select {
+		case <-m.Done():
+			stop()
+		case <-ctx.Done():
+		}
+	}()
 	err = c.Run(ctx, func(_ context.Context, r *vegas.Record) error {
 		i, err := contest.Number(r.Data)
 		if err != nil {
