@@ -53,7 +53,7 @@ func (d *durable) accept(all *[]*sent) {
 	if r.poison = d.chance(d.p.poison); r.poison && d.chance(.5) {
 		r.kept.cured = d.now + d.within(4*time.Second)
 	}
-	r.item.Key, r.item.Hash, r.item.Data = "k", slotHash(slot), payloads[d.rnd.IntN(3)]
+	r.item.Key, r.item.Hash, r.item.Data = slotKey(slot), slotHash(slot), payloads[d.rnd.IntN(3)]
 	if d.chance(d.p.large) {
 		r.item.Data = payloads[3+d.rnd.IntN(2)]
 	}

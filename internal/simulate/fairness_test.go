@@ -59,7 +59,7 @@ func TestStuckShardHoldsUpNobody(t *testing.T) {
 		var feed func()
 		feed = func() {
 			for slot := range slots {
-				m.Accept(w.now, &lane.Item{Key: "k", Data: payloads[1], Hash: slotHash(slot), Accepted: w.now})
+				m.Accept(w.now, &lane.Item{Key: slotKey(slot), Data: payloads[1], Hash: slotHash(slot), Accepted: w.now})
 			}
 			poll()
 			w.after(20*time.Millisecond, feed)

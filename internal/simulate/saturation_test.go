@@ -50,7 +50,7 @@ func TestSaturatedShardRunsNearItsLimit(t *testing.T) {
 					early := false
 					for n := 0; s.m.Open() < max(20, 400_000/c.size); n++ {
 						x := &sent{owner: s}
-						x.item.Key, x.item.Hash, x.item.Accepted, x.item.Tag, x.item.Data = "k", slotHash(n%slots), s.now, x, data
+						x.item.Key, x.item.Hash, x.item.Accepted, x.item.Tag, x.item.Data = slotKey(n%slots), slotHash(n%slots), s.now, x, data
 						x.item.Hash.Lo = r.Uint64()
 						early = s.m.Accept(s.now, &x.item) || early
 					}

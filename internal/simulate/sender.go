@@ -102,7 +102,7 @@ func (s *sender) accept() {
 	}
 	r := &sent{owner: s, slot: slot, poison: s.chance(s.p.poison)}
 	it := &r.item
-	it.Key, it.Hash, it.Accepted, it.Tag = "k", slotHash(slot), s.now, r
+	it.Key, it.Hash, it.Accepted, it.Tag = slotKey(slot), slotHash(slot), s.now, r
 	it.Data = payloads[s.rnd.IntN(3)]
 	if s.chance(s.p.large) {
 		it.Data = payloads[3+s.rnd.IntN(2)]
@@ -386,7 +386,7 @@ func (w *world) foreign(all *[]*sent) {
 	for range n {
 		r := &sent{slot: w.rnd.IntN(slots), foreign: true}
 		p.slots = append(p.slots, r.slot)
-		r.item.Hash = slotHash(r.slot)
+		r.item.Key, r.item.Hash = slotKey(r.slot), slotHash(r.slot)
 		p.recs = append(p.recs, r)
 	}
 	*all = append(*all, p.recs...)

@@ -18,6 +18,9 @@ const slots = 32
 
 func slotHash(slot int) keyspace.Hash { return keyspace.Hash{Hi: uint64(slot) << 59} }
 
+// slotKey is the key whose hash that is.
+func slotKey(slot int) string { return "0123456789abcdefghijklmnopqrstuv"[slot : slot+1] }
+
 // slotRange is the hash range of slots from up to but not including to.
 func slotRange(from, to int) keyspace.Range {
 	r := keyspace.Range{First: slotHash(from), Last: keyspace.Max}
@@ -83,8 +86,8 @@ func (p *payload) Len() int { return len(p.recs) }
 // Hash is what routes sub-record i.
 func (p *payload) Hash(i int) keyspace.Hash { return p.recs[i].item.Hash }
 
-// Key says that the hash is not a key's: it is drawn.
-func (p *payload) Key(int) string { return "" }
+// Key is the key of sub-record i.
+func (p *payload) Key(i int) string { return p.recs[i].item.Key }
 
 func newWorld(rnd *rand.Rand, n int) *world {
 	w := &world{rnd: rnd}
