@@ -168,10 +168,7 @@ func (l *Log) notOpen() error {
 }
 
 func (l *Log) noRoom(ended error) error {
-	why := l.stalled
-	if why == nil && l.exceeds(l.refused) {
-		why = l.limitReached()
-	}
+	why := l.blocked()
 	if why == nil { // the disk is slow
 		why = fmt.Errorf("durable buffer %s: what was appended before waits for the disk", l.dir)
 	}
@@ -207,6 +204,14 @@ func (l *Log) exceeds(n int) bool {
 		return l.items > 0
 	}
 	return l.taken()+int64(n+groupBytes) > l.o.Bytes
+}
+
+// blocked is why nothing can be appended at present; nil: it can.
+func (l *Log) blocked() error {
+	if l.stalled == nil && l.short() {
+		return l.limitReached()
+	}
+	return l.stalled
 }
 
 // short tells that the limit keeps out whoever is first, or was and could not wait.

@@ -237,7 +237,7 @@ func (l *Log) Stats() buffer.Stats {
 	s := buffer.Stats{
 		Items: l.items, First: l.next, Bytes: l.bytes, Limit: l.o.Bytes,
 		Lost: l.lost, Quarantined: l.aside,
-		Syncs: l.syncs, Appended: l.appended, Stalled: l.stalled,
+		Syncs: l.syncs, Appended: l.appended, Stalled: l.blocked(),
 	}
 	for _, d := range l.dead {
 		s.Dead += d.count
@@ -249,9 +249,6 @@ func (l *Log) Stats() buffer.Stats {
 	}
 	if l.items > 0 {
 		s.First, s.Oldest = l.oldest()
-	}
-	if s.Stalled == nil && l.short() {
-		s.Stalled = l.limitReached()
 	}
 	return s
 }

@@ -79,7 +79,7 @@ func (l *Log) pinned() ([]*segment, []set, error) {
 // Where room is not short it leaves out what was written just before the last one:
 // what is left of that was given out just now, and is about to be acknowledged.
 func (l *Log) choose() []*segment {
-	needed := l.stalled != nil || l.short()
+	needed := l.blocked() != nil
 	run := 0
 	var size int64
 	for i, s := range l.segments {
