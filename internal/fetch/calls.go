@@ -10,14 +10,14 @@ import (
 // wait for some milliseconds.
 const callsAtOnce = 256
 
-// gate hands out the places for calls.
+// gate lets some in at a time, always the same number of them.
 type gate struct {
 	once   sync.Once
 	places chan struct{}
 }
 
-func (g *gate) enter(ctx context.Context) error {
-	g.once.Do(func() { g.places = make(chan struct{}, callsAtOnce) })
+func (g *gate) enter(ctx context.Context, places int) error {
+	g.once.Do(func() { g.places = make(chan struct{}, places) })
 	select {
 	case g.places <- struct{}{}:
 		return nil
@@ -37,7 +37,7 @@ func apart[T any](ctx context.Context, r *Reader, call func() (T, error)) (T, er
 		out T
 		err error
 	}
-	if err := r.calls.enter(ctx); err != nil {
+	if err := r.calls.enter(ctx, callsAtOnce); err != nil {
 		var none T
 		return none, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,9 +21,8 @@ var ErrRemade = errors.New("the stream was deleted and made anew (see docs/troub
 // stream in place is of it. Such a question speaks for all that were got before
 // it, so that a thousand shards that start together cost few.
 type origin struct {
-	once  sync.Once
-	turn  chan struct{} // holds one token; who has it asks
-	asked atomic.Int64  // questions that were begun
+	turn  gate         // for one; who has it asks
+	asked atomic.Int64 // questions that were begun
 
 	// Of whoever has the turn.
 	proven int64     // the latest question that found the stream in place
@@ -55,14 +53,11 @@ func (p *poller) proven(ctx context.Context, err error) error {
 // that somebody else begins from now on.
 func (r *reading) inPlace(ctx context.Context) error {
 	o := &r.origin
-	o.once.Do(func() { o.turn = make(chan struct{}, 1) })
 	before := o.asked.Load()
-	select {
-	case o.turn <- struct{}{}:
-		defer func() { <-o.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := o.turn.enter(ctx, 1); err != nil {
+		return err
 	}
+	defer o.turn.leave()
 	if o.proven > before {
 		return nil
 	}
