@@ -304,14 +304,13 @@ func (l *Log) replay(ctx context.Context, d *deadFile) (int, error) {
 		if len(batch) == 0 {
 			return true
 		}
-		first, err := l.Append(ctx, batch, nil)
-		if failed = err; err != nil {
+		n := len(batch)
+		_, failed = l.Append(ctx, batch, func(first uint64) { // l.mu is held: Close finds both or neither
+			d.revived = revival{first + uint64(n) - 1, int64(n), upTo}
+		})
+		if failed != nil {
 			return false
 		}
-		n := len(batch)
-		l.mu.Lock()
-		d.revived = revival{first + uint64(n) - 1, int64(n), upTo}
-		l.mu.Unlock()
 		if n, failed = l.revive(ctx, d); failed != nil {
 			return false
 		}
