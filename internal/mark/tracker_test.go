@@ -64,6 +64,25 @@ func TestResendsAreDuplicates(t *testing.T) {
 
 func verdicts(v ...Verdict) []Verdict { return v }
 
+// A record is where its explicit hash key says, also if its key by itself was seen
+// in the shard.
+func TestExplicitHashKeysDecide(t *testing.T) {
+	key := "k"
+	halves := keyspace.Split(2)
+	if !halves[0].Has(keyspace.OfKey(key)) {
+		halves[0], halves[1] = halves[1], halves[0]
+	}
+	tr := New(halves[0], 0)
+	for i := range 3 {
+		a := &aggregate.Aggregate{Subs: []aggregate.Sub{
+			{Key: key}, {Key: key, ExplicitHashKey: halves[1].First.String()}, {Key: "other", ExplicitHashKey: halves[0].First.String()},
+		}}
+		if got := tr.Decide(nil, fmt.Sprint(i), nil, a); !slices.Equal(got, verdicts(Deliver, Foreign, Deliver)) {
+			t.Errorf("aggregate %d: %v", i, got)
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	const (
 		d, u, m, f = Deliver, Duplicate, Misplaced, Foreign

@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -58,6 +59,36 @@ func TestNothingIsHandedOutThatCannotBeProven(t *testing.T) {
 			}
 			if got := l.String(); got != "1/0 2/0" {
 				t.Errorf("handled %s", got)
+			}
+		})
+	}
+}
+
+// The lease is proven as of the moment when a handler is called: time passes in
+// those before, and in the pauses behind failures.
+func TestALeaseIsProvenForThePresent(t *testing.T) {
+	for _, parallel := range []int{1, 2} {
+		bubble(t, fmt.Sprint(parallel, " at a time"), func(t *testing.T) {
+			b := setUp(func(p *Policy) { p.Parallel = parallel })
+			b.answers = []fetch.Answer{{Records: numbers(1, 3)}, {Records: numbers(4, 2)}}
+			b.Proven = func(now time.Time) error {
+				if late := time.Since(now); late != 0 {
+					t.Errorf("proven as of %v ago", late)
+				}
+				return nil
+			}
+			var l list
+			failed := false
+			_, err := b.Run(t.Context(), b.stop, Records(func(ctx context.Context, r *record.Record) error {
+				<-time.After(time.Second)
+				if r.Position.Sequence == "2" && !failed {
+					failed = true
+					return errors.New("not now")
+				}
+				return l.handle(ctx, r)
+			}))
+			if err != nil || len(l.got) != 5 {
+				t.Errorf("handled %s, %v", &l, err)
 			}
 		})
 	}

@@ -332,6 +332,30 @@ func TestAHangingHandlerDoesNotHoldBackTheCheckpointOfWhatIsFinished(t *testing.
 	})
 }
 
+// Nobody is told of a handler that has returned.
+func TestAnIdleShardHasNoSlowHandler(t *testing.T) {
+	var l list
+	for name, f := range map[string]Func{"records": Records(l.handle), "batches": byBatch(l.handle)} {
+		for _, parallel := range []int{1, 2} {
+			bubble(t, fmt.Sprint(name, parallel), func(t *testing.T) {
+				b := setUp(func(p *Policy) { p.Parallel = parallel })
+				b.open = true
+				b.answers = []fetch.Answer{{Records: numbers(1, 2)}}
+				ended := make(chan error)
+				go func() {
+					_, err := b.Run(t.Context(), b.stop, f)
+					ended <- err
+				}()
+				time.Sleep(time.Hour)
+				b.stop.Stop(Shutdown)
+				if err := <-ended; err != nil || strings.Contains(b.log.String(), "running for long") {
+					t.Errorf("%v, log:\n%s", err, &b.log)
+				}
+			})
+		}
+	}
+}
+
 func TestManualCheckpointsOutOfRangeAreClearErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setUp()
