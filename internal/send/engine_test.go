@@ -149,6 +149,29 @@ func TestARefusedRecordHoldsNoRoom(t *testing.T) {
 	})
 }
 
+// The deadline counts from the acceptance, not from the call that waited for room.
+func TestTheDeadlineCountsFromAcceptance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newScript()
+		api.err = errors.New("down")
+		e := engine(t, api, func(c *Config) { c.Deadline, c.BufferBytes = time.Minute, parcelBytes })
+		began := time.Now()
+		for n := range time.Duration(2) { // the second one waits for the first one's room
+			err := e.SendAsync(t.Context(), &record.Record{PartitionKey: "k"}, func(_ record.Receipt, err error) {
+				if took := time.Since(began); !errors.Is(err, record.ErrDeadline) || took.Round(10*time.Second) != (n+1)*time.Minute {
+					t.Errorf("record %d: %v after %v", n, err, took)
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if err := e.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // unusual is a service whose answers the SDK has to decode.
 type unusual struct{ sink }
 

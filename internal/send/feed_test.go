@@ -24,7 +24,8 @@ import (
 type ledger struct {
 	mu     sync.Mutex
 	stored []uint64
-	dead   []string // number and reason
+	dead   []string // number, outcome and data
+	why    []string // their reasons
 	broken error    // why nothing can be buried
 	tries  int
 }
@@ -49,6 +50,7 @@ func (l *ledger) Bury(_ context.Context, dead []buffer.Dead, errs []error) error
 		if !errors.As(errs[i], &failed) || failed.Key != d.Key || d.Reason != errs[i].Error() {
 			return fmt.Errorf("the error of %d is %w, its reason %q", d.Seq, errs[i], d.Reason)
 		}
+		l.why = append(l.why, d.Reason)
 		l.dead = append(l.dead, fmt.Sprint(d.Seq, " ", failed.Outcome, " ", string(d.Data)))
 	}
 	return nil
@@ -291,6 +293,19 @@ func TestWhatCannotBeSentIsBuried(t *testing.T) {
 		l.told(t, "[4]", fmt.Sprint([]string{"1 not stored ", "2 not stored " + string(headers.Data), "3 not stored " + string(large.Data)}))
 		if n := e.Stats().Failed; n != 3 {
 			t.Errorf("%d failed", n)
+		}
+	})
+}
+
+// What an earlier opening of the buffer may have sent is unknown, and says why.
+func TestTheUnknownSayThatTheyMayHaveBeenSentBefore(t *testing.T) {
+	feeding(t, func(*Config) {}, func(t *testing.T, e *Engine, _ *script, l *ledger) {
+		it := fedItem(1, 1, "")
+		it.Accepted = it.Accepted.Add(-time.Second)
+		fed(t, e, it)
+		l.told(t, "[]", "[1 unknown ]")
+		if why := fmt.Sprint(l.why); !strings.Contains(why, "an earlier producer of its buffer may have sent it") {
+			t.Error(why)
 		}
 	})
 }
