@@ -12,6 +12,7 @@ import (
 
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/internal/foreign"
+	"github.com/libvegas/vegas/internal/tail"
 )
 
 // javaParts are the peers that run in a JVM, and the table service that some want.
@@ -104,7 +105,7 @@ type tableService struct {
 func startTables(argv []string, patience time.Duration) (*tableService, error) {
 	ctx, end := context.WithCancel(context.Background()) // until stop
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var said tail
+	var said tail.Tail
 	cmd.Env, cmd.Stderr, cmd.WaitDelay = foreign.Environment(), &said, time.Second
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -132,10 +133,10 @@ func startTables(argv []string, patience time.Duration) (*tableService, error) {
 		return s, nil
 	case <-s.ended:
 		s.stop()
-		return nil, fmt.Errorf("it ended before it was ready: %s\n%s", cmd.ProcessState, said.text())
+		return nil, fmt.Errorf("it ended before it was ready: %s\n%s", cmd.ProcessState, &said)
 	case <-late.C:
 		s.stop()
-		return nil, fmt.Errorf("it was not ready after %s\n%s", patience, said.text())
+		return nil, fmt.Errorf("it was not ready after %s\n%s", patience, &said)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/internal/foreign"
+	"github.com/libvegas/vegas/internal/tail"
 )
 
 // runTime bounds one run of one contender.
@@ -158,7 +159,7 @@ func (r *runner) watch(ctx context.Context, res *result, w *contest.Work) error 
 	if err != nil {
 		return err
 	}
-	var said tail
+	var said tail.Tail
 	cmd.Stderr, cmd.WaitDelay = &said, time.Second
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -180,7 +181,7 @@ func (r *runner) watch(ctx context.Context, res *result, w *contest.Work) error 
 		if cause := context.Cause(ctx); cause != nil {
 			err = errors.Join(err, cause)
 		}
-		return fmt.Errorf("%w %w\n%s", errors.Join(err, ended), errRun, said.text())
+		return fmt.Errorf("%w %w\n%s", errors.Join(err, ended), errRun, &said)
 	}
 	return nil
 }
@@ -274,16 +275,3 @@ func complete(r *result) error {
 
 // ours tells vegas from its peers.
 func ours(c *contest.Contender) bool { return strings.HasPrefix(c.Name, "vegas") }
-
-// tail keeps the end of what a process says.
-type tail struct{ last []byte }
-
-const tailBytes = 4 << 10
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.last = append(t.last, p...)
-	t.last = t.last[max(0, len(t.last)-tailBytes):]
-	return len(p), nil
-}
-
-func (t *tail) text() string { return strings.TrimSpace(string(t.last)) }

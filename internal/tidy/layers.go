@@ -98,8 +98,8 @@ var house = []floor{
 		},
 	},
 	{
-		name:     "other people's programs",
-		packages: []string{"internal/foreign"},
+		name:     "processes",
+		packages: []string{"internal/foreign", "internal/tail"},
 		plain:    true,
 	},
 	{
@@ -110,7 +110,7 @@ var house = []floor{
 		},
 		imports: []string{
 			"leaf", "port", "decision", "outside", "runner", "built-in backend", "adapter",
-			"administration", "root", "test kit", "server", "other people's programs", "top",
+			"administration", "root", "test kit", "server", "processes", "top",
 		},
 	},
 	{

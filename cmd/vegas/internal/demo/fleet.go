@@ -17,7 +17,7 @@ import (
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
 	"github.com/libvegas/vegas/cmd/vegas/internal/shardtree"
-	"github.com/libvegas/vegas/cmd/vegas/internal/tail"
+	"github.com/libvegas/vegas/internal/tail"
 	"github.com/libvegas/vegas/observe"
 )
 

@@ -15,7 +15,7 @@ import (
 	"sync"
 
 	"github.com/libvegas/vegas/cmd/vegas/internal/audit"
-	"github.com/libvegas/vegas/cmd/vegas/internal/tail"
+	"github.com/libvegas/vegas/internal/tail"
 )
 
 // Process is a running command.

@@ -18,7 +18,7 @@ type Tail struct {
 func (t *Tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	const most = 2 << 10
+	const most = 4 << 10
 	t.buf.Write(p)
 	if over := t.buf.Len() - most; over > 0 {
 		t.buf.Next(over)
