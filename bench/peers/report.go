@@ -92,7 +92,7 @@ func (t *table) page() string {
 		fmt.Fprintf(&b, "### %s, beside others\n\n![CPU time a record, by client](%s/%s)\n\n", s.title, filepath.Base(pictureDir), s.picture)
 		for _, k := range t.tasks {
 			if rows := t.rows(k); k.side == s.side && len(rows) > 0 {
-				fmt.Fprintf(&b, "**%s**, %s records a turn\n\n%s\n", k.name, figures.Number(float64(k.records)), t.figures(rows).Markdown())
+				fmt.Fprintf(&b, "**%s**, %s records a turn\n\n%s\n", k.name, whole(k.records), t.figures(rows).Markdown())
 				for _, note := range notes(k, rows) {
 					fmt.Fprintf(&b, "- %s\n", note)
 				}
@@ -156,7 +156,7 @@ func notes(k *task, rows []*row) []string {
 	for _, r := range rows {
 		name := r.contender.Name
 		if n := k.work(r.contender).Records; n != k.records {
-			notes = append(notes, fmt.Sprintf("%s: %s records a turn.", name, figures.Number(float64(n))))
+			notes = append(notes, fmt.Sprintf("%s: %s records a turn.", name, whole(n)))
 		}
 		for _, err := range r.failures {
 			text, _, _ := strings.Cut(err.Error(), "\n")

@@ -112,7 +112,7 @@ func TestFindingsOfARun(t *testing.T) {
 	}{
 		{"vegas", stored{Distinct: 100}, ""},
 		{"vegas", stored{Distinct: 99}, "99 of 100"},
-		{"vegas", stored{Distinct: 100, Twice: 1}, "stored twice"},
+		{"vegas", stored{Distinct: 100, Twice: 1}, "1 stored twice"},
 		{"vegas, durable", stored{Distinct: 100, Behind: 1}, "behind a newer one"},
 		{"AWS SDK, PutRecords", stored{Distinct: 100, Twice: 1, Behind: 1}, ""},
 		{"AWS SDK, PutRecords", stored{Distinct: 100, Wrong: 1}, "none of them"},

@@ -135,7 +135,7 @@ func (r *result) remark() string {
 		{r.done.Twice, "handled twice"},
 	} {
 		if of.n > 0 {
-			said = append(said, fmt.Sprintf("%s %s", figures.Number(float64(of.n)), of.what))
+			said = append(said, whole(of.n)+" "+of.what)
 		}
 	}
 	if len(said) == 0 {
