@@ -103,10 +103,16 @@ func TestSlabsOfAllLanesHaveLittleRoom(t *testing.T) {
 		const lanes, bound = 64, 1 << 20
 		shards := keyspace.Split(lanes)
 		e := engine(t, split(shards), func(c *Config) { c.BufferBytes = bound })
-		send := func(per int) {
+		slabOf := func(h keyspace.Hash) *slab {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			s, _ := (*e.machine.Tag(h)).(*slab)
+			return s
+		}
+		send := func(many func(first keyspace.Hash) int) {
 			var rs []*record.Record
 			for _, s := range shards {
-				for range per {
+				for range many(s.First) {
 					rs = append(rs, &record.Record{PartitionKey: "k", ExplicitHashKey: s.First.String(), Data: make([]byte, 4000)})
 				}
 			}
@@ -114,11 +120,18 @@ func TestSlabsOfAllLanesHaveLittleRoom(t *testing.T) {
 				t.Fatal(errs)
 			}
 		}
-		send(slabParcels) // also before the first map, when one slab may have it all
-		send(slabParcels + 1)
+		// Some are accepted before the first map, when one slab has them all. Then
+		// every lane fills the slab that it has, and begins another one.
+		send(func(keyspace.Hash) int { return slabParcels })
+		send(func(first keyspace.Hash) int {
+			if s := slabOf(first); s != nil {
+				return slabParcels - s.used + 1
+			}
+			return slabParcels + 1
+		})
 		room := 0
 		for _, s := range shards {
-			s, _ := (*e.machine.Tag(s.First)).(*slab)
+			s := slabOf(s.First)
 			if s == nil {
 				t.Fatal("a lane has no slab")
 			}
