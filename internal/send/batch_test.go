@@ -81,10 +81,11 @@ func TestSendAllHoldsNoMoreThanTheBound(t *testing.T) {
 	}
 	const records, size = 640, 32 << 10 // 20 MB
 	var before, most int64
-	puts := 0
+	puts, measured := 0, 0
 	e := New(Config{
 		API: sink{func() {
 			if puts++; puts%20 == 0 {
+				measured++
 				most = max(most, heap()-before)
 			}
 		}},
@@ -103,7 +104,8 @@ func TestSendAllHoldsNoMoreThanTheBound(t *testing.T) {
 	if err := e.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if most == 0 || most > 8<<20 {
-		t.Errorf("%d MB were held of %d MB", most>>20, records*size>>20)
+	// Less than before is possible: other tests' memory goes meanwhile.
+	if measured == 0 || most > 8<<20 {
+		t.Errorf("%d MB were held of %d MB, measured %d times", most>>20, records*size>>20, measured)
 	}
 }
