@@ -12,7 +12,7 @@ var golang = language{
 	spell: template.FuncMap{
 		"type":  goType,
 		"value": goValue,
-		"time":  func(us int64) string { return goDuration(time.Duration(us) * time.Microsecond) },
+		"time":  func(us int64) string { return goDuration(microseconds(us)) },
 		// crossing are the options that the engine is told of.
 		"crossing": func(all []option) []option {
 			var some []option
@@ -102,7 +102,8 @@ import "time"
 const (
 	protocolVersion = {{.Protocol}}
 	frameBytes      = {{.FrameBytes}} // bytes of kind and body
-	valueDepth = {{.ValueDepth}} // of values in values
+	valueDepth      = {{.ValueDepth}} // of values in values
+	valueBytes      = {{.ValueBytes}} // of one that is not in another
 	keyCharacters   = {{.KeyCharacters}}
 	keyBytes        = {{.KeyBytes}}
 	helloTimeout    = {{time .HelloTimeout}}

@@ -59,6 +59,8 @@ const javaScriptText = `// {{header}}
 const PROTOCOL = {{.Protocol}};
 const FRAME_BYTES = {{.FrameBytes}};
 const VALUE_DEPTH = {{.ValueDepth}};
+const VALUE_BYTES = {{.ValueBytes}};
+const VALUE_BYTES = {{.ValueBytes}};
 const KEY_CHARACTERS = {{.KeyCharacters}};
 const KEY_BYTES = {{.KeyBytes}};
 const HELLO_TIMEOUT = {{.HelloTimeout}}; // microseconds
@@ -139,6 +141,7 @@ module.exports = {
   PROTOCOL,
   FRAME_BYTES,
   VALUE_DEPTH,
+  VALUE_BYTES,
   KEY_CHARACTERS,
   KEY_BYTES,
   HELLO_TIMEOUT,

@@ -75,6 +75,8 @@ from typing import (
 PROTOCOL = {{.Protocol}}
 FRAME_BYTES = {{.FrameBytes}}
 VALUE_DEPTH = {{.ValueDepth}}
+VALUE_BYTES = {{.ValueBytes}}
+VALUE_BYTES = {{.ValueBytes}}
 KEY_CHARACTERS = {{.KeyCharacters}}
 KEY_BYTES = {{.KeyBytes}}
 HELLO_TIMEOUT = {{.HelloTimeout}}  # microseconds

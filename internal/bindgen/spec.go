@@ -18,6 +18,7 @@ type spec struct {
 	Protocol      int64     `json:"protocol"`
 	FrameBytes    int64     `json:"frame_bytes"`
 	ValueDepth    int64     `json:"value_depth"`
+	ValueBytes    int64     `json:"value_bytes"`
 	KeyCharacters int64     `json:"key_characters"`
 	KeyBytes      int64     `json:"key_bytes"`
 	HelloTimeout  int64     `json:"hello_timeout"` // microseconds
@@ -92,7 +93,7 @@ func (s *spec) check() error {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	for name, n := range map[string]int64{
-		"protocol": s.Protocol, "frame_bytes": s.FrameBytes, "value_depth": s.ValueDepth,
+		"protocol": s.Protocol, "frame_bytes": s.FrameBytes, "value_depth": s.ValueDepth, "value_bytes": s.ValueBytes,
 		"key_characters": s.KeyCharacters, "key_bytes": s.KeyBytes, "hello_timeout": s.HelloTimeout,
 	} {
 		if n <= 0 {
@@ -176,8 +177,11 @@ func (o *option) whole() bool {
 		return false
 	}
 	i, err := n.Int64()
+	if err != nil || i < 0 {
+		return false
+	}
 	o.Value = i
-	return err == nil && i >= 0
+	return true
 }
 
 func (o *option) check() error {

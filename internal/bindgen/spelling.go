@@ -53,7 +53,7 @@ func quote(text string) string {
 func comment(prefix, text string) string {
 	var b strings.Builder
 	line := prefix
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if len(line)+1+len(word) > 80 && line != prefix {
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 			line = prefix
@@ -68,7 +68,9 @@ func comment(prefix, text string) string {
 }
 
 // duration is a default of type duration.
-func duration(o option) time.Duration { return time.Duration(o.Value.(int64)) * time.Microsecond }
+func duration(o option) time.Duration { return microseconds(o.Value.(int64)) }
+
+func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // seconds spells a duration as a number of them.
 func seconds(o option) string { return fmt.Sprint(duration(o).Seconds()) }

@@ -9,6 +9,7 @@ const (
 	protocolVersion = 1
 	frameBytes      = 16842752 // bytes of kind and body
 	valueDepth      = 16       // of values in values
+	valueBytes      = 1048576  // of one that is not in another
 	keyCharacters   = 256
 	keyBytes        = 1024
 	helloTimeout    = 10 * time.Second
