@@ -619,6 +619,7 @@ const ERRORS = Object.freeze({
 module.exports = {
   PROTOCOL,
   FRAME_BYTES,
+  VALUE_BYTES,
   VALUE_DEPTH,
   VALUE_BYTES,
   KEY_CHARACTERS,
