@@ -97,18 +97,15 @@ func (s *Share) room(ctx context.Context) error {
 }
 
 // unknownBytes is the size that a shard's records are taken to have before any
-// was seen, while the budget is tight: aggregates can be large.
+// was seen: aggregates can be large.
 const unknownBytes = 64 << 10
 
 // records is how many records to ask for, so that an answer is about the
-// shard's part of the budget; 0: as many as the service gives.
+// shard's part of the budget, and about most bytes at most.
 func (s *Share) records(most int64) int {
 	s.budget.mu.Lock()
-	part := s.budget.limit / int64(max(1, s.budget.shares))
+	part := min(s.budget.limit/int64(max(1, s.budget.shares)), most)
 	s.budget.mu.Unlock()
-	if part >= most {
-		return 0
-	}
 	mean := s.mean
 	if mean == 0 {
 		mean = unknownBytes

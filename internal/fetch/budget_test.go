@@ -44,8 +44,8 @@ func TestBudgetHoldsReadersBackAndStarvesNone(t *testing.T) {
 func TestAShardAsksForItsPartOfTheBudget(t *testing.T) {
 	b := NewBudget(64 << 20)
 	s := b.share()
-	if n := s.records(10 << 20); n != 0 {
-		t.Errorf("alone it asks for %d records, not for all", n)
+	if n := s.records(10 << 20); n != 160 {
+		t.Errorf("alone, before it knows: %d", n)
 	}
 	var more []*Share
 	for range 63 {
@@ -61,7 +61,13 @@ func TestAShardAsksForItsPartOfTheBudget(t *testing.T) {
 	for _, m := range more {
 		m.end()
 	}
-	if n := s.records(10 << 20); n != 0 {
-		t.Errorf("alone again: %d", n)
+	if n := s.records(5 << 20); n != 5120 {
+		t.Errorf("alone again, records of 1 KiB: %d", n)
+	}
+	for range 20 {
+		s.take(100, 1)
+	}
+	if n := s.records(10 << 20); n != 10000 {
+		t.Errorf("records of 100 bytes: %d, not as many as the service gives", n)
 	}
 }
