@@ -12,6 +12,7 @@ import (
 	"github.com/libvegas/vegas/admin"
 	"github.com/libvegas/vegas/internal/fetch"
 	"github.com/libvegas/vegas/internal/fleet"
+	"github.com/libvegas/vegas/internal/inner"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/lease"
 	"github.com/libvegas/vegas/internal/quiet"
@@ -187,6 +188,12 @@ func (c *Consumer) RunShards(ctx context.Context, f func(ctx context.Context, s 
 	return c.run(ctx, "run shards", f)
 }
 
+func init() {
+	inner.Run = func(ctx context.Context, consumer any, f shard.Func) error {
+		return consumer.(*Consumer).run(ctx, "run", f)
+	}
+}
+
 func (c *Consumer) run(ctx context.Context, op string, f shard.Func) error {
 	if !c.running.CompareAndSwap(false, true) {
 		return fmt.Errorf("%s: stream %q: this consumer runs already: make another one, of another group", op, c.name.Stream)
@@ -206,7 +213,7 @@ func (c *Consumer) run(ctx context.Context, op string, f shard.Func) error {
 		Timing: fleet.TimingOf(c.o.LeaseTime), MaxShards: c.o.MaxShards,
 		Policy: &shard.Policy{
 			CheckpointEvery: c.o.CheckpointEvery, OnError: c.o.OnError, MaxAttempts: c.o.MaxAttempts, DeadLetter: c.o.DeadLetter,
-			Parallel: c.o.Parallel, DropForeign: c.o.DropForeign, MaxCrashes: c.o.MaxCrashes, OnTrimmed: c.o.OnTrimmed,
+			Parallel: c.o.Parallel, DropForeign: c.o.DropForeign, Resume: c.o.Resume, MaxCrashes: c.o.MaxCrashes, OnTrimmed: c.o.OnTrimmed,
 			Log: c.o.Logger, Warn: warn, Observer: c.tally, Unobserved: unobserved,
 		},
 		Log: c.o.Logger, Warn: warn, Observer: c.tally,

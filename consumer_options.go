@@ -53,6 +53,18 @@ type ConsumerOptions struct {
 	// refused, and o.CheckpointEvery matters only where nothing is handled.
 	// Default false.
 	Transactional bool
+	// Resume says behind which position a shard is read, where the program keeps
+	// positions itself, at best in one transaction with what its handlers write, so
+	// that each record takes effect once: make that write conditional on nobody
+	// having written with a higher s.Possession(). Resume is called whenever a shard
+	// is begun, also after an error of its function, before anything is read;
+	// s.Start() is the checkpoint of the group's store, and what to return where
+	// there is no own position. An error is one of the shard's function. The
+	// position may lie before or behind the checkpoint. Duplicates of what lies
+	// before it are recognised as far as marks were saved for it, and not at all
+	// where it lies before those. Checkpoints are still written, and go on from the
+	// later of the two. Default nil: the checkpoint it is.
+	Resume func(ctx context.Context, s *Shard) (Position, error)
 	// Start is where a group starts that the store does not know yet. Default
 	// TrimHorizon: nothing is skipped. Afterwards it has no effect.
 	Start Start
@@ -242,6 +254,9 @@ func (o *ConsumerOptions) check() (store.Store, error) {
 		}
 	}
 	if o.Transactional {
+		if o.Resume != nil {
+			return nil, errors.New("o.Transactional with o.Resume: the position is stored either with what handlers write to the Store, or by the program: leave one of them out (see docs/troubleshooting.md#transactional)")
+		}
 		if o.Parallel > 1 {
 			return nil, fmt.Errorf("o.Transactional with o.Parallel = %d: handlers that run side by side cannot share a transaction, and a position has none of its own until all before it are done: leave o.Parallel at 1, a stream with more shards handles more at a time (see docs/troubleshooting.md#transactional)", o.Parallel)
 		}

@@ -199,3 +199,5 @@ func (l *lease) SaveMarks(context.Context, []byte) error { return nil }
 func (l *lease) Suspect(context.Context, int) error { return nil }
 
 func (l *lease) Calm(context.Context) error { return nil }
+
+func (l *lease) Died(context.Context) error { return nil }

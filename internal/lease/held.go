@@ -82,6 +82,14 @@ func (h *held) Calm(ctx context.Context) error {
 	})
 }
 
+// Died counts a death at the checkpoint.
+func (h *held) Died(ctx context.Context) error {
+	return h.suspicion(ctx, func(r *store.Row) {
+		f := fields{row: *r}
+		setNumber(r, fieldTakeovers, f.number(fieldTakeovers)+1)
+	})
+}
+
 func (h *held) suspicion(ctx context.Context, change func(*store.Row)) error {
 	err := h.write(ctx, func(r *store.Row) verdict {
 		change(r)

@@ -128,7 +128,7 @@ func (s *Shard) one(ctx context.Context, h func(context.Context, *record.Batch) 
 		tried = true
 		err := guard(func() error { return h(ctx, b) })
 		leave()
-		if err != nil && !errors.Is(context.Cause(ctx), record.ErrLeaseLost) {
+		if err != nil && !errors.Is(err, ErrDied) && !errors.Is(context.Cause(ctx), record.ErrLeaseLost) {
 			// It fails, which kills nobody: the next owner is not to count it.
 			// Written also where the context is over.
 			clearCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)

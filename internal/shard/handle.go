@@ -31,6 +31,7 @@ func Records(h record.Handler) Func {
 		defer k.close()
 		w := s.watch()
 		defer w.close()
+		s.pieces = true
 		for {
 			b, answer, err := s.next()
 			if err != nil || b == nil {
@@ -156,9 +157,27 @@ func (s *Shard) handleBatch(ctx context.Context, h func(context.Context, *record
 // failed applies the failure policy to records whose attempt-th handling
 // failed, and waits before the next one. done: they are done with.
 func (s *Shard) failed(ctx context.Context, rs []*record.Record, attempt int, cause error) (done bool, err error) {
+	if done, err = s.judge(ctx, rs, attempt, cause); done || err != nil {
+		return done, err
+	}
+	if !pause(ctx, s.stop.Done(), handlerRetries.Full(attempt, rand.Float64())) {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		return false, errStopping
+	}
+	return false, nil
+}
+
+// judge applies the failure policy. Where they are neither done with nor an error
+// comes of it, they are to be handled again after a pause.
+func (s *Shard) judge(ctx context.Context, rs []*record.Record, attempt int, cause error) (done bool, err error) {
 	l := s.life
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return false, context.Cause(ctx)
+	case errors.Is(cause, ErrDied), errors.Is(cause, errStopping):
+		return false, cause // no handler's failure
 	}
 	l.Observer.Count(observe.HandlerErrors, l.where, 1)
 	attrs := append(l.attrs(), slog.String("sequence", rs[0].Position.String()), slog.String("key_hash", keyHash(rs[0])),
@@ -183,12 +202,6 @@ func (s *Shard) failed(ctx context.Context, rs []*record.Record, attempt int, ca
 		}
 	}
 	l.Warn.Warn("handler failed, trying again (see docs/troubleshooting.md#handler-holds)", attrs...)
-	if !pause(ctx, s.stop.Done(), handlerRetries.Full(attempt, rand.Float64())) {
-		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
-		}
-		return false, errStopping
-	}
 	return false, nil
 }
 

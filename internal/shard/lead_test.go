@@ -62,6 +62,8 @@ func (s *strict) Suspect(context.Context, int) error { return nil }
 
 func (s *strict) Calm(context.Context) error { return nil }
 
+func (s *strict) Died(context.Context) error { return nil }
+
 func (s *strict) look() {
 	saved, err := mark.Decode(s.marks)
 	if err != nil {

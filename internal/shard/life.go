@@ -34,6 +34,9 @@ type Lease interface {
 	Suspect(ctx context.Context, tried int) error
 	// Calm stores that nothing is suspected, and that nobody died here.
 	Calm(ctx context.Context) error
+	// Died stores that what handled records died at the checkpoint, as if this
+	// owner had.
+	Died(ctx context.Context) error
 }
 
 // Source reads a shard; fetch.Reader.Read is one.
@@ -70,8 +73,10 @@ type Policy struct {
 	DeadLetter      func(context.Context, *record.Record, error) error
 	Parallel        int
 	DropForeign     bool
-	MaxCrashes      int     // 0: no record is blamed
-	OnTrimmed       OnError // Stop, or else go on
+	// Resume, if there is one, says where to read from: see resume.go.
+	Resume     func(context.Context, *Shard) (record.Position, error)
+	MaxCrashes int     // 0: no record is blamed
+	OnTrimmed  OnError // Stop, or else go on
 
 	Log      *slog.Logger
 	Warn     *quiet.Logger
@@ -269,6 +274,10 @@ func (l *Life) Run(ctx context.Context, stop *Brake, fn Func) (Result, error) {
 		if stopped, ok := errors.AsType[errStop](err); ok {
 			return r, stopped.error
 		}
+		if errors.Is(err, ErrDied) {
+			r.GivenBack = true
+			return r, l.died(ctx, err)
+		}
 		if s.stopping() {
 			l.Warn.Warn("the shard's function failed while its reading was stopped", append(l.attrs(), slog.Any("error", err))...)
 			return r, nil
@@ -305,14 +314,18 @@ func (l *Life) again() {
 func (l *Life) once(ctx context.Context, stop *Brake, fn Func) (*Shard, error) {
 	at := l.checkpoint()
 	l.unhandled.Store(0)
-	s := &Shard{
-		life: l, start: at, stop: stop, ctx: ctx, delivered: at,
-		answers: make(chan fetch.Answer, 1),
-		open: unpacker{
-			stream: l.Stream, shard: l.ID, after: at, dropForeign: l.DropForeign,
-			observer: l.Observer, where: l.where, mu: &l.mu, marks: l.marks,
-			warn: func(message string, err error) { l.Warn.Warn(message, append(l.attrs(), slog.Any("error", err))...) },
-		},
+	s := &Shard{life: l, start: at, stop: stop, ctx: ctx, delivered: at, answers: make(chan fetch.Answer, 1)}
+	if l.Resume != nil {
+		if err := l.resume(ctx, s); err != nil {
+			s.kept, s.settled = true, true // nothing was begun
+			return s, err
+		}
+		at = s.start
+	}
+	s.open = unpacker{
+		stream: l.Stream, shard: l.ID, after: at, dropForeign: l.DropForeign,
+		observer: l.Observer, where: l.where, mu: &l.mu, marks: l.marks,
+		warn: func(message string, err error) { l.Warn.Warn(message, append(l.attrs(), slog.Any("error", err))...) },
 	}
 	readCtx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -63,6 +63,8 @@ type Shard struct {
 	drained   bool            // the answer that ends the shard was taken
 	children  []fetch.Child   // at shard end
 	held      *fetch.Answer   // that the last batch came from
+	opened    int             // so many of its entries are in batches; only next uses it
+	pieces    bool            // a batch is a piece of an answer
 	rest      *record.Batch   // that next gives first
 	restOf    *fetch.Answer   // that it came from
 	kept      bool            // checkpoints are written for the function
@@ -127,13 +129,14 @@ func (s *Shard) Batches() iter.Seq2[*record.Batch, error] {
 	}
 }
 
-// hold releases the answer of the batch before: the function has come for more.
+// hold releases the answer of the batch before, unless it is the same: the function
+// has come for more.
 func (s *Shard) hold(a *fetch.Answer) {
 	s.mu.Lock()
 	old := s.held
 	s.held = a
 	s.mu.Unlock()
-	if old != nil {
+	if old != nil && old != a {
 		old.Release()
 	}
 }
@@ -171,7 +174,13 @@ func (s *Shard) Checkpoint(ctx context.Context, p record.Position) error {
 // next is the next batch, nil at the end, with the answer it came from, which
 // is the caller's to release. What the caller holds is released first: while it
 // waits for more, reading must not wait for room.
-func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
+func (s *Shard) next() (*record.Batch, *fetch.Answer, error) { return s.nextBefore(nil) }
+
+// errDue: nothing came before it was time for something else.
+var errDue = errors.New("no batch before the given time")
+
+// nextBefore is next, unless nothing has come when due fires: errDue.
+func (s *Shard) nextBefore(due <-chan time.Time) (*record.Batch, *fetch.Answer, error) {
 	s.hold(nil)
 	for {
 		if b, answer := s.takeBack(); b != nil {
@@ -190,46 +199,68 @@ func (s *Shard) next() (*record.Batch, *fetch.Answer, error) {
 			return nil, nil, context.Cause(s.ctx)
 		default:
 		}
-		select {
-		case <-s.stop.Done():
-			s.end(s.stop.Why())
-			return nil, nil, nil
-		case <-s.ctx.Done():
-			return nil, nil, context.Cause(s.ctx)
-		case a, ok := <-s.answers:
-			if !ok {
-				if s.ctx.Err() != nil {
-					return nil, nil, context.Cause(s.ctx)
-				}
-				if s.stopping() {
-					s.end(s.stop.Why())
-					return nil, nil, nil
-				}
-				s.broken = s.readErr
-				if s.broken == nil {
-					s.broken = errNoEnd
-				}
-				return nil, nil, s.broken
-			}
-			if a.Trimmed {
-				if s.broken = s.life.trimmed(); s.broken != nil {
-					a.Release()
-					return nil, nil, s.broken
-				}
-			}
-			if err := s.life.expired(time.Now()); err != nil {
-				a.Release()
+		if a == nil {
+			var err error
+			if a, err = s.await(); a == nil {
 				return nil, nil, err
 			}
-			b := s.take(&a)
-			if b == nil {
-				s.life.refresh(s.ctx)
-				a.Release()
-				continue
-			}
-			return b, &a, nil
 		}
+		if err := s.life.expired(time.Now()); err != nil {
+			s.hold(a)
+			return nil, nil, err
+		}
+		b := s.take(a)
+		if b != nil {
+			return b, a, nil
+		}
+		s.life.refresh(s.ctx)
+		s.hold(a)
 	}
+}
+
+// await is the next answer; nil: there is none, because of the error or because the
+// reading was stopped.
+func (s *Shard) await() (*fetch.Answer, error) {
+	select {
+	case <-s.stop.Done():
+		s.end(s.stop.Why())
+		return nil, nil
+	case <-s.ctx.Done():
+		return nil, context.Cause(s.ctx)
+	case a, ok := <-s.answers:
+		if !ok {
+			if s.ctx.Err() != nil {
+				return nil, context.Cause(s.ctx)
+			}
+			if s.stopping() {
+				s.end(s.stop.Why())
+				return nil, nil
+			}
+			s.broken = s.readErr
+			if s.broken == nil {
+				s.broken = errNoEnd
+			}
+			return nil, s.broken
+		}
+		s.opened = 0
+		if a.Trimmed {
+			if s.broken = s.life.trimmed(); s.broken != nil {
+				a.Release()
+				return nil, s.broken
+			}
+		}
+		return &a, nil
+	}
+}
+
+// unopened is the answer that is held, if there is more in it.
+func (s *Shard) unopened() *fetch.Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil || s.opened == len(s.held.Records) {
+		return nil
+	}
+	return s.held
 }
 
 // takeBack is what was put back, unless nothing more is to be begun.
@@ -259,14 +290,15 @@ func (s *Shard) over() bool {
 	return s.ending != NotEnding
 }
 
-// take opens an answer. nil: it brought nothing new.
+// take opens an answer, or the next piece of it. nil: that brought nothing new.
 func (s *Shard) take(a *fetch.Answer) *record.Batch {
-	records, end := s.open.unpack(a.Records)
-	s.life.took(a, len(records), end)
+	p := s.piece(a)
+	records, end := s.open.unpack(p.Records)
+	s.life.took(&p, len(records), end)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.End {
-		s.drained, s.children = true, a.Children
+	if p.End {
+		s.drained, s.children = true, p.Children
 	}
 	moved := end.Compare(s.delivered) > 0
 	if moved {
@@ -275,7 +307,30 @@ func (s *Shard) take(a *fetch.Answer) *record.Batch {
 	if len(records) == 0 && !moved {
 		return nil
 	}
-	return &record.Batch{Records: records, End: s.delivered, Behind: a.Behind}
+	return &record.Batch{Records: records, End: s.delivered, Behind: p.Behind}
+}
+
+// pieceBytes is how much of an answer is opened at a time for a handler of single
+// records, unless it is one entry: what is still near to the processor when they are
+// handled. Opened whole, an answer of 4 MiB became 40,000 records of 168 bytes, which
+// were waited for again when their turn came.
+const pieceBytes = 64 << 10
+
+// piece is what is to be opened next of an answer. If more follows, it neither lies at
+// the tip nor ends the shard.
+func (s *Shard) piece(a *fetch.Answer) fetch.Answer {
+	p, n := *a, len(a.Records)
+	if s.pieces {
+		n = s.opened
+		for bytes := 0; n < len(a.Records) && (n == s.opened || bytes+len(a.Records[n].Data) <= pieceBytes); n++ {
+			bytes += len(a.Records[n].Data)
+		}
+	}
+	p.Records = a.Records[s.opened:n]
+	if s.opened = n; n < len(a.Records) {
+		p.End, p.Children, p.Behind = false, nil, max(p.Behind, time.Millisecond)
+	}
+	return p
 }
 
 func (s *Shard) end(e Ending) {

@@ -107,6 +107,16 @@ func (b *bench) Suspect(_ context.Context, tried int) error {
 	return nil
 }
 
+func (b *bench) Died(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	b.row.takeovers++
+	return nil
+}
+
 func (b *bench) Calm(context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -55,7 +55,7 @@ var house = []floor{
 	},
 	{
 		name:     "runner",
-		packages: []string{"internal/send", "internal/lease", "internal/fetch", "internal/shard", "internal/durable"},
+		packages: []string{"internal/send", "internal/lease", "internal/fetch", "internal/shard", "internal/durable", "internal/inner"},
 		imports:  []string{"leaf", "port", "decision", "outside", "runner"},
 	},
 	{
