@@ -1,0 +1,357 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/record"
+)
+
+// recordCost is what a record takes in the engine besides its bytes.
+const recordCost = 384
+
+// producer is one producer of a host. The session's reader puts what arrives into its
+// queue, and a goroutine of its own gives that to the library, so that a producer
+// without room holds up nobody else.
+type producer struct {
+	s      *session
+	number uint32
+	until  context.Context // ends what closing waits for
+	cut    context.CancelFunc
+	closed sync.Once
+
+	mu        sync.Mutex
+	sends     *vegas.Producer // nil while it is not open
+	failed    bool            // it could not be opened
+	durable   bool
+	window    int64
+	next      uint64 // number of the record that the host sends next
+	cost      int64  // of what has no report
+	open      int    // records without report
+	abandoned int    // records that closing did not wait for
+	stopped   bool
+	queue     []queued
+	work      *sync.Cond // queue has something, stopped changed, or open became 0
+	reports   reports
+	dirty     bool // the writer knows of reports
+}
+
+// queued is a frame, or somebody who waits until all before has been given away.
+type queued struct {
+	frame   sendFrame
+	reached chan struct{}
+}
+
+func newProducer(s *session, number uint32) *producer {
+	p := &producer{s: s, number: number}
+	p.work = sync.NewCond(&p.mu)
+	p.until, p.cut = context.WithCancel(s.ctx)
+	return p
+}
+
+// openProducer answers open_producer.
+func (s *session) openProducer(number uint32, m arguments) (_ results, err error) {
+	s.mu.Lock()
+	p := s.producers[number]
+	s.mu.Unlock()
+	defer func() {
+		if err != nil {
+			p.mu.Lock()
+			p.failed = true
+			p.mu.Unlock()
+		}
+	}()
+	stream, err := m.text("stream")
+	if err != nil {
+		return nil, err
+	}
+	o := defaultProducerOptions()
+	if err := readOptions(o.fields(), m["options"]); err != nil {
+		return nil, err
+	}
+	cfg, err := s.awses.load(s.ctx, o.Region, o.Endpoint, o.Profile)
+	if err != nil {
+		return nil, err
+	}
+	sends, err := vegas.NewProducer(stream, func(v *vegas.ProducerOptions) {
+		v.AWS, v.Logger = cfg, s.log
+		v.Linger, v.Aggregate, v.RequireOrder = o.Linger, o.Aggregate, o.RequireOrder
+		v.Deadline, v.RequestTimeout, v.MaxRequests = o.Deadline, o.RequestTimeout, o.MaxRequests
+		v.Durable, v.DurableBytes, v.DurableAge, v.WaitStored = o.Durable, o.DurableBytes, o.DurableAge, o.WaitStored
+		v.BufferBytes = o.BufferBytes
+		if o.OnFailure == "fail_key" {
+			v.OnFailure = vegas.FailKey
+		}
+	})
+	if err != nil {
+		f := failureOf(err)
+		if f.code == codeFailed && o.Durable == "" {
+			f.code = codeBadOption // it does no I/O
+		}
+		return nil, f
+	}
+	p.mu.Lock()
+	p.window, p.durable, p.sends = o.BufferBytes, o.Durable != "", sends
+	stopped := p.stopped
+	p.mu.Unlock()
+	if stopped { // the host went meanwhile
+		ctx, cancel := context.WithTimeout(s.ctx, s.grace)
+		defer cancel()
+		return nil, errors.Join(record.ErrClosed, sends.Close(ctx))
+	}
+	s.spawn(p.run)
+	if o.StatsEvery > 0 {
+		s.spawn(func() { s.tellStats(p.until, "producer", number, o.StatsEvery, p.stats) })
+	}
+	return results{"window_bytes": o.BufferBytes, "record_cost": recordCost}, nil
+}
+
+// sent takes a send frame. It does not wait.
+func (s *session) sent(body []byte) error {
+	f, err := parseSend(body)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	p := s.producers[f.producer]
+	s.mu.Unlock()
+	if p == nil {
+		return protocolf("send: there is no producer %d", f.producer)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sends == nil {
+		return protocolf("send: producer %d is not open", f.producer)
+	}
+	if f.first != p.next {
+		return protocolf("send: record %d of producer %d comes as number %d", p.next, f.producer, f.first)
+	}
+	cost := int64(len(f.bytes)) + int64(f.count)*recordCost
+	if p.cost+cost > p.window && (p.open > 0 || f.count > 1) {
+		return failuref(codeOverrun, "the program has sent %d bytes to producer %d that it has no report of, and may send %d (see docs/troubleshooting.md#bridge-protocol)",
+			p.cost+cost, f.producer, p.window)
+	}
+	p.next += uint64(f.count)
+	p.cost += cost
+	p.open += f.count
+	f.rows, f.bytes = slices.Clone(f.rows), slices.Clone(f.bytes)
+	p.queue = append(p.queue, queued{frame: f})
+	p.work.Broadcast()
+	return nil
+}
+
+// mark is closed when all that was sent before has been given to the library.
+func (p *producer) mark() <-chan struct{} {
+	reached := make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sends == nil {
+		close(reached)
+		return reached
+	}
+	p.queue = append(p.queue, queued{reached: reached})
+	p.work.Broadcast()
+	return reached
+}
+
+// stop refuses what is sent from now on: it is reported as not stored.
+func (p *producer) stop() {
+	p.mu.Lock()
+	p.stopped = true
+	p.queue = append(p.queue, queued{})
+	p.work.Broadcast()
+	p.mu.Unlock()
+}
+
+// run gives records to the library until the producer is closed.
+func (p *producer) run() {
+	var todo []queued
+	var r record.Record
+	refuse := false
+	for {
+		p.mu.Lock()
+		for len(p.queue) == 0 && p.until.Err() == nil {
+			p.work.Wait()
+		}
+		todo, p.queue = p.queue, todo[:0]
+		p.mu.Unlock()
+		if len(todo) == 0 {
+			return
+		}
+		for i := range todo {
+			switch q := &todo[i]; {
+			case q.reached != nil:
+				close(q.reached)
+			case q.frame.count == 0:
+				refuse = true
+			default:
+				p.give(&q.frame, &r, refuse)
+			}
+			todo[i] = queued{}
+		}
+	}
+}
+
+// give gives the records of a frame away. They have a report each, from the library
+// or here.
+func (p *producer) give(f *sendFrame, r *record.Record, refuse bool) {
+	for n := range uint64(f.count) {
+		bytes, err := f.next(r)
+		w := p.pending(f.first+n, int64(bytes)+recordCost)
+		switch {
+		case err != nil:
+			err = protocolf("headers: %w", err)
+		case refuse:
+			err = record.ErrClosed
+		default:
+			err = p.sends.SendAsync(p.until, r, w.done)
+		}
+		if err != nil {
+			w.done(record.Receipt{}, err)
+		}
+	}
+}
+
+// pending is a record without report.
+type pending struct {
+	p      *producer
+	number uint64
+	cost   int64
+	done   func(record.Receipt, error) // ended, made once
+}
+
+var pendings sync.Pool // of *pending
+
+func (p *producer) pending(number uint64, cost int64) *pending {
+	w, _ := pendings.Get().(*pending)
+	if w == nil {
+		w = new(pending)
+		w.done = w.ended
+	}
+	w.p, w.number, w.cost = p, number, cost
+	return w
+}
+
+// ended reports a record.
+func (w *pending) ended(at record.Receipt, err error) {
+	p := w.p
+	status, text := byte(statusStored), ""
+	switch {
+	case err != nil:
+		status = statusNotStored
+		f := failureOf(err)
+		if f.unknown {
+			status = statusUnknown
+		}
+		text = string(appendValue(nil, f.value()))
+	case at.Durable:
+		status = statusDurable
+	}
+	p.mu.Lock()
+	p.reports.add(p.number, w.number, status, at, text)
+	p.cost -= w.cost
+	if p.open--; p.open == 0 {
+		p.work.Broadcast()
+	}
+	if p.stopped && errors.Is(err, record.ErrClosed) {
+		p.abandoned++
+	}
+	tell := !p.dirty
+	p.dirty = true
+	p.mu.Unlock()
+	w.p = nil
+	pendings.Put(w)
+	if tell {
+		p.s.out.report(p)
+	}
+}
+
+// take is the writer's.
+func (p *producer) take(b []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dirty = false
+	return p.reports.take(b)
+}
+
+// flush waits for what was sent before reached.
+func (p *producer) flush(reached <-chan struct{}, limit time.Duration) (results, error) {
+	if err := p.usable(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(p.until, limit)
+	defer cancel()
+	select {
+	case <-reached:
+	case <-ctx.Done():
+		return results{"left": p.left(0)}, nil
+	}
+	if err := p.sends.Flush(ctx); err != nil {
+		return results{"left": p.left(0)}, nil //nolint:nilerr // how many are left says it
+	}
+	return results{"left": 0}, nil
+}
+
+// left is how many records are without an end, or in a durable buffer.
+func (p *producer) left(abandoned int) int64 {
+	p.mu.Lock()
+	n := int64(p.open + abandoned)
+	p.mu.Unlock()
+	if p.durable {
+		n += p.sends.Stats().Durable.Items
+	}
+	return n
+}
+
+// close ends the producer: what is open has limit to end by itself. Whoever calls it
+// again waits for the same end.
+func (p *producer) close(limit time.Duration) results {
+	r := results{"left": 0}
+	p.stop()
+	p.closed.Do(func() {
+		defer p.cut()
+		if p.usable() != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(p.until, limit)
+		defer cancel()
+		select {
+		case <-p.mark():
+		case <-ctx.Done():
+			p.cut() // whoever waits for room
+		}
+		_ = p.sends.Close(ctx) // records that it gives up have a report each
+		p.mu.Lock()
+		for p.open > 0 {
+			p.work.Wait()
+		}
+		abandoned := p.abandoned
+		p.mu.Unlock()
+		r["left"] = p.left(abandoned)
+	})
+	p.mu.Lock()
+	p.work.Broadcast()
+	p.mu.Unlock()
+	return r
+}
+
+// usable tells whether there is something to flush or close.
+func (p *producer) usable() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sends == nil {
+		return badOption("producer %d is not open", p.number)
+	}
+	return nil
+}
+
+func (p *producer) check(ctx context.Context) error {
+	if err := p.usable(); err != nil {
+		return err
+	}
+	return p.sends.Check(ctx)
+}
