@@ -172,8 +172,8 @@ func (s *Shard) Checkpoint(ctx context.Context, p record.Position) error {
 }
 
 // next is the next batch, nil at the end, with the answer it came from, which
-// is the caller's to release. What the caller holds is released first: while it
-// waits for more, reading must not wait for room.
+// is the caller's to hold or to release. What the caller holds is released first,
+// unless there is more in it: while it waits for more, reading must not wait for room.
 func (s *Shard) next() (*record.Batch, *fetch.Answer, error) { return s.nextBefore(nil) }
 
 // errDue: nothing came before it was time for something else.
@@ -181,8 +181,11 @@ var errDue = errors.New("no batch before the given time")
 
 // nextBefore is next, unless nothing has come when due fires: errDue.
 func (s *Shard) nextBefore(due <-chan time.Time) (*record.Batch, *fetch.Answer, error) {
-	s.hold(nil)
 	for {
+		a := s.unopened()
+		if a == nil {
+			s.hold(nil)
+		}
 		if b, answer := s.takeBack(); b != nil {
 			return b, answer, nil
 		}
@@ -201,7 +204,7 @@ func (s *Shard) nextBefore(due <-chan time.Time) (*record.Batch, *fetch.Answer, 
 		}
 		if a == nil {
 			var err error
-			if a, err = s.await(); a == nil {
+			if a, err = s.await(due); a == nil {
 				return nil, nil, err
 			}
 		}
@@ -220,13 +223,15 @@ func (s *Shard) nextBefore(due <-chan time.Time) (*record.Batch, *fetch.Answer, 
 
 // await is the next answer; nil: there is none, because of the error or because the
 // reading was stopped.
-func (s *Shard) await() (*fetch.Answer, error) {
+func (s *Shard) await(due <-chan time.Time) (*fetch.Answer, error) {
 	select {
 	case <-s.stop.Done():
 		s.end(s.stop.Why())
 		return nil, nil
 	case <-s.ctx.Done():
 		return nil, context.Cause(s.ctx)
+	case <-due:
+		return nil, errDue
 	case a, ok := <-s.answers:
 		if !ok {
 			if s.ctx.Err() != nil {
