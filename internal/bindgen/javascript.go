@@ -60,7 +60,6 @@ const PROTOCOL = {{.Protocol}};
 const FRAME_BYTES = {{.FrameBytes}};
 const VALUE_DEPTH = {{.ValueDepth}};
 const VALUE_BYTES = {{.ValueBytes}};
-const VALUE_BYTES = {{.ValueBytes}};
 const KEY_CHARACTERS = {{.KeyCharacters}};
 const KEY_BYTES = {{.KeyBytes}};
 const HELLO_TIMEOUT = {{.HelloTimeout}}; // microseconds
@@ -142,7 +141,6 @@ module.exports = {
   FRAME_BYTES,
   VALUE_BYTES,
   VALUE_DEPTH,
-  VALUE_BYTES,
   KEY_CHARACTERS,
   KEY_BYTES,
   HELLO_TIMEOUT,
