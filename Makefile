@@ -73,11 +73,10 @@ gate-update: ## write down anew what the gate compares with, of all loads or som
 	go run ./bench/gate -update -run '$(RUN)'
 
 .PHONY: bench-peers
-bench-peers: ## vegas beside every other client, then its latency, growth and rest; writes docs/benchmarks.md
-	go run ./bench/peers -write
-	go run ./bench/peers latency -write
-	go run ./bench/peers scale -write
-	go run ./bench/peers idle -write
+bench-peers: ## vegas beside every other client, then its latency, growth, rest and order; writes docs/benchmarks.md
+	@failed=0; for part in "peers" "peers latency" "peers scale" "peers idle" "gate -run send"; do \
+		echo "go run ./bench/$$part -write"; go run ./bench/$$part -write || failed=1; \
+	done; exit $$failed
 
 # The directory for temporary files is memory on some machines, where a sync is free.
 ON_DISK = TMPDIR="$(CURDIR)/.cache"

@@ -121,9 +121,10 @@ type Contender struct {
 	Protocol string
 	// FanOut tells a consumer that is pushed to from one that polls.
 	FanOut bool
-	// Floor marks the wire floor that multiples are of: of its side, its protocol,
-	// FanOut and the works it does. A variant of the floor is a row like any other.
-	Floor bool
+	// Floor marks a wire floor that multiples are of: of its side, its protocol,
+	// FanOut and the works it does. Remembers marks the one of them that has a cache
+	// of the hashes of keys, as vegas has.
+	Floor, Remembers bool
 	// Not gives the reason why it does not do this work; "" when it does.
 	Not func(w *Work) string
 	// DynamoDB tells that it needs a table service.

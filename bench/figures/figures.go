@@ -95,20 +95,3 @@ func (t *Table) Markdown() string {
 	}
 	return b.String()
 }
-
-// Insert replaces what stands between the markers of a page, which are lines
-//
-//	<!-- NAME: how it is made -->
-//	<!-- end of NAME -->
-func Insert(page, name, text string) (string, error) {
-	start := strings.Index(page, "<!-- "+name+":")
-	end := strings.Index(page, "<!-- end of "+name+" -->")
-	if start < 0 || end < start {
-		return "", fmt.Errorf("figures: no markers of %q in the page", name)
-	}
-	line := strings.Index(page[start:], "\n")
-	if line < 0 || start+line > end {
-		return "", fmt.Errorf("figures: the marker of %q is not a line of its own", name)
-	}
-	return page[:start+line+1] + "\n" + strings.TrimSpace(text) + "\n\n" + page[end:], nil
-}

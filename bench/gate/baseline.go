@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"text/tabwriter"
+	"time"
 )
 
 // cost is what a record costs, by column.
@@ -39,9 +40,6 @@ var rules = [columns]struct {
 // fallen is by how many percent a figure has to have fallen for the baseline to
 // be out of date.
 const fallen = 5
-
-// orderPercent is what keeping order may cost in instructions.
-const orderPercent = 3
 
 // baseline is what records cost when it was written.
 type baseline struct {
@@ -116,14 +114,22 @@ func parseBaseline(text string) (*baseline, error) {
 	return b, nil
 }
 
+// settings of one run.
+type settings struct {
+	file   string         // of the baseline
+	only   *regexp.Regexp // these loads
+	update bool           // the baseline, in place of comparing with it
+	write  bool           // what order costs into the documentation
+}
+
 // gate compares what records cost with the baseline, or writes it.
-func gate(ctx context.Context, file string, only *regexp.Regexp, update bool) error {
+func gate(ctx context.Context, s *settings) error {
 	dir, err := os.MkdirTemp("", "vegas-gate-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	old, err := readBaseline(file)
+	old, err := readBaseline(s.file)
 	if err != nil {
 		return err
 	}
@@ -131,12 +137,12 @@ func gate(ctx context.Context, file string, only *regexp.Regexp, update bool) er
 	if err != nil {
 		return err
 	}
-	if update {
-		if err := old.mayChange(only, c.valgrind != ""); err != nil {
+	if s.update {
+		if err := old.mayChange(s.only, c.valgrind != ""); err != nil {
 			return err
 		}
 	}
-	now, err := c.all(ctx, only)
+	now, err := c.all(ctx, s.only)
 	if err != nil {
 		return err
 	}
@@ -145,18 +151,18 @@ func gate(ctx context.Context, file string, only *regexp.Regexp, update bool) er
 	case c.valgrind == "":
 		fmt.Println("NOT RUN: instruction counts need valgrind")
 		from = allocs
-	case !update && old.toolchain != toolchain():
+	case !s.update && old.toolchain != toolchain():
 		fmt.Printf("NOT COMPARED: instruction counts of %q, this is %q: run make gate-update\n", old.toolchain, toolchain())
 		from = allocs
 	}
 	fmt.Print(now)
-	if update {
+	if s.update {
 		for name, c := range old.costs {
-			if !only.MatchString(name) {
+			if !s.only.MatchString(name) {
 				now.costs[name] = c
 			}
 		}
-		return os.WriteFile(file, []byte(now.String()), 0o644)
+		return os.WriteFile(s.file, []byte(now.String()), 0o644)
 	}
 	failures, notes := compare(old, now, from)
 	if c.valgrind != "" {
@@ -167,6 +173,9 @@ func gate(ctx context.Context, file string, only *regexp.Regexp, update bool) er
 	}
 	if len(failures) > 0 {
 		return errors.New(strings.Join(failures, "\n"))
+	}
+	if s.write && c.valgrind != "" {
+		return now.writeOrder(time.Now())
 	}
 	return nil
 }
@@ -248,23 +257,4 @@ func (c *cost) instructions() (sum float64) {
 		sum += c[g]
 	}
 	return sum
-}
-
-// order tells when keeping records of a key in order costs too much, beside the
-// same engine that keeps none.
-func (b *baseline) order() (failures []string) {
-	for i := range loads {
-		name, loose := strings.CutSuffix(loads[i].name, unordered)
-		on, counted := b.costs[name]
-		off, compared := b.costs[loads[i].name]
-		if !loose || !counted || !compared {
-			continue
-		}
-		percent := 100 * (on.instructions()/off.instructions() - 1)
-		fmt.Printf("%s: order costs %.2f %% of the instructions\n", name, percent)
-		if percent > orderPercent {
-			failures = append(failures, fmt.Sprintf("%s: order costs %.2f %% of the instructions: at most %d %% are let through", name, percent, orderPercent))
-		}
-	}
-	return failures
 }

@@ -3,6 +3,7 @@
 //
 //	go run ./bench/gate            # compare
 //	go run ./bench/gate -update    # write the baseline
+//	go run ./bench/gate -write     # compare, and write what order costs into docs/benchmarks.md
 //
 // Times on shared machines are noise below a tenth; instructions are the same
 // twice. Each load runs in processes of its own (TestLoad), with few records and
@@ -43,18 +44,20 @@ func main() {
 
 func command(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("gate", flag.ContinueOnError)
-	update := flags.Bool("update", false, "write the baseline in place of comparing with it")
+	var s settings
+	flags.BoolVar(&s.update, "update", false, "write the baseline in place of comparing with it")
+	flags.BoolVar(&s.write, "write", false, "write what order costs into docs/benchmarks.md, where it can be counted")
 	run := flags.String("run", "", "only loads whose names match this `regexp`")
-	file := flags.String("baseline", "bench/gate/baseline.txt", "where the baseline is")
+	flags.StringVar(&s.file, "baseline", "bench/gate/baseline.txt", "where the baseline is")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	only, err := regexp.Compile(*run)
-	if err != nil {
+	var err error
+	if s.only, err = regexp.Compile(*run); err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
-	if !slices.ContainsFunc(loads, func(l load) bool { return only.MatchString(l.name) }) {
+	if !slices.ContainsFunc(loads, func(l load) bool { return s.only.MatchString(l.name) }) {
 		return fmt.Errorf("-run %s: there is no such load", *run)
 	}
-	return gate(ctx, *file, only, *update)
+	return gate(ctx, &s)
 }

@@ -3,45 +3,23 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/bench/figures"
 )
 
-// goal is what a figure of vegas is to be.
-type goal struct {
-	what     string
-	most     float64
-	measured figures.Spread
-}
-
-func (g *goal) met() string {
-	switch {
-	case g.measured.N == 0:
-		return "not measured"
-	case g.measured.Median <= g.most:
-		return "yes"
-	}
-	return "no"
-}
-
-func goalsOf(goals []goal) *figures.Table {
-	out := &figures.Table{Head: []string{"", "goal at most", "measured", "met"}}
-	for _, g := range goals {
-		out.Add(g.what, figures.Number(g.most), g.measured.Text(), g.met())
-	}
-	return out
-}
-
 // goals are those of CPU time and of memory allocated, which this run measures.
-func (t *table) goals() []goal {
+func (t *table) goals() []figures.Goal {
 	small, packed, plain := t.rowsOf(contest.Produce, 100, true), t.rowsOf(contest.Produce, 1<<10, true), t.rowsOf(contest.Produce, 1<<10, false)
 	large := append(append([]*row{}, packed...), plain...) // of 1 KiB, however they are sent
-	goals := []goal{
-		ofFloor("send 100 B, aggregated", 1.1, small, "vegas"),
+	goals := []figures.Goal{
+		ofFloor("send 100 B, aggregated", 1.1, small, "vegas", false),
+		ofFloor("send 100 B, aggregated", 1.1, small, "vegas", true),
 		ofPeers("send 100 B, aggregated, of a8m/kinesis-producer", 1, named(small, "vegas"), all(small, "a8m/kinesis-producer")),
-		ofFloor("send 1 KiB, aggregated", 1.25, packed, "vegas"),
-		ofFloor("send 1 KiB, not aggregated", 1.25, plain, "vegas"),
+		ofFloor("send 1 KiB, aggregated", 1.25, packed, "vegas", false),
+		ofFloor("send 1 KiB, aggregated", 1.25, packed, "vegas", true),
+		ofFloor("send 1 KiB, not aggregated", 1.25, plain, "vegas", false),
 		ofPeers("send 1 KiB, aggregated, of the best peer in Go", 0.6, named(packed, "vegas"), inGo(large)),
 		ofPeers("send 1 KiB, not aggregated, of the best peer in Go", 0.6, named(plain, "vegas"), inGo(large)),
 		ofPeers("send 100 B, aggregated, of the KPL", 0.03, named(small, "vegas"), inJava(small, false)),
@@ -59,7 +37,7 @@ func (t *table) goals() []goal {
 			own := named(k.rows, name)
 			what := fmt.Sprintf("receive %s, %s", k.name, name[len("vegas, "):])
 			goals = append(goals,
-				ofFloor(what, k.ofFloor, k.rows, name),
+				ofFloor(what, k.ofFloor, k.rows, name, false),
 				ofPeers(what+", of the best peer in Go", k.ofGo, own, inGo(k.rows)),
 				ofPeers(what+", of the Java KCL", k.ofJVM, own, inJava(k.rows, own != nil && own.contender.FanOut)))
 		}
@@ -73,11 +51,17 @@ func (t *table) goals() []goal {
 		{"allocated to receive 1 KiB, polling", named(t.rowsOf(contest.Consume, 1<<10, false), "vegas, polling")},
 		{"allocated to receive 1 KiB, fan-out", named(t.rowsOf(contest.Consume, 1<<10, false), "vegas, fan-out")},
 	} {
-		g := goal{what: r.what + ", of the payload", most: 1.2}
+		g := figures.Goal{What: r.what + ", of the payload", Most: 1.2}
 		if r.row != nil {
-			g.measured = r.row.spread(func(res *result) float64 { return res.allocated() / (1 << 10) })
+			g.Measured = r.row.spread(func(res *result) float64 { return res.allocated() / (1 << 10) })
 		}
 		goals = append(goals, g)
+	}
+	for i := range goals {
+		goals[i].Account = "sending"
+		if strings.Contains(goals[i].What, "receive") {
+			goals[i].Account = "receiving"
+		}
 	}
 	return goals
 }
@@ -124,20 +108,23 @@ func only(rows []*row, which func(*contest.Contender) bool) []*row {
 	return found
 }
 
-// ofFloor is a goal beside the wire floor.
-func ofFloor(what string, most float64, rows []*row, name string) goal {
-	g := goal{what: what + ", of the wire floor", most: most}
+// ofFloor is a goal beside the wire floor, or the one that remembers hashes of keys.
+func ofFloor(what string, most float64, rows []*row, name string, remembers bool) figures.Goal {
+	g := figures.Goal{What: what + ", of the wire floor", Most: most}
+	if remembers {
+		g.What += " with hashes of keys cached"
+	}
 	if r := named(rows, name); r != nil {
-		g.measured = r.beside(floorOf(rows, r.contender))
+		g.Measured = r.beside(floorOf(rows, r.contender, remembers))
 	}
 	return g
 }
 
 // ofPeers is a goal beside the best of peers.
-func ofPeers(what string, most float64, own *row, peers []*row) goal {
-	g := goal{what: what, most: most}
+func ofPeers(what string, most float64, own *row, peers []*row) figures.Goal {
+	g := figures.Goal{What: what, Most: most}
 	if own != nil {
-		g.measured = own.besideBest(peers)
+		g.Measured = own.besideBest(peers)
 	}
 	return g
 }
@@ -186,7 +173,7 @@ func (t *table) calibration() *figures.Table {
 	out := &figures.Table{Head: []string{"floor / SDK", "then", "in this run", "within 15 %"}}
 	for _, c := range calibrations {
 		rows := t.rowsOf(c.side, c.size, c.aggregated)
-		floors := only(rows, func(c *contest.Contender) bool { return c.Floor && !c.FanOut && protocol(c) == "JSON" })
+		floors := only(rows, func(c *contest.Contender) bool { return c.Floor && !c.Remembers && !c.FanOut && protocol(c) == "JSON" })
 		// The SDK does not aggregate: its 1 KiB are those of the other table.
 		sdks := only(append(rows, t.rowsOf(c.side, c.size, false)...), func(c *contest.Contender) bool { return c.Module == sdkModule })
 		then, counts := c.floor/c.sdk, "not measured"

@@ -93,7 +93,7 @@ type rest struct {
 	results   []*result
 }
 
-func measureIdle(ctx context.Context, r *runner, s *partSettings) (string, []goal, error) {
+func measureIdle(ctx context.Context, r *runner, s *partSettings) (string, []figures.Goal, error) {
 	rests := []*rest{
 		{what: "idle, polling", contender: &attendPolling, shards: 100},
 		{what: "idle, fan-out", contender: &attendFanOut, shards: 100},
@@ -105,17 +105,18 @@ func measureIdle(ctx context.Context, r *runner, s *partSettings) (string, []goa
 	if len(rests) == 0 {
 		return "", nil, fmt.Errorf("-only %s: there is no such process", s.only)
 	}
-	seconds := 20
+	seconds := 10
 	if s.short {
 		seconds = 1
 	}
+	p := newProgress(s.rounds * len(rests))
 	for round := range s.rounds {
 		for _, e := range rests {
 			res, err := r.attend(ctx, e, seconds, round)
 			if err != nil {
 				return "", nil, fmt.Errorf("%s: %w", e.what, err)
 			}
-			fmt.Fprintf(os.Stderr, "%d/%d %-42s %5.2f %% of a core, %5.1f MiB\n", round+1, s.rounds, e.what, res.share(), res.residentMiB())
+			fmt.Fprintf(os.Stderr, "%s %d/%d %-42s %5.2f %% of a core, %5.1f MiB\n", p.next(), round+1, s.rounds, e.what, res.share(), res.residentMiB())
 			e.results = append(e.results, res)
 		}
 	}
@@ -191,15 +192,16 @@ func restText(rests []*rest, seconds int) string {
 		"Where something is read each shard is given 1 MiB at once, each second, of records of 1 KiB; what is sent is aggregated, and evenly spread.\n\n%s", seconds, t.Markdown())
 }
 
-func restGoals(rests []*rest) []goal {
-	var goals []goal
+func restGoals(rests []*rest) []figures.Goal {
+	const account = "at-rest"
+	var goals []figures.Goal
 	for _, e := range rests {
 		r := row{results: e.results}
 		switch {
 		case strings.HasPrefix(e.what, "idle"):
-			goals = append(goals, goal{fmt.Sprintf("%s, %d shards: %% of a core", e.what, e.shards), 2, r.spread((*result).share)})
+			goals = append(goals, figures.Goal{What: fmt.Sprintf("%s, %d shards: %% of a core", e.what, e.shards), Most: 2, Measured: r.spread((*result).share), Account: account})
 		default:
-			goals = append(goals, goal{e.what + ": MiB resident", 40, r.spread((*result).residentMiB)})
+			goals = append(goals, figures.Goal{What: e.what + ": MiB resident", Most: 40, Measured: r.spread((*result).residentMiB), Account: account})
 		}
 	}
 	return goals

@@ -26,7 +26,7 @@ var (
 )
 
 const (
-	latencyTime = 35 // seconds of one load in one round
+	latencyTime = 25 // seconds of one load in one round
 	latencyWarm = 3  // of them, at the beginning, are not counted
 )
 
@@ -41,7 +41,7 @@ type latencies struct {
 // measureLatency takes the time that records take at several loads. The lingers of
 // a load run side by side, each on a shard of its own, in this process; the server is
 // another one.
-func measureLatency(ctx context.Context, r *runner, s *partSettings) (string, []goal, error) {
+func measureLatency(ctx context.Context, r *runner, s *partSettings) (string, []figures.Goal, error) {
 	var all []*latencies
 	for _, load := range latencyLoads {
 		for _, linger := range latencyLingers {
@@ -49,12 +49,14 @@ func measureLatency(ctx context.Context, r *runner, s *partSettings) (string, []
 		}
 	}
 	worst := map[float64]map[*latencies][]float64{0.5: {}, 0.99: {}} // what is added, by round
+	p := newProgress(s.rounds * len(latencyLoads))
 	for round := range s.rounds {
 		for _, load := range latencyLoads {
 			tracks, err := r.tracks(ctx, load, s)
 			if err != nil {
 				return "", nil, fmt.Errorf("latency at %d %%: %w", load, err)
 			}
+			head := p.next()
 			for n, t := range tracks {
 				for _, l := range all {
 					if l.load != load || l.linger != latencyLingers[n] {
@@ -64,14 +66,14 @@ func measureLatency(ctx context.Context, r *runner, s *partSettings) (string, []
 					for q, by := range worst {
 						by[l] = append(by[l], float64(quantile(added, q))/float64(time.Millisecond))
 					}
-					fmt.Fprintf(os.Stderr, "%d/%d %s\n", round+1, s.rounds, strings.Join(l.cells(), "  "))
+					fmt.Fprintf(os.Stderr, "%s %d/%d %s\n", head, round+1, s.rounds, strings.Join(l.cells(), "  "))
 				}
 			}
 		}
 	}
-	return latencyText(all), []goal{
-		{"fan-out latency added to the server's own, ms, p50 at the worst load and linger", 2, worstOf(worst[0.5])},
-		{"the same, p99", 10, worstOf(worst[0.99])},
+	return latencyText(all), []figures.Goal{
+		{What: "fan-out latency added to the server's own, ms, p50 at the worst load and linger", Most: 2, Measured: worstOf(worst[0.5])},
+		{What: "the same, p99", Most: 10, Measured: worstOf(worst[0.99])},
 	}, nil
 }
 

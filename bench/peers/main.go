@@ -22,7 +22,7 @@
 //	java.go        contenders in a JVM
 //	tasks.go       what is to be done
 //	contenders.go  by whom; produce_*.go, consume_*.go
-//	report.go      what is said of it; goals.go
+//	report.go      what is said of it; goals.go; quote.go, in the README
 //	parts.go       what vegas is measured alone in: latency*.go, scale.go, idle.go
 package main
 
@@ -33,9 +33,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"slices"
+
+	"github.com/libvegas/vegas/bench/figures"
 )
 
 // commands are what the first argument may name; "" is the contest.
@@ -100,7 +101,7 @@ func contestCommand(ctx context.Context, args []string) error {
 	if !slices.ContainsFunc(tasks(s.records), func(t *task) bool { return len(s.chosen(t)) > 0 }) {
 		return fmt.Errorf("-only %s: there is no such row", *only)
 	}
-	root, err := findRoot()
+	root, err := figures.Root()
 	if err != nil {
 		return err
 	}
@@ -113,22 +114,6 @@ func contestCommand(ctx context.Context, args []string) error {
 
 // errWriteWhole: half a section would stand for all of it.
 var errWriteWhole = errors.New("-write writes a whole section: it goes neither with -short nor with -only")
-
-// findRoot gives the folder of go.work.
-func findRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for d := dir; ; d = filepath.Dir(d) {
-		if _, err := os.Stat(filepath.Join(d, "go.work")); err == nil {
-			return d, nil
-		}
-		if d == filepath.Dir(d) {
-			return "", fmt.Errorf("no go.work in %s or above it: run this in a clone of vegas", dir)
-		}
-	}
-}
 
 // chosen are the contenders of a task that the settings name, and its floors.
 func (s *settings) chosen(t *task) []int {

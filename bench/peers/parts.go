@@ -18,7 +18,7 @@ import (
 type part struct {
 	rounds  int // by default
 	server  []string
-	measure func(ctx context.Context, r *runner, s *partSettings) (text string, goals []goal, err error)
+	measure func(ctx context.Context, r *runner, s *partSettings) (text string, goals []figures.Goal, err error)
 }
 
 // partSettings of one run.
@@ -30,7 +30,7 @@ type partSettings struct {
 
 var parts = map[string]part{
 	"latency": {3, []string{withLimits}, measureLatency},
-	"scale":   {5, nil, measureScale},
+	"scale":   {3, nil, measureScale},
 	"idle":    {3, nil, measureIdle},
 }
 
@@ -60,7 +60,7 @@ func partCommand(name string) func(context.Context, []string) error {
 		if s.short {
 			s.rounds = 1
 		}
-		root, err := findRoot()
+		root, err := figures.Root()
 		if err != nil {
 			return err
 		}
@@ -75,12 +75,12 @@ func partCommand(name string) func(context.Context, []string) error {
 		}
 		m := thisMachine()
 		section := fmt.Sprintf("%s, by `go run ./bench/peers %s -rounds %d`. %s\n\n%s",
-			m.measured(began), name, s.rounds, strings.TrimSpace(text), goalsOf(goals).Markdown())
+			m.measured(began), name, s.rounds, strings.TrimSpace(text), figures.Goals(goals).Markdown())
 		fmt.Println(section)
 		if !*write {
 			return nil
 		}
-		return writeSection(root, pageSection+"-"+name, section)
+		return figures.Write(root, figures.Page, pageSection+"-"+name, section)
 	}
 }
 

@@ -20,14 +20,14 @@ var produceFloorCBOR = contest.Contender{
 }
 
 var produceFloorCached = contest.Contender{
-	Name: "wire floor, JSON, hashes of keys cached", Side: contest.Produce, Protocol: "JSON",
+	Name: "wire floor, JSON, hashes of keys cached", Side: contest.Produce, Protocol: "JSON", Floor: true, Remembers: true,
 	Settings: floorProduces,
 	Not:      hashesKeys,
 	Run:      floor.Produce(floor.JSON, true),
 }
 
 var produceFloorCachedCBOR = contest.Contender{
-	Name: "wire floor, CBOR, hashes of keys cached", Side: contest.Produce, Protocol: "CBOR",
+	Name: "wire floor, CBOR, hashes of keys cached", Side: contest.Produce, Protocol: "CBOR", Floor: true, Remembers: true,
 	Settings: floorProduces,
 	Not:      hashesKeys,
 	Run:      floor.Produce(floor.CBOR, true),

@@ -11,18 +11,20 @@ import (
 	"github.com/libvegas/vegas/bench/figures"
 )
 
-// The page that holds the figures, and its pictures, from the root.
+// The section of the page that holds the contest, and its pictures, from the root.
 const (
-	pageFile    = "docs/benchmarks.md"
-	pictureDir  = "docs/bench"
 	pageSection = "bench-peers"
+	pictureDir  = "docs/bench"
 )
 
-// sides in the order of the page.
-var sides = []struct {
+// sideOfPage is a part of the section.
+type sideOfPage struct {
 	side           contest.Side
 	title, picture string
-}{
+}
+
+// sides in the order of the page.
+var sides = []sideOfPage{
 	{contest.Produce, "Sending", "produce.svg"},
 	{contest.Consume, "Receiving", "consume.svg"},
 }
@@ -45,7 +47,8 @@ func (t *table) tell(out io.Writer) error {
 	return t.write()
 }
 
-// write puts the section and its pictures into the documentation.
+// write puts the section and its pictures into the documentation, and what the README
+// quotes of it.
 func (t *table) write() error {
 	pictures := filepath.Join(t.root, filepath.FromSlash(pictureDir))
 	if err := os.MkdirAll(pictures, 0o755); err != nil {
@@ -56,21 +59,15 @@ func (t *table) write() error {
 			return err
 		}
 	}
-	return writeSection(t.root, pageSection, t.page())
-}
-
-// writeSection puts a section into the page.
-func writeSection(root, name, text string) error {
-	file := filepath.Join(root, filepath.FromSlash(pageFile))
-	page, err := os.ReadFile(file)
+	page := t.page()
+	lines, err := quote(page)
 	if err != nil {
 		return err
 	}
-	changed, err := figures.Insert(string(page), name, text)
-	if err != nil {
+	if err := figures.Write(t.root, figures.Page, pageSection, page); err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(changed), 0o644)
+	return figures.Write(t.root, quoteFile, pageSection, lines)
 }
 
 // page is the section.
@@ -100,7 +97,8 @@ func (t *table) page() string {
 			}
 		}
 	}
-	b.WriteString("### Goals\n\n" + goalsOf(t.goals()).Markdown() + "\n")
+	b.WriteString("### Goals\n\nThose of [latency](#latency), [growth](#what-grows-with-the-stream), [rest](#at-rest) and [order](#what-is-gated) " +
+		"stand in sections of their own.\n\n" + figures.Goals(t.goals()).Markdown() + "\n")
 	b.WriteString("### Whether it counts\n\nThe wire floor beside the AWS SDK, against what was measured of both when the goals were set:\n\n" +
 		t.calibration().Markdown() + "\n")
 	b.WriteString("### Settings\n\n" + t.settingsTable().Markdown())
@@ -127,7 +125,12 @@ func (s *settings) command() string {
 
 // figures of a task.
 func (t *table) figures(rows []*row) *figures.Table {
-	out := &figures.Table{Head: []string{"", "CPU a record, us", "of the floor", "allocated a record, B", "resident, MiB", "records a second", "CPU of the server, us"}}
+	out := &figures.Table{Head: []string{"", "CPU a record, us", "of the floor"}}
+	remembers := len(only(rows, func(c *contest.Contender) bool { return c.Remembers })) > 0
+	if remembers {
+		out.Head = append(out.Head, "of the floor with hashes cached")
+	}
+	out.Head = append(out.Head, "allocated a record, B", "resident, MiB", "records a second", "CPU of the server, us")
 	for _, r := range rows {
 		name := r.contender.Name
 		if ours(r.contender) {
@@ -137,10 +140,14 @@ func (t *table) figures(rows []*row) *figures.Table {
 		if r.knowsAllocated() {
 			allocated = figures.Number(r.spread((*result).allocated).Median)
 		}
-		out.Add(name, r.cpu().Text(), r.beside(floorOf(rows, r.contender)).Text(), allocated,
+		cells := []string{name, r.cpu().Text(), r.beside(floorOf(rows, r.contender, false)).Text()}
+		if remembers {
+			cells = append(cells, r.beside(floorOf(rows, r.contender, true)).Text())
+		}
+		out.Add(append(cells, allocated,
 			figures.Number(r.spread((*result).residentMiB).Max),
 			figures.Number(r.spread((*result).rate).Median),
-			figures.Number(r.spread((*result).serverMicros).Median))
+			figures.Number(r.spread((*result).serverMicros).Median))...)
 	}
 	return out
 }
@@ -162,7 +169,7 @@ func notes(k *task, rows []*row) []string {
 			text, _, _ := strings.Cut(err.Error(), "\n")
 			notes = append(notes, fmt.Sprintf("%s: a turn failed: %s.", name, text))
 		}
-		if r.contender.Floor || strings.HasPrefix(name, floorName) {
+		if r.contender.Floor {
 			continue // it keeps no order, and is not there to
 		}
 		var most *result
@@ -177,8 +184,6 @@ func notes(k *task, rows []*row) []string {
 	}
 	return notes
 }
-
-const floorName = "wire floor"
 
 // settingsTable has the versions of all, and how they were set.
 func (t *table) settingsTable() *figures.Table {
@@ -215,8 +220,8 @@ func (t *table) picture(side contest.Side, title string) *figures.Bars {
 		}
 		g := figures.Group{Title: k.name}
 		for _, r := range rows {
-			if strings.HasPrefix(r.contender.Name, floorName) && !r.contender.Floor {
-				continue // a variant
+			if r.contender.Remembers {
+				continue // hardly to be told from the other one
 			}
 			bar := figures.Bar{Label: r.contender.Name, Value: r.cpu(), Kind: figures.Other}
 			switch {

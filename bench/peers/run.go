@@ -22,8 +22,10 @@ import (
 	"github.com/libvegas/vegas/internal/tail"
 )
 
-// runTime bounds one run of one contender.
-const runTime = 4 * time.Minute
+// runTime bounds one run of one contender. The slowest take a minute.
+const runTime = 3 * time.Minute
+
+var errLate = fmt.Errorf("not done after %s", runTime)
 
 // result is what one run of one contender has shown.
 type result struct {
@@ -63,7 +65,7 @@ type runner struct {
 // run has c do its task once.
 func (r *runner) run(ctx context.Context, c *contest.Contender, t *task, round int) *result {
 	res := &result{contender: c, task: t, round: round}
-	ctx, cancel := context.WithTimeoutCause(ctx, runTime, fmt.Errorf("not done after %s", runTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, runTime, errLate)
 	defer cancel()
 	res.err = r.measure(ctx, res)
 	if res.err == nil {
@@ -93,8 +95,8 @@ func (r *runner) measure(ctx context.Context, res *result) (err error) {
 			}
 		}()
 	case contest.Consume:
-		w.Stream = res.task.stream()
-		if err := r.fill(res.task, &w); err != nil {
+		w.Stream = stream(&w)
+		if err := r.fill(&w); err != nil {
 			return err
 		}
 		arn, leave, err := r.register(ctx, w.Stream)
@@ -119,8 +121,8 @@ func (r *runner) measure(ctx context.Context, res *result) (err error) {
 	return err
 }
 
-// fill makes the stream that consumers of a task read, once.
-func (r *runner) fill(t *task, w *contest.Work) error {
+// fill makes the stream that consumers who have this work read, once.
+func (r *runner) fill(w *contest.Work) error {
 	if r.filled[w.Stream] {
 		return nil
 	}

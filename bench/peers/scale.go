@@ -85,12 +85,13 @@ func cells(s *partSettings) []*cell {
 
 // measureScale finds what a record costs as a stream, a process, and the set of keys
 // grow.
-func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []goal, error) {
+func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []figures.Goal, error) {
 	all := cells(s)
+	p := newProgress(s.rounds * len(all))
 	for round := range s.rounds {
 		for _, c := range all {
 			res := r.run(ctx, c.contender, c.task, round)
-			fmt.Fprintln(os.Stderr, res.line(s.rounds))
+			fmt.Fprintln(os.Stderr, p.next(), res.line(s.rounds))
 			if res.err != nil {
 				return "", nil, fmt.Errorf("%s, %s: %w", c.task.name, c.column, res.err)
 			}
@@ -119,8 +120,8 @@ func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []go
 }
 
 // scaleGoals are for shards: what a record costs with the most beside one.
-func scaleGoals(all []*cell) []goal {
-	var goals []goal
+func scaleGoals(all []*cell) []figures.Goal {
+	var goals []figures.Goal
 	for i := range axes {
 		a := &axes[i]
 		if !strings.HasPrefix(a.what, "shards") {
@@ -128,8 +129,9 @@ func scaleGoals(all []*cell) []goal {
 		}
 		for _, column := range a.columns {
 			one, most := cellOf(all, a, a.sizes[0], column), cellOf(all, a, slices.Max(a.sizes), column)
-			goals = append(goals, goal{
-				fmt.Sprintf("CPU a record, %s, 1 → 1,000 %s", column, a.what), 1.5, most.row().beside(one.row()),
+			goals = append(goals, figures.Goal{
+				What: fmt.Sprintf("CPU a record, %s, 1 → 1,000 %s", column, a.what), Most: 1.5,
+				Measured: most.row().beside(one.row()), Account: "what-grows-with-the-stream",
 			})
 		}
 	}

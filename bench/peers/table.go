@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,25 +46,54 @@ func measureAll(ctx context.Context, root string, s *settings) (_ *table, err er
 	if r.java, t.noJava = findJava(ctx, root, s); t.noJava != nil && !errors.Is(t.noJava, errNotWanted) {
 		fmt.Fprintln(os.Stderr, "NOT RUN: Java:", t.noJava)
 	}
-	for round := range s.rounds {
+	plan := t.plan(r.java != nil)
+	p := newProgress(len(plan))
+	for _, next := range plan {
+		if t.isLate(next) {
+			p.all--
+			continue
+		}
+		res := r.run(ctx, next.contender, next.task, next.round)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		t.results = append(t.results, res)
+		fmt.Fprintln(os.Stderr, p.next(), res.line(s.rounds))
+	}
+	return t, nil
+}
+
+// turn of a contender.
+type turn struct {
+	contender *contest.Contender
+	task      *task
+	round     int
+}
+
+// plan is all turns, one after the other.
+func (t *table) plan(java bool) []turn {
+	var plan []turn
+	for round := range t.settings.rounds {
 		for _, k := range t.tasks {
-			order := s.chosen(k)
+			order := t.settings.chosen(k)
 			for n := range order {
 				// Each round begins with another one, so that nobody is always the first.
 				c := &contenders[order[(n+round)%len(order)]]
-				if c.Java != "" && r.java == nil || c.DynamoDB && r.java == nil {
-					continue
+				if java || c.Java == "" && !c.DynamoDB {
+					plan = append(plan, turn{c, k, round})
 				}
-				res := r.run(ctx, c, k, round)
-				if ctx.Err() != nil {
-					return nil, context.Cause(ctx)
-				}
-				t.results = append(t.results, res)
-				fmt.Fprintln(os.Stderr, res.line(s.rounds))
 			}
 		}
 	}
-	return t, nil
+	return plan
+}
+
+// isLate tells whether a contender was not done in time with its task before: the
+// others do not wait for it again.
+func (t *table) isLate(next turn) bool {
+	return slices.ContainsFunc(t.results, func(r *result) bool {
+		return r.contender == next.contender && r.task == next.task && errors.Is(r.err, errLate)
+	})
 }
 
 // newRunner starts a server. What contenders write goes to the cache of the tree, not
@@ -199,10 +229,11 @@ func protocol(c *contest.Contender) string {
 	return c.Protocol
 }
 
-// floorOf gives the floor that a contender's row is a multiple of, or nil.
-func floorOf(rows []*row, c *contest.Contender) *row {
+// floorOf gives the floor that a contender's row is a multiple of, or nil. One of
+// them remembers hashes of keys.
+func floorOf(rows []*row, c *contest.Contender, remembers bool) *row {
 	for _, r := range rows {
-		if r.contender.Floor && protocol(r.contender) == protocol(c) && r.contender.FanOut == c.FanOut {
+		if r.contender.Floor && r.contender.Remembers == remembers && protocol(r.contender) == protocol(c) && r.contender.FanOut == c.FanOut {
 			return r
 		}
 	}

@@ -32,20 +32,24 @@ const (
 var ofAll = shape{shards: shards, keys: keys, producers: 1}
 
 // tasks are all of them. records is how many of 100 bytes a client in Go has to
-// do; larger ones are fewer, so that they take about as long. By polling, clients
-// that keep to the service's limits read 2 MiB a second of a shard.
+// send; larger ones are fewer, so that they take about as long. By polling, clients
+// that keep to the service's limits read 2 MiB a second of a shard. Where records is
+// 1,500,000 a consumer reads 3.8 answers of each shard, as large as answers become:
+// 84,665 records of 100 bytes, 10,000 of 1 KiB.
 func tasks(records int) []*task {
 	return []*task{
 		{contest.Produce, "100 B, aggregated", 100, true, records, ofAll},
 		{contest.Produce, "1 KiB, aggregated", 1 << 10, true, records / 4, ofAll},
 		{contest.Produce, "1 KiB, not aggregated", 1 << 10, false, records / 4, ofAll},
-		{contest.Consume, "100 B, aggregated", 100, true, records, ofAll},
-		{contest.Consume, "1 KiB, not aggregated", 1 << 10, false, records / 6, ofAll},
+		{contest.Consume, "100 B, aggregated", 100, true, records * 6 / 7, ofAll},
+		{contest.Consume, "1 KiB, not aggregated", 1 << 10, false, records / 10, ofAll},
 	}
 }
 
-// stream is the one that consumers of the task read.
-func (t *task) stream() string { return fmt.Sprintf("consume-%d-%d", t.size, t.shards) }
+// stream is the one that consumers read who have this work.
+func stream(w *contest.Work) string {
+	return fmt.Sprintf("consume-%d-%d-%d", w.Size, w.Shards, w.Records)
+}
 
 // work is the task for a contender, without what is known at its run only.
 func (t *task) work(c *contest.Contender) contest.Work {
@@ -54,16 +58,21 @@ func (t *task) work(c *contest.Contender) contest.Work {
 		Size: t.size, Aggregated: t.aggregated,
 		Records: t.records, Warm: t.records / 10,
 	}
-	if t.side == contest.Consume { // an answer may hold a tenth of the stream
-		w.Warm, w.Last = t.records/5, t.records/5
-	}
-	if c.Java != "" {
-		// A JVM needs long to be warm. A consumer has to read the same stream as the
-		// others; a producer needs not do as much, being slower by a factor of tens.
-		if t.side == contest.Produce {
-			w.Records /= 5
-		}
+	java := c.Java != ""
+	switch {
+	// A JVM needs long to be warm. For that a consumer reads more than the others do;
+	// a producer needs not do as much, being slower by a factor of tens.
+	case java && t.side == contest.Produce:
+		w.Records /= 6
 		w.Warm = w.Records / 2
+	case java:
+		w.Records *= 2
+		w.Warm, w.Last = w.Records/2, w.Records*2/19
+	// What is measured begins and ends in the middle of an answer, two later (three in a
+	// JVM), so that an answer is in it as often as its records are, however much of it a
+	// client does before it hands on the first of them.
+	case t.side == contest.Consume:
+		w.Warm, w.Last = t.records*7/19, t.records*2/19
 	}
 	return w
 }

@@ -5,12 +5,16 @@ import software.amazon.awssdk.regions.Region;
 import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
 import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
+import software.amazon.awssdk.services.kinesis.model.Shard;
 import software.amazon.kinesis.common.ConfigsBuilder;
+import software.amazon.kinesis.common.HashKeyRangeForLease;
 import software.amazon.kinesis.common.InitialPositionInStream;
 import software.amazon.kinesis.common.InitialPositionInStreamExtended;
 import software.amazon.kinesis.coordinator.Scheduler;
 import software.amazon.kinesis.exceptions.InvalidStateException;
 import software.amazon.kinesis.exceptions.ShutdownException;
+import software.amazon.kinesis.leases.Lease;
+import software.amazon.kinesis.leases.LeaseRefresher;
 import software.amazon.kinesis.lifecycle.events.InitializationInput;
 import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
 import software.amazon.kinesis.lifecycle.events.ProcessRecordsInput;
@@ -22,6 +26,7 @@ import software.amazon.kinesis.processor.SingleStreamTracker;
 import software.amazon.kinesis.retrieval.KinesisClientRecord;
 import software.amazon.kinesis.retrieval.RetrievalSpecificConfig;
 import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
+import software.amazon.kinesis.retrieval.kpl.ExtendedSequenceNumber;
 import software.amazon.kinesis.retrieval.polling.PollingConfig;
 
 /** Receives records by the Kinesis Client Library: "polling" or "fan-out". */
@@ -65,18 +70,20 @@ public class KclBench {
             ? new FanOutConfig(kinesis).streamName(bench.stream).consumerArn(bench.consumerArn)
             : new PollingConfig(bench.stream, kinesis)
                 .maxRecords(10_000)
+                .maxPendingProcessRecordsInput(1)
                 .idleTimeBetweenReadsInMillis(0);
-    var leases = configs.leaseManagementConfig().failoverTimeMillis(2000);
+    var leases = configs.leaseManagementConfig().leaseAssignmentIntervalMillis(1000L);
     leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true);
     Scheduler scheduler =
         new Scheduler(
             configs.checkpointConfig(),
-            configs.coordinatorConfig(),
+            configs.coordinatorConfig().parentShardPollIntervalMillis(100),
             leases,
             configs.lifecycleConfig(),
             configs.metricsConfig().metricsFactory(new NullMetricsFactory()),
             configs.processorConfig(),
             configs.retrievalConfig().retrievalSpecificConfig(retrieval));
+    makeLeases(scheduler.leaseRefresher(), kinesis, bench.stream);
     Thread worker = new Thread(scheduler);
     worker.setUncaughtExceptionHandler(
         (thread, failure) -> {
@@ -86,6 +93,23 @@ public class KclBench {
     worker.start();
     bench.awaitAll();
     bench.end();
+  }
+
+  /** Makes what a group has that was there before: to make them itself takes it one to two minutes. */
+  static void makeLeases(LeaseRefresher table, KinesisAsyncClient kinesis, String stream)
+      throws Exception {
+    table.createLeaseTableIfNotExists();
+    table.waitUntilLeaseTableExists(1, 60);
+    table.createLeaseOwnerToLeaseKeyIndexIfNotExists();
+    table.waitUntilLeaseOwnerToLeaseKeyIndexExists(1, 60);
+    for (Shard s : kinesis.listShards(r -> r.streamName(stream)).get().shards()) {
+      Lease lease = new Lease();
+      lease.leaseKey(s.shardId());
+      lease.checkpoint(ExtendedSequenceNumber.TRIM_HORIZON);
+      lease.ownerSwitchesSinceCheckpoint(0L);
+      lease.hashKeyRange(HashKeyRangeForLease.fromHashKeyRange(s.hashKeyRange()));
+      table.createLeaseIfNotExists(lease);
+    }
   }
 
   /** Checkpoints every five seconds, as often as vegas. */
