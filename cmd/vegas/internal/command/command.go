@@ -145,7 +145,7 @@ of every AWS tool: see "vegas help environment".`,
 }
 
 // commands are the constructors of the first level, in the order of the help.
-var commands = []func(*env) *cobra.Command{newDemo, newDemoWorker, newDev, newProduce, newConsume, newLeases, newBuffer, newStreams}
+var commands = []func(*env) *cobra.Command{newDemo, newDemoWorker, newDev, newBridge, newProduce, newConsume, newLeases, newBuffer, newStreams}
 
 // must is for errors that only a mistake in this package's own flags can cause;
 // every test would meet it.
