@@ -64,6 +64,11 @@ module Vegas
     REASON_{{upper .Name}} = {{.N}}
 {{- end}}
 
+    # Methods of calls.
+{{- range .Methods}}
+    METHOD_{{upper .}} = {{single .}}
+{{- end}}
+
     # An option: its type and default, in this language's terms. The engine never
     # hears of those that are the host's.
     Option = Struct.new(:name, :type, :default, :words, :host, :doc, keyword_init: true)

@@ -37,6 +37,20 @@ module Vegas
     REASON_LEASE_LOST = 3
     REASON_GRACE_OVER = 4
 
+    # Methods of calls.
+    METHOD_OPEN_PRODUCER = 'open_producer'
+    METHOD_CHECK = 'check'
+    METHOD_FLUSH = 'flush'
+    METHOD_CLOSE_PRODUCER = 'close_producer'
+    METHOD_OPEN_CONSUMER = 'open_consumer'
+    METHOD_CLOSE_CONSUMER = 'close_consumer'
+    METHOD_CHECKPOINT = 'checkpoint'
+    METHOD_STATS = 'stats'
+    METHOD_START_LOCAL = 'start_local'
+    METHOD_STOP_LOCAL = 'stop_local'
+    METHOD_START_SHARD = 'start_shard'
+    METHOD_END_SHARD = 'end_shard'
+
     # An option: its type and default, in this language's terms. The engine never
     # hears of those that are the host's.
     Option = Struct.new(:name, :type, :default, :words, :host, :doc, keyword_init: true)

@@ -1,0 +1,477 @@
+# frozen_string_literal: true
+
+module Vegas
+  # Sends records to one stream. Make one per stream and share it: it is safe for use
+  # by many threads. Records of a key keep the order of the calls.
+  class Producer
+    BURST = 64 << 10 # bytes after which a sender lets the engine have its turn
+    PAUSE = 0.005    # and seconds
+    MOST_BYTES = 1 << 20 # of a frame of several records
+    DURABLE = [nil, nil].freeze # the place of what is in a durable buffer
+
+    attr_reader :stream
+
+    # A stream is a name or an ARN. Options are those of Spec::PRODUCER_OPTIONS. With
+    # a block the producer is given to it and closed behind it.
+    def self.open(stream, **options)
+      producer = new(stream, **options)
+      return producer unless block_given?
+
+      begin
+        yield producer
+      ensure
+        producer.close
+      end
+    end
+
+    def initialize(stream, **options)
+      @stream = stream.to_s
+      @options = Options.read(Spec::PRODUCER_OPTIONS, options)
+      @close_timeout = (@options.wire[:close_timeout] || 10_000_000) / 1_000_000.0
+      @lock = Mutex.new
+      @changed = ConditionVariable.new # results, room and frames that were taken
+      @pending = []     # deliveries that have not crossed
+      @pending_cost = 0
+      @accepted = 0     # deliveries ever, and of these
+      @taken = 0        # crossed
+      @open = {}        # crossed and without a result, by their numbers
+      @open_cost = 0
+      @overlooked = []  # deliveries that failed
+      @burst = 0        # bytes since this producer's last turn
+      @turn = 0.0
+      @errand = Errand.new("vegas #{@stream} results")
+      connect
+    end
+
+    # Sends a record and gives a Delivery back, without waiting for it: its value is
+    # the Receipt. Waits while there is no room. With a block that is called with the
+    # receipt and the error, one of which is nil, by a thread of the producer's; blocks
+    # of one producer run one after the other.
+    #
+    # A key has 1 to 256 characters. Data is a string, taken as bytes. Headers are a
+    # hash, or pairs, of strings.
+    def send(key, data, headers: nil, explicit_hash_key: nil, &callback)
+      raise ClosedError, "the producer of #{@stream} is closed" if @closed
+
+      renew if @pid != Process.pid
+      delivery = delivery(key, data, headers, explicit_hash_key, callback)
+      @lock.synchronize do
+        @changed.wait(@lock) until room?(delivery.cost) || @gone || @closed
+        raise @gone if @gone
+        raise ClosedError, "the producer of #{@stream} is closed" if @closed
+
+        @pending << delivery
+        @pending_cost += delivery.cost
+        @accepted += 1
+      end
+      tell unless @told
+      take_turns(delivery.cost)
+      delivery
+    end
+
+    alias produce send
+
+    # Waits until all records that were sent before have a result, and raises the first
+    # failure that nobody has looked at. Gives the number of records that are left: in
+    # a durable buffer, or, at the timeout in seconds, without a result.
+    def flush(timeout = nil)
+      renew if @pid != Process.pid
+      limit = timeout && (Session.now + timeout)
+      crossing = crossed(limit)
+      left = crossing ? ask(Spec::METHOD_FLUSH, limit).to_i : @lock.synchronize { @pending.size + @open.size }
+      settle
+      left
+    end
+
+    # Like flush, and ends the producer. At the timeout, by default the option
+    # close_timeout, what is open is reported as it is: unknown, not stored, or left in
+    # the durable buffer.
+    def close(timeout = @close_timeout)
+      left = shut(timeout)
+      settle
+      left
+    end
+
+    def closed?
+      @closed
+    end
+
+    # Raises what is wrong with the stream, the credentials or the network.
+    def check
+      renew if @pid != Process.pid
+      @engine.call(Spec::METHOD_CHECK, { producer: @number })
+      nil
+    end
+
+    # What the producer counts, by the names of the metrics.
+    def stats
+      renew if @pid != Process.pid
+      @engine.call(Spec::METHOD_STATS, { producer: @number })['stats']
+    end
+
+    def inspect
+      "#<#{self.class} #{@stream}#{' closed' if @closed}>"
+    end
+
+    # For Delivery: waits for its result.
+    def await(delivery, timeout)
+      limit = timeout && (Session.now + timeout)
+      @lock.synchronize do
+        @waiters = @waiters.to_i + 1
+        until delivery.done?
+          left = limit && (limit - Session.now)
+          return false if left && left <= 0
+
+          @changed.wait(@lock, left)
+        end
+        true
+      ensure
+        @waiters -= 1
+      end
+    end
+
+    # For the session, whose writing thread calls it: the next frame's body.
+    def take(session)
+      return unless session == @session
+
+      @lock.synchronize do
+        taken = fitting
+        @told = false if taken.empty?
+        return if taken.empty?
+
+        first = @taken_of_session
+        @taken += taken.size
+        @taken_of_session += taken.size
+        taken.each_with_index { |d, i| @open[first + i] = d }
+        @changed.broadcast
+        body(first, taken)
+      end
+    end
+
+    # For the engine, whose session's reading thread calls the following.
+
+    def reported(body)
+      _, groups = body.unpack('VV')
+      at = 8
+      results = []
+      @lock.synchronize do
+        groups.times do
+          status, size, count = body.unpack('CxvV', offset: at)
+          text = body.byteslice(at + 8, size)
+          at += 8 + size
+          results_of(status, text, body.unpack("q<#{2 * count}", offset: at), results)
+          at += 16 * count
+        end
+        @changed.broadcast
+      end
+      tell unless @pending.empty?
+      call_back(results)
+      log_overlooked
+    end
+
+    def stats_came(stats)
+      on_stats = @options.host[:on_stats]
+      @errand.offer { on_stats.call(stats) } if on_stats
+    end
+
+    # The engine has died. What has not crossed will, to the next one.
+    def lost(error)
+      unknown = error.class.new("the engine died before it told what became of the record: #{error.text}", unknown: true)
+      results = []
+      @lock.synchronize do
+        @session = nil
+        @open.each_value { |d| fail(d, unknown, results) }
+        @open.clear
+        @open_cost = 0
+        @changed.broadcast
+      end
+      call_back(results)
+    end
+
+    def open_again
+      connect_session unless @closed
+    rescue EngineGoneError
+      nil # this one has died as well, and the next one is told
+    rescue VegasError => e
+      gave_up(e)
+    end
+
+    # There will be no engine any more.
+    def gave_up(error)
+      results = []
+      @lock.synchronize do
+        @gone = error
+        @pending.each { |d| fail(d, error, results) }
+        @pending = []
+        @changed.broadcast
+      end
+      call_back(results)
+    end
+
+    # The process ends.
+    def finish
+      left = shut(@close_timeout)
+      failed = @lock.synchronize { @overlooked.select(&:overlooked?) }
+      Vegas.logger.error { "#{@stream}: #{failed.size} records failed, the first: #{failed.first.failure.message}" } unless failed.empty?
+      Vegas.logger.error { "#{@stream}: #{left} records are left at the end of the program" } if left.positive?
+    rescue VegasError => e
+      Vegas.logger.error { "#{@stream}: close: #{e.message}" }
+    end
+
+    # In a forked child: what the parent has under way is the parent's.
+    def abandon
+      error = EngineGoneError.new('the record was sent by the parent process, which learns what became of it', unknown: true)
+      (@pending + @open.values).each { |d| d.failed(error) unless d.done? }
+      @pending = []
+      @open = {}
+      @overlooked = []
+      @session = nil
+      @errand = Errand.new("vegas #{@stream} results")
+    end
+
+    private
+
+    def connect
+      @pid = Process.pid
+      @engine = Engine.current(@options.host[:engine])
+      connect_session
+    end
+
+    # A child of a fork uses an engine of its own.
+    def renew
+      Engine.current(@options.host[:engine])
+      raise ClosedError, "the producer of #{@stream} is closed" if @closed
+
+      @lock.synchronize do
+        return if @pid == Process.pid
+
+        @pending_cost = @open_cost = 0
+        @accepted = @taken = 0
+        @gone = nil
+        @pid = Process.pid
+        @engine = nil
+      end
+      connect
+    end
+
+    # Opens the producer in the engine that there is. Each time it is one of a number
+    # of its own.
+    def connect_session
+      session = @engine.session
+      number = @engine.number
+      @engine.keep(:producer, number, self)
+      opened = session.call(Spec::METHOD_OPEN_PRODUCER, { producer: number, stream: @stream, options: @options.wire })
+      @lock.synchronize do
+        @engine.release(:producer, @number) if @number
+        @number = number
+        @window = opened['window_bytes']
+        @record_cost = opened['record_cost']
+        @taken_of_session = 0
+        @session = session
+        @changed.broadcast
+      end
+      tell
+    rescue VegasError
+      @engine.release(:producer, number) if number
+      raise
+    end
+
+    def delivery(key, data, headers, hash_key, callback)
+      key = key.to_s if key.is_a?(Symbol)
+      raise BadOptionError, "the partition key is #{key.class}: want a String" unless key.is_a?(String)
+      raise BadOptionError, "the data is #{data.class}: want a String" unless data.is_a?(String)
+
+      key = key.encode(Encoding::UTF_8) unless key.encoding == Encoding::UTF_8
+      raise BadOptionError, "the partition key #{key.inspect[0, 80]} is not UTF-8" unless key.valid_encoding?
+      if key.empty? || key.length > Spec::KEY_CHARACTERS
+        raise BadOptionError, "the partition key has #{key.length} characters: want 1 to #{Spec::KEY_CHARACTERS}"
+      end
+
+      headers = Headers.encode(headers)
+      hash_key = hash_key.to_s.b
+      raise BadOptionError, "the explicit hash key #{hash_key[0, 80]} has more than 39 digits" if hash_key.bytesize > 39
+
+      cost = key.bytesize + hash_key.bytesize + headers.bytesize + data.bytesize + @record_cost
+      Delivery.new(self, key.b, hash_key, headers, data.b, cost, callback)
+    rescue EncodingError => e
+      raise BadOptionError, "the partition key #{key.inspect[0, 80]} is not text: #{e.message}"
+    end
+
+    # Lets the session's writer come for what is pending. An interrupt between the two
+    # steps leaves it to the next turn, or to flush and close.
+    def tell
+      @told = true
+      @session&.records(self)
+    end
+
+    def room?(cost)
+      used = @pending_cost + @open_cost
+      used <= 0 || used + cost <= @window
+    end
+
+    # Lets the other threads have their turn now and then: a thread that computes keeps
+    # them out for a tenth of a second otherwise.
+    def take_turns(cost)
+      @burst += cost
+      now = Session.now
+      return if @burst < BURST && now - @turn < PAUSE
+
+      @burst = 0
+      @turn = now
+      tell
+      Thread.pass
+    end
+
+    # Takes pending deliveries for one frame, as the window allows, with @lock held.
+    def fitting
+      count = 0
+      bytes = 0
+      @pending.each do |d|
+        fits = @open_cost + d.cost <= @window && (bytes + d.cost <= MOST_BYTES || count.zero?)
+        break unless fits || (@open.empty? && count.zero?)
+
+        count += 1
+        bytes += d.cost
+        @open_cost += d.cost
+      end
+      @pending_cost = [@pending_cost - bytes, 0].max
+      @pending.shift(count)
+    end
+
+    def body(first, taken)
+      rows = []
+      taken.each { |d| rows.push(d.data.bytesize, d.headers.bytesize, d.key.bytesize, d.hash_key.bytesize, 0) }
+      body = [@number, first, taken.size, *rows].pack("VQ<V#{'VVvCC' * taken.size}")
+      taken.each do |d|
+        body << d.key << d.hash_key << d.headers << d.data
+        d.crossed
+      end
+      body
+    end
+
+    # Results of one group, with @lock held.
+    def results_of(status, text, rows, results)
+      if [Spec::STATUS_STORED, Spec::STATUS_DURABLE].include?(status)
+        place = status == Spec::STATUS_STORED ? text.split("\0", 2).each { |t| t.force_encoding(Encoding::UTF_8) }.freeze : DURABLE
+      else
+        error = Session.failure(Value.decode(text))
+      end
+      rows.each_slice(2) do |number, sub|
+        delivery = @open.delete(number) or next
+        @open_cost -= delivery.cost
+        if error
+          fail(delivery, error, results)
+        else
+          delivery.stored(place, sub)
+          results << delivery if delivery.callback
+        end
+      end
+    end
+
+    # With @lock held.
+    def fail(delivery, error, results)
+      delivery.failed(error)
+      if delivery.callback
+        results << delivery
+      else
+        @failed_at ||= Session.now
+        @overlooked << delivery
+      end
+    end
+
+    def call_back(results)
+      results.each do |delivery|
+        @errand.call { delivery.callback.call(delivery.receipt, delivery.failure) }
+      end
+    end
+
+    # Says what nobody has looked at for a while, so that failures do not gather in
+    # silence, nor in memory.
+    def log_overlooked
+      return unless @failed_at && (Session.now - @failed_at > 10 || @overlooked.size > 10_000)
+
+      failed = @lock.synchronize do
+        @failed_at = nil
+        overlooked = @overlooked.select(&:overlooked?)
+        @overlooked = overlooked.first(1) # flush and close raise it
+        overlooked
+      end
+      return if failed.empty?
+
+      @engine.errand.offer do
+        Vegas.logger.error { "#{@stream}: #{failed.size} records failed and nobody looked, the first: #{failed.first.failure.message}" }
+      end
+    end
+
+    # Raises the first failure that nobody has looked at.
+    def settle
+      failed = @lock.synchronize do
+        overlooked = @overlooked.select(&:overlooked?)
+        @overlooked = []
+        @failed_at = nil
+        overlooked
+      end
+      return if failed.empty?
+
+      Vegas.logger.error { "#{@stream}: #{failed.size} records failed, the first: #{failed.first.failure.message}" }
+      raise failed.first.error
+    end
+
+    # Waits until all that was accepted has crossed.
+    def crossed(limit)
+      @lock.synchronize do
+        mark = @accepted
+        tell
+        until @taken >= mark || @pending.empty?
+          left = limit && (limit - Session.now)
+          return false if left && left <= 0
+
+          @changed.wait(@lock, left)
+        end
+        true
+      end
+    end
+
+    # Asks for the end of what has crossed, and gives the number of what is left.
+    def ask(method, limit)
+      arguments = { producer: @number }
+      arguments[:timeout] = ([limit - Session.now, 0].max * 1_000_000).to_i if limit
+      @engine.call(method, arguments)['left']
+    rescue EngineGoneError
+      0 # which has told each record
+    end
+
+    def shut(timeout)
+      return 0 if @pid != Process.pid && @closed
+
+      renew if @pid != Process.pid
+      already = @lock.synchronize do
+        was = @closed
+        @closed = true
+        @changed.broadcast
+        was
+      end
+      return 0 if already
+
+      limit = timeout && (Session.now + timeout)
+      all = crossed(limit)
+      left = ask(Spec::METHOD_CLOSE_PRODUCER, limit).to_i
+      left += give_back unless all
+      @engine.release(:producer, @number)
+      @errand.finish(timeout) if @errand
+      left
+    end
+
+    # Records that have not crossed, and will not.
+    def give_back
+      results = []
+      error = ClosedError.new("the producer of #{@stream} is closed, and the record was not sent")
+      count = @lock.synchronize do
+        @pending.each { |d| fail(d, error, results) }
+        @pending.size.tap { @pending = [] }
+      end
+      call_back(results)
+      count
+    end
+  end
+end

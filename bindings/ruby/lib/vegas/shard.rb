@@ -1,0 +1,224 @@
+# frozen_string_literal: true
+
+module Vegas
+  # What an external position function is asked with, and may answer with.
+  Position = Struct.new(:sequence, :sub_sequence)
+
+  # A shard that begins: position is behind which it would by what the store knows,
+  # possession the fencing token, takeovers how many owners died there.
+  ShardStart = Struct.new(:shard, :stream, :parents, :possession, :position, :takeovers, keyword_init: true)
+
+  # One shard while it is this worker's: its own thread hands its records to the
+  # program, in their order.
+  class Shard
+    # A chunk that takes long says what is done, as often as this.
+    PROGRESS = 0.5
+    ERROR_BYTES = 16 << 10
+
+    attr_reader :number, :id, :stream, :possession, :stopping
+
+    def initialize(consumer, session, call)
+      @consumer = consumer
+      @session = session
+      @of = consumer.number
+      @number = call['shard']
+      @id = call['id']
+      @stream = call['stream'].to_s
+      @possession = call['possession']
+      @start = call
+      @chunks = Queue.new
+      @thread = Thread.new { run }
+      @thread.name = "vegas #{@id}"
+    end
+
+    def deliver(body)
+      @chunks << body
+    rescue ClosedQueueError
+      nil # it came for a shard that has ended
+    end
+
+    # The engine wants no further record to begin.
+    def stop(why)
+      @stopping = Spec.constants.grep(/\AREASON_/).find { |c| Spec.const_get(c) == why }&.name&.delete_prefix('REASON_')&.downcase&.to_sym
+    end
+
+    # Nothing more will come.
+    def end
+      @chunks.close
+    end
+
+    # The engine has died.
+    def lost
+      @stopping = :lease_lost
+      @chunks.clear
+      @chunks.close
+    end
+
+    def checkpoint(record)
+      @session.call(Spec::METHOD_CHECKPOINT,
+                    { consumer: @of, shard: @number, sequence: record.sequence, sub: record.sub_sequence })
+    end
+
+    def cancelled?
+      %i[lease_lost grace_over].include?(@stopping)
+    end
+
+    private
+
+    def run
+      answer_start
+      while (body = @chunks.pop)
+        handle(Chunk.new(self, body))
+      end
+    end
+
+    def answer_start
+      position = @consumer.start_of(@start)
+      results = position ? { sequence: position.sequence.to_s, sub: position.sub_sequence.to_i } : {}
+      @session.answer(@start['call'], results)
+    rescue StandardError => e
+      @session.answer(@start['call'], error: HandlerError.new(text_of(e)))
+    end
+
+    def handle(chunk)
+      if chunk.dead?
+        attempt(chunk, 0) { @consumer.bury(chunk.records.first, HandlerError.new(chunk.text)) }
+      elsif @consumer.batch?
+        chunk.done_all if !@stopping && attempt(chunk, 0) { @consumer.handle(chunk.records) }
+      elsif @consumer.parallel > 1
+        side_by_side(chunk)
+      else
+        one_by_one(chunk)
+      end
+    ensure
+      settle(chunk, last: true)
+    end
+
+    # Calls the block for a record, and says whether it went well.
+    def attempt(chunk, index)
+      yield
+      chunk.done(index)
+      true
+    rescue SystemExit, SignalException
+      raise
+    rescue Exception => e # rubocop:disable Lint/RescueException -- whatever a handler raises is its failure
+      chunk.failed(index, text_of(e))
+      false
+    end
+
+    def one_by_one(chunk)
+      told = Session.now
+      chunk.records.each_with_index do |record, i|
+        break if @stopping
+        break unless attempt(chunk, i) { @consumer.handle(record) }
+
+        now = Session.now
+        next if now - told < PROGRESS
+
+        settle(chunk)
+        told = now
+      end
+    end
+
+    # Records of one key still come one after the other: whoever takes a key takes
+    # all of its records in this chunk.
+    def side_by_side(chunk)
+      keys = Queue.new
+      chunk.records.each_index.group_by { |i| chunk.records[i].partition_key }.each_value { |indexes| keys << indexes }
+      keys.close
+      threads = Array.new([@consumer.parallel, keys.size].min) do
+        Thread.new do
+          while !@stopping && (indexes = keys.pop)
+            indexes.each { |i| break if @stopping || !attempt(chunk, i) { @consumer.handle(chunk.records[i]) } }
+          end
+        end
+      end
+      threads.each { |t| settle(chunk) until t.join(PROGRESS) }
+    end
+
+    # Says what is done since it was said last, and at the end what failed.
+    def settle(chunk, last: false)
+      ranges, failures = chunk.outcome(last)
+      return if ranges.empty? && !last
+
+      body = [@of, @number, chunk.number, last ? 1 : 0, ranges.size, failures.size, *ranges.flatten]
+             .pack("VVVCVV#{'VV' * ranges.size}")
+      failures.each { |index, text| body << [index, text.bytesize].pack('VV') << text.b }
+      @session.write(Spec::KIND_SETTLE, body)
+    end
+
+    def text_of(error)
+      error.full_message(highlight: false, order: :top).encode(Encoding::UTF_8, invalid: :replace, undef: :replace).scrub.byteslice(0, ERROR_BYTES).scrub
+    end
+  end
+
+  # A run of records of one shard, and what has become of them.
+  class Chunk
+    HEAD = 25 # bytes
+    ROW = 'VVvCCCxvq<q<'
+    ROW_BYTES = 32
+    ROW_FIELDS = 9
+
+    attr_reader :number, :text, :behind, :records
+
+    def initialize(shard, body)
+      _, _, @number, @behind, @flags, count, text = body.unpack('VVVVCVV')
+      @text = body.byteslice(HEAD, text).force_encoding(Encoding::UTF_8).scrub
+      @records = read(shard, body, HEAD + text, count)
+      @lock = Mutex.new
+      @states = Array.new(count) # nil, :done, :told
+      @failures = []
+    end
+
+    # Whether the attempts of its one record are used up.
+    def dead?
+      @flags.anybits?(1)
+    end
+
+    def done(index)
+      @lock.synchronize { @states[index] = :done }
+    end
+
+    def done_all
+      @lock.synchronize { @states.fill(:done) }
+    end
+
+    def failed(index, text)
+      @lock.synchronize { @failures << [index, text] }
+    end
+
+    # Ranges of what is done and was not told yet, and at the end the failures.
+    def outcome(last)
+      @lock.synchronize do
+        ranges = []
+        @states.each_with_index do |state, i|
+          next unless state == :done
+
+          @states[i] = :told
+          ranges.last && ranges.last[1] == i ? ranges.last[1] = i + 1 : ranges << [i, i + 1]
+        end
+        [ranges, last ? @failures : []]
+      end
+    end
+
+    private
+
+    def read(shard, body, rows, count)
+      at = rows + (count * ROW_BYTES)
+      sequence = ''
+      Array.new(count) do |i|
+        data, headers, key, hash, digits, flags, attempt, sub, arrival = body.unpack(ROW, offset: rows + (i * ROW_BYTES))
+        k = at
+        h = k + key
+        s = h + hash
+        sequence = body.byteslice(s, digits).force_encoding(Encoding::UTF_8) if digits.positive?
+        m = s + digits
+        d = m + headers
+        at = d + data
+        Record.new(shard, body.byteslice(k, key).force_encoding(Encoding::UTF_8), body.byteslice(d, data),
+                   body.byteslice(m, headers), hash.zero? ? nil : body.byteslice(h, hash).force_encoding(Encoding::UTF_8),
+                   sequence, sub, arrival, attempt, flags.anybits?(1))
+      end
+    end
+  end
+end
