@@ -22,6 +22,16 @@ $(STAGES):
 test-peers: ## like test-peers-short, with Java and every foreign server
 	go test -count=1 -timeout 60m -tags peers,servers ./peers/...
 
+# What bindings of other languages are tried with.
+ENGINE := $(CURDIR)/.cache/engine/vegas-engine
+.PHONY: engine
+engine: ## the engine of programs in other languages, into .cache/engine
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(ENGINE) ./cmd/vegas/vegas-engine
+
+.PHONY: test-ruby
+test-ruby: engine ## the Ruby binding, with Ruby and its minitest
+	VEGAS_ENGINE=$(ENGINE) ruby -w -Ibindings/ruby/lib -e 'ARGV.each { |f| require f }' $(CURDIR)/bindings/ruby/test/*_test.rb
+
 .PHONY: simulate
 SEEDS ?= 1000000
 DURABLE_SEEDS ?= 1000000

@@ -107,7 +107,8 @@ func TestDefaultsAreGos(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareDefaults(t, s.Consumer, consumer, append(apart,
-		"window", "batch", "checkpoint", "external", // the bridge's own
+		"window", "batch", "checkpoint", // the bridge's own
+		"external", "Resume", // whether there is a function, and one
 		"extensions",     // Use
 		"Transactional",  // a transaction of the engine is out of the program's reach
 		"store", "Store", // made of a text
