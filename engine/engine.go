@@ -68,8 +68,7 @@ func Main(extensions ...Extension) {
 }
 
 // Serve is Main over any stream, for tests: it returns when the other end has closed
-// r or broken the protocol, or when ctx is over. It closes r if that is a Closer and
-// has not ended.
+// r or broken the protocol, or when ctx is over. It closes r if that is a Closer.
 func Serve(ctx context.Context, r io.Reader, w io.Writer, extensions ...Extension) error {
 	return bridge.Serve(ctx, r, w, bridge.Config{Version: version(), Extensions: extensions, Stderr: os.Stderr})
 }

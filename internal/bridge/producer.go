@@ -34,6 +34,7 @@ type producer struct {
 	open      int    // records without report
 	abandoned int    // records that closing did not wait for
 	stopped   bool
+	over      bool // run has returned
 	queue     []queued
 	work      *sync.Cond // queue has something, stopped changed, or open became 0
 	reports   reports
@@ -138,6 +139,12 @@ func (s *session) sent(body []byte) error {
 	p.next += uint64(f.count)
 	p.cost += cost
 	p.open += f.count
+	if p.over {
+		p.mu.Unlock()
+		p.give(&f, new(record.Record), true)
+		p.mu.Lock()
+		return nil
+	}
 	f.rows, f.bytes = slices.Clone(f.rows), slices.Clone(f.bytes)
 	p.queue = append(p.queue, queued{frame: f})
 	p.work.Broadcast()
@@ -178,6 +185,7 @@ func (p *producer) run() {
 			p.work.Wait()
 		}
 		todo, p.queue = p.queue, todo[:0]
+		p.over = len(todo) == 0
 		p.mu.Unlock()
 		if len(todo) == 0 {
 			return
