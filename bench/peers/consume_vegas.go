@@ -55,6 +55,9 @@ func consumeByVegas(ctx context.Context, w *contest.Work, m *contest.Meter, grou
 	}
 	ctx, stop := untilDone(ctx, m)
 	defer stop()
+	if w.Warm == 0 {
+		m.Begin()
+	}
 	return run(ctx, c)
 }
 

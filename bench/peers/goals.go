@@ -170,16 +170,19 @@ var calibrations = []struct {
 const countsWithin = 0.15
 
 func (t *table) calibration() *figures.Table {
-	out := &figures.Table{Head: []string{"floor / SDK", "then", "in this run", "within 15 %"}}
+	out := &figures.Table{Head: []string{"floor / SDK", "then", "in this run", "within 15 %", "floor, us: then", "now", "SDK, us: then", "now"}}
 	for _, c := range calibrations {
 		rows := t.rowsOf(c.side, c.size, c.aggregated)
 		floors := only(rows, func(c *contest.Contender) bool { return c.Floor && !c.Remembers && !c.FanOut && protocol(c) == "JSON" })
 		// The SDK does not aggregate: its 1 KiB are those of the other table.
 		sdks := only(append(rows, t.rowsOf(c.side, c.size, false)...), func(c *contest.Contender) bool { return c.Module == sdkModule })
 		then, counts := c.floor/c.sdk, "not measured"
-		var now figures.Spread
+		var now, floor, sdk figures.Spread
 		if len(floors) > 0 {
-			now = floors[0].besideBest(sdks)
+			now, floor = floors[0].besideBest(sdks), floors[0].cpu()
+		}
+		if len(sdks) > 0 {
+			sdk = sdks[0].cpu()
 		}
 		if now.N > 0 {
 			counts = "no"
@@ -187,9 +190,17 @@ func (t *table) calibration() *figures.Table {
 				counts = "yes"
 			}
 		}
-		out.Add(c.what, figures.Number(then), now.Text(), counts)
+		out.Add(c.what, figures.Number(then), now.Text(), counts,
+			figures.Number(c.floor), median(floor), figures.Number(c.sdk), median(sdk))
 	}
 	return out
+}
+
+func median(s figures.Spread) string {
+	if s.N == 0 {
+		return s.Text()
+	}
+	return figures.Number(s.Median)
 }
 
 const sdkModule = "github.com/aws/aws-sdk-go-v2/service/kinesis"

@@ -128,7 +128,7 @@ func (r *result) share() float64 { return 100 * r.cpu.Seconds() / r.wall.Seconds
 
 // attend has one process be there for a while, on a stream of its own.
 func (r *runner) attend(ctx context.Context, e *rest, seconds, round int) (res *result, err error) {
-	k := &task{e.contender.Side, e.what, 1 << 10, true, e.rate * seconds * 10 / 9, shape{e.shards, keys, 1, seconds}}
+	k := &task{e.contender.Side, e.what, 1 << 10, true, e.rate * seconds * 10 / 9, shape{e.shards, keys, 1, seconds, false}}
 	if e.contender.Side == contest.Produce {
 		res := r.run(ctx, e.contender, k, round)
 		return res, res.err

@@ -30,7 +30,7 @@ type partSettings struct {
 
 var parts = map[string]part{
 	"latency": {3, []string{withLimits}, measureLatency},
-	"scale":   {3, nil, measureScale},
+	"scale":   {2, nil, measureScale},
 	"idle":    {3, nil, measureIdle},
 }
 

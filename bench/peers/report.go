@@ -99,7 +99,7 @@ func (t *table) page() string {
 	}
 	b.WriteString("### Goals\n\nThose of [latency](#latency), [growth](#what-grows-with-the-stream), [rest](#at-rest) and [order](#what-is-gated) " +
 		"stand in sections of their own.\n\n" + figures.Goals(t.goals()).Markdown() + "\n")
-	b.WriteString("### Whether it counts\n\nThe wire floor beside the AWS SDK, against what was measured of both when the goals were set:\n\n" +
+	b.WriteString("### Whether it counts\n\nThe wire floor beside the AWS SDK, against what was measured of both when the goals were set. Where it is another one, the last columns say which of the two has changed:\n\n" +
 		t.calibration().Markdown() + "\n")
 	b.WriteString("### Settings\n\n" + t.settingsTable().Markdown())
 	return b.String()

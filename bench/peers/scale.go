@@ -33,20 +33,20 @@ const (
 
 var axes = []axis{
 	{
-		"shards", []int{1, 10, 100, 1000}, func(n int) shape { return shape{n, keys, 1, 0} },
+		"shards", []int{1, 10, 100, 1000}, func(n int) shape { return shape{n, keys, 1, 0, true} },
 		scaleRecords, []string{"send", "receive, polling", "receive, fan-out"},
 	},
 	{
 		"shards, " + figures.Number(steadyRate) + " records a second", []int{1, 10, 100, 1000},
-		func(n int) shape { return shape{n, keys, 1, steadyTime} }, steadyRate * steadyTime * 10 / 9, []string{"send"},
+		func(n int) shape { return shape{n, keys, 1, steadyTime, false} }, steadyRate * steadyTime * 10 / 9, []string{"send"},
 	},
 	{
 		// Their number divides that of keys.
-		"producers in one process", []int{1, 8, 64}, func(n int) shape { return shape{shards, 64 * 150, n, 0} },
+		"producers in one process", []int{1, 8, 64}, func(n int) shape { return shape{shards, 64 * 150, n, 0, false} },
 		scaleRecords, []string{"send"},
 	},
 	{
-		"keys", []int{10, 1000, 100_000, 1_000_000}, func(n int) shape { return shape{shards, n, 1, 0} },
+		"keys", []int{10, 1000, 100_000, 1_000_000}, func(n int) shape { return shape{shards, n, 1, 0, false} },
 		scaleRecords, []string{"send"},
 	},
 }
@@ -103,7 +103,8 @@ func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []fi
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "CPU time of a record of 100 bytes, aggregated, in microseconds: the middle of %d rounds (least–most). "+
-		"Everything but what grows is as above: %d shards, %s keys, one producer, as fast as it goes.\n", s.rounds, shards, figures.Number(keys))
+		"Everything but what grows is as above: %d shards, %s keys, one producer, as fast as it goes. "+
+		"Of what receives, all is counted from its start on, where a stream of that many records is there already.\n", s.rounds, shards, figures.Number(keys))
 	for i := range axes {
 		a := &axes[i]
 		t := figures.Table{Head: append([]string{a.what}, a.columns...)}
