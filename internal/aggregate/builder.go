@@ -113,11 +113,21 @@ func (b *Builder) Hash() (keyspace.Hash, error) { return b.first.Hash() }
 // AppendTo appends the aggregate to dst, nothing for an empty Builder. The same
 // sub-records under the same identity always give the same bytes.
 func (b *Builder) AppendTo(dst []byte) []byte {
+	from := len(dst)
+	if dst = b.AppendUnsealed(dst); len(dst) > from {
+		body, room := Unsealed(dst[from:])
+		sum := md5.Sum(body) //nolint:gosec // see the import
+		copy(room, sum[:])
+	}
+	return dst
+}
+
+// AppendUnsealed is AppendTo, but for the checksum: Unsealed tells what it is of, and where it belongs.
+func (b *Builder) AppendUnsealed(dst []byte) []byte {
 	if b.n == 0 {
 		return dst
 	}
 	dst = append(dst, magic...)
-	start := len(dst)
 	dst = append(dst, b.keys.encoded...)
 	dst = append(dst, b.hash.encoded...)
 	dst = append(dst, b.records...)
@@ -126,8 +136,16 @@ func (b *Builder) AppendTo(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(sizeIdentity(&b.identity, b.base, len(b.deltas), b.gaps)))
 		dst = appendIdentity(dst, &b.identity, b.base, b.deltas, b.gaps)
 	}
-	sum := md5.Sum(dst[start:]) //nolint:gosec // see the import
-	return append(dst, sum[:]...)
+	return append(dst, noSum[:]...)
+}
+
+var noSum [md5.Size]byte
+
+// Unsealed is what the checksum of an aggregate, an MD5 sum, is of, and the room for
+// it.
+func Unsealed(a []byte) (body, sum []byte) {
+	end := len(a) - md5.Size
+	return a[len(magic):end], a[end:]
 }
 
 // appendRecord appends the inside of a record field.

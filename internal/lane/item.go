@@ -19,6 +19,7 @@ type Item struct {
 	Hash            keyspace.Hash // the effective hash of the two keys
 	Accepted        time.Duration // when linger starts to count
 	Deadline        time.Duration // 0: none
+	Bound           int32         // see Bound; 0: Accept reckons it
 	// Producer is the identity that its aggregate carries; nil: Config.Producer.
 	// Items of one identity point to the same place: an entry never mixes two.
 	Producer *[16]byte
@@ -47,7 +48,6 @@ type Item struct {
 
 	state         state
 	form          Form
-	size          int32 // upper bound of its share of an aggregate
 	group         int32 // raw: see Entry.group
 	next, prev    *Item // in the queue that holds it
 	ahead, behind *Item // raw: the unfinished neighbours of the same hash
@@ -79,16 +79,16 @@ const (
 	TooLarge             // the stream takes no record of this size
 )
 
-// bound is an upper bound of what an aggregate grows by with the item: its
-// data and headers, its keys as if no other record had them, its counter.
-func (it *Item) bound() int {
-	n := 7 + 2*varint(len(it.Data)) + len(it.Data) + // tags, lengths of record and data, key index
-		2 + varint(len(it.Key)) + len(it.Key) + 5 // the key's place in the table; the counter
-	if it.ExplicitHashKey != "" {
-		n += 7 + len(it.ExplicitHashKey)
+// Bound is an upper bound of what an aggregate grows by with an item: its data and
+// headers, its keys as if no other record had them, its counter.
+func Bound(key, explicitHashKey string, data []byte, headers []record.Header) int {
+	n := 7 + 2*varint(len(data)) + len(data) + // tags, lengths of record and data, key index
+		2 + varint(len(key)) + len(key) + 5 // the key's place in the table; the counter
+	if explicitHashKey != "" {
+		n += 7 + len(explicitHashKey)
 	}
-	for i := range it.Headers {
-		h := &it.Headers[i]
+	for i := range headers {
+		h := &headers[i]
 		n += 4 + len(h.Key) + len(h.Value) + 3*varint(len(h.Key)+len(h.Value))
 	}
 	return n
@@ -113,9 +113,9 @@ func varint(n int) int {
 // partition key "a" that counts with it.
 const aggregateFixed = 104
 
-// form tells how an item can travel.
-func (c *Config) form(it *Item, bound int) Form {
-	switch whole := len(it.Data) + len(it.Key); {
+// form tells how an item can travel, by the size of its data and key and its bound.
+func (c *Config) form(whole, bound int) Form {
+	switch {
 	case whole > c.RecordBytes:
 		return TooLarge
 	case c.Raw:

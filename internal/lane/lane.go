@@ -105,7 +105,7 @@ func (m *Machine) next(l *lane) int {
 	case m.c.Raw:
 		return len(l.q.head.Data) + len(l.q.head.Key)
 	case l.q.head.form != Shared:
-		return int(l.q.head.size) + aggregateFixed
+		return int(l.q.head.Bound) + aggregateFixed
 	}
 	return min(l.q.bytes+aggregateFixed, m.c.AggregateBytes)
 }
@@ -143,7 +143,7 @@ func (m *Machine) build(l *lane) *Entry {
 		e.one[0] = head
 		e.Items = e.one[:]
 		e.group = head.group
-		e.bound = int(head.size) + aggregateFixed
+		e.bound = int(head.Bound) + aggregateFixed
 		if e.Raw = head.form == Single; e.Raw {
 			e.Laned = false
 			e.bound = len(head.Data) + len(head.Key)
@@ -153,8 +153,8 @@ func (m *Machine) build(l *lane) *Entry {
 	}
 	n, most := 0, m.most(l)
 	e.bound = aggregateFixed
-	for it := head; it != nil && (n == 0 || it.form == Shared && e.bound+int(it.size) <= most && m.joins(it, head)); it = it.next {
-		e.bound += int(it.size)
+	for it := head; it != nil && (n == 0 || it.form == Shared && e.bound+int(it.Bound) <= most && m.joins(it, head)); it = it.next {
+		e.bound += int(it.Bound)
 		n++
 	}
 	e.Items = make([]*Item, n)

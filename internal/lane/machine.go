@@ -109,10 +109,10 @@ func New(c Config) *Machine {
 	return m
 }
 
-// Form tells how an item can travel: its share of an aggregate counts key,
-// explicit hash key, data and headers. Items that are TooLarge, and items with
-// headers that would go Single, are not to be accepted.
-func (m *Machine) Form(it *Item) Form { return m.c.form(it, it.bound()) }
+// Form tells how an item can travel, by the size of its data and key and by its
+// Bound. Items that are TooLarge, and items with headers that would go Single, are
+// not to be accepted.
+func (m *Machine) Form(whole, bound int) Form { return m.c.form(whole, bound) }
 
 // Tag is the caller's own place at the lane that an item of this hash would enter
 // now. It is empty where the lane is new, and forgotten with the lane; before the
@@ -136,8 +136,10 @@ func (m *Machine) Accept(now time.Duration, it *Item) (early bool) {
 		m.counter = it.Counter
 	}
 	m.open++
-	size := it.bound()
-	it.Counter, it.size, it.form, it.state = m.counter, int32(size), m.c.form(it, size), queued
+	if it.Bound == 0 {
+		it.Bound = int32(Bound(it.Key, it.ExplicitHashKey, it.Data, it.Headers))
+	}
+	it.Counter, it.form, it.state = m.counter, m.c.form(len(it.Data)+len(it.Key), int(it.Bound)), queued
 	if m.c.Raw && m.c.Broken != Order && !m.raw.enter(it) && m.c.Broken != OneKey {
 		it.state = waiting
 	}

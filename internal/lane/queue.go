@@ -37,7 +37,7 @@ func (q *queue) push(it *Item) {
 	}
 	q.tail = it
 	q.n++
-	q.bytes += int(it.size)
+	q.bytes += int(it.Bound)
 }
 
 func (q *queue) remove(it *Item) {
@@ -53,7 +53,7 @@ func (q *queue) remove(it *Item) {
 	}
 	it.next, it.prev = nil, nil
 	q.n--
-	q.bytes -= int(it.size)
+	q.bytes -= int(it.Bound)
 }
 
 // take fills items with the first of the queue, which has that many.
@@ -61,7 +61,7 @@ func (q *queue) take(items []*Item) {
 	it := q.head
 	for i := range items {
 		items[i] = it
-		q.bytes -= int(it.size)
+		q.bytes -= int(it.Bound)
 		next := it.next
 		it.next, it.prev = nil, nil
 		it = next
@@ -125,7 +125,7 @@ func (q *queue) pushFront(it *Item) {
 	it.next, q.head.prev = q.head, it
 	q.head = it
 	q.n++
-	q.bytes += int(it.size)
+	q.bytes += int(it.Bound)
 }
 
 // due is no later than the first deadline, Never when there is none.

@@ -20,7 +20,7 @@ func TestQueueAgainstList(t *testing.T) {
 			switch r.IntN(6) {
 			case 0, 1, 2:
 				counter++
-				it := &Item{Counter: counter, size: int32(r.IntN(100))}
+				it := &Item{Counter: counter, Bound: int32(r.IntN(100))}
 				if r.IntN(2) == 0 {
 					it.Deadline = time.Duration(1 + r.IntN(1000))
 				}
@@ -65,7 +65,7 @@ func checkQueue(t *testing.T, q *queue, want []*Item) {
 			t.Error("the links back are broken")
 		}
 		got = append(got, it)
-		bytes += int(it.size)
+		bytes += int(it.Bound)
 		first = min(first, deadline(it))
 		rising = rising && (prev == nil || deadline(prev) <= deadline(it))
 	}

@@ -36,7 +36,7 @@ func TestBoundsHold(t *testing.T) {
 			if err := b.Add(aggregate.Sub{Key: it.Key, ExplicitHashKey: it.ExplicitHashKey, Data: it.Data, Headers: it.Headers}, counter); err != nil {
 				t.Fatal(err)
 			}
-			bound += it.bound()
+			bound += Bound(it.Key, it.ExplicitHashKey, it.Data, it.Headers)
 		}
 		size := b.Size() + len(aggregate.PartitionKey)
 		if size > bound {

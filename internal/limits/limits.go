@@ -8,9 +8,11 @@
 package limits
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 const (
@@ -87,9 +89,13 @@ func CheckPartitionKey(key string) error {
 
 // ascii spares the common keys utf8.ValidString, which took 20 ns for 15 bytes.
 func ascii(s string) bool {
-	var all byte
-	for i := range len(s) {
-		all |= s[i]
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	var all uint64
+	for ; len(b) >= 8; b = b[8:] {
+		all |= binary.LittleEndian.Uint64(b)
 	}
-	return all < utf8.RuneSelf
+	for _, c := range b {
+		all |= uint64(c)
+	}
+	return all&0x8080_8080_8080_8080 == 0
 }

@@ -48,7 +48,8 @@ func (e *Engine) deliver(items []*lane.Item, flying flights) {
 	calls := e.toCall[:0]
 	var t tally
 	now := e.now()
-	others := false // than those with callbacks
+	others := false   // than those with callbacks
+	var over []*batch // that have all results
 	e.mu.Lock()
 	for _, it := range items {
 		p := of(it)
@@ -75,7 +76,9 @@ func (e *Engine) deliver(items []*lane.Item, flying flights) {
 		others = true
 		if p.batch != nil && !p.abandoned {
 			r, err := e.result(p)
-			p.batch.take(p, r, err)
+			if p.batch.take(p.at, r, err) {
+				over = append(over, p.batch)
+			}
 		}
 		e.room.give(p.bytes)
 		e.groupEnd(p.group, 1)
@@ -84,6 +87,9 @@ func (e *Engine) deliver(items []*lane.Item, flying flights) {
 	e.report(&t, items, now)
 	if others {
 		e.answer(items)
+	}
+	for _, b := range over {
+		close(b.done)
 	}
 	if flying != nil {
 		e.heldBack = slices.DeleteFunc(e.heldBack, func(p *parcel) bool {
@@ -108,10 +114,7 @@ func (e *Engine) answer(items []*lane.Item) {
 		case p.done != nil:
 		case p.wait && !p.abandoned:
 			p.signal <- struct{}{}
-		case p.batch != nil && !p.abandoned:
-			p.batch.end()
-			e.done(p)
-		default: // nobody waits
+		default: // nobody waits, or a batch that has its result
 			e.done(p)
 		}
 	}

@@ -71,18 +71,24 @@ func (d *dispatcher) run(todo []*parcel) {
 	d.id.Store(goroutine())
 	returned := false
 	at, told := 0, 0 // the callback that runs; those before told have given back what they held
-	// A callback may end this goroutine with runtime.Goexit (a test's FailNow
-	// does); the others still have to run.
+	// A callback may panic, which concerns nobody else, or end this goroutine with
+	// runtime.Goexit (a test's FailNow does); the others still have to run.
 	defer func() {
-		if !returned {
-			d.engine.called(todo[told : at+1])
-			go d.run(todo[at+1:])
+		if returned {
+			return
 		}
+		if v := recover(); v != nil {
+			d.engine.log.Error("callback of SendAsync panicked",
+				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+		}
+		d.engine.called(todo[told : at+1])
+		go d.run(todo[at+1:])
 	}()
 	for {
 		told = 0
 		for at = range todo {
-			d.call(todo[at])
+			p := todo[at]
+			p.done(d.engine.result(p))
 			if at+1-told == tellEvery || d.engine.lining.Load() > 0 {
 				d.engine.called(todo[told : at+1])
 				told = at + 1
@@ -104,18 +110,6 @@ func (d *dispatcher) run(todo []*parcel) {
 		todo, d.queue = d.queue, todo[:0]
 		d.mu.Unlock()
 	}
-}
-
-// call runs one callback; a panic of it concerns nobody else.
-func (d *dispatcher) call(p *parcel) {
-	receipt, err := d.engine.result(p)
-	defer func() {
-		if v := recover(); v != nil {
-			d.engine.log.Error("callback of SendAsync panicked",
-				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
-		}
-	}()
-	p.done(receipt, err)
 }
 
 // isCaller tells whether the calling goroutine is the one that runs callbacks.

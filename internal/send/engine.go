@@ -128,7 +128,7 @@ func New(c Config) *Engine {
 	}
 	e.warn = quiet.New(e.log)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.parcels.New = func() any { return newParcel() }
+	e.parcels.New = func() any { return new(parcel) }
 	e.slabs.New = func() any { return newSlab() }
 	e.scratch.New = func() any { return new(scratch) }
 	e.calls = newDispatcher(e)

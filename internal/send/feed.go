@@ -52,11 +52,11 @@ func (e *Engine) Feed(ctx context.Context, it *buffer.Item, old bool) error {
 	}
 	clock := time.Now()
 	now := clock.Sub(e.start)
-	d.Accepted = now - age(it, old, clock, now)
+	f := fedDraft{draft: d, item: it, old: old, accepted: now - age(it, old, clock, now)}
 	if e.cfg.Deadline > 0 {
-		d.Deadline = max(1, d.Accepted+e.cfg.Deadline) // 0 would be none
+		f.deadline = max(1, f.accepted+e.cfg.Deadline) // 0 would be none
 	}
-	cause, err := e.feed(ctx, &d, it, old, now)
+	cause, err := e.feed(ctx, &f, now)
 	if cause != nil {
 		return e.buryUnsent(ctx, it, old, e.refused(&record.Record{PartitionKey: it.Key}, cause))
 	}
@@ -74,23 +74,31 @@ func age(it *buffer.Item, old bool, clock time.Time, now time.Duration) time.Dur
 	return age
 }
 
+// fedDraft is an item of the buffer that was checked.
+type fedDraft struct {
+	draft
+	item               *buffer.Item
+	old                bool
+	accepted, deadline time.Duration // by the engine's clock
+}
+
 // feed gives an item to the machine, as soon as there is room. cause is why it can
 // never be sent.
-func (e *Engine) feed(ctx context.Context, d *draft, it *buffer.Item, old bool, now time.Duration) (cause, err error) {
+func (e *Engine) feed(ctx context.Context, d *fedDraft, now time.Duration) (cause, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for !e.closing {
-		if cause = e.sendable(&d.Item, d.bare); cause == nil {
+		if cause = e.sendable(&d.draft); cause == nil {
 			break
 		}
-		if e.shards.fresh() || len(d.Data)+len(d.Key) > limits.RecordBytesMax {
+		if e.shards.fresh() || d.whole() > limits.RecordBytesMax {
 			return cause, nil
 		}
 		e.mu.Unlock()
-		err = e.measure(ctx, d.Deadline)
+		err = e.measure(ctx, d.deadline)
 		now = e.now()
 		e.mu.Lock()
 		if errors.Is(err, record.ErrDeadline) {
@@ -115,14 +123,14 @@ func (e *Engine) feed(ctx context.Context, d *draft, it *buffer.Item, old bool, 
 	if e.closing {
 		return nil, record.ErrClosed
 	}
-	if e.feeding == nil || *e.feeding != it.Producer {
-		id := it.Producer
+	if e.feeding == nil || *e.feeding != d.item.Producer {
+		id := d.item.Producer
 		e.feeding = &id
 	}
-	p := e.berth(d.Hash)
-	p.fill(d)
-	p.fed, p.old, p.Counter, p.Producer = true, old, it.Seq, e.feeding
-	p.Accepted, p.Deadline, p.wall = d.Accepted, d.Deadline, it.Accepted.UnixNano()
+	p := e.berth(d.hash)
+	p.fill(&d.draft)
+	p.fed, p.old, p.Counter, p.Producer = true, d.old, d.item.Seq, e.feeding
+	p.Accepted, p.Deadline, p.wall = d.accepted, d.deadline, d.item.Accepted.UnixNano()
 	if e.enter(now, p) {
 		e.wake()
 	}
@@ -192,8 +200,8 @@ func (e *Engine) Admit(r *record.Record) error {
 	if n <= sharedBytes && len(r.Headers) == 0 && !e.cfg.Raw && !e.cfg.RequireOrder && !e.over() {
 		return nil
 	}
-	it := lane.Item{Key: r.PartitionKey, ExplicitHashKey: r.ExplicitHashKey, Data: r.Data, Headers: r.Headers}
-	bare := aggregate.LooksLikeAggregate(r.Data)
+	d := draft{Record: r, data: r.Data, bare: aggregate.LooksLikeAggregate(r.Data)}
+	d.bound = int32(lane.Bound(r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -204,7 +212,7 @@ func (e *Engine) Admit(r *record.Record) error {
 	case e.shards.bytes == 0 && n > limits.RecordBytes && n <= limits.RecordBytesMax:
 		return nil
 	}
-	if err := e.sendable(&it, bare); err != nil {
+	if err := e.sendable(&d); err != nil {
 		return e.refused(r, err)
 	}
 	return nil

@@ -3,7 +3,6 @@ package send
 import (
 	"errors"
 	"strings"
-	"sync/atomic"
 	"unsafe"
 
 	"github.com/libvegas/vegas/internal/aggregate"
@@ -25,12 +24,7 @@ type parcel struct {
 	grave bool  // fed: it is a dead letter there
 	wall  int64 // fed: when it was accepted, by the clock of then, in Unix nanoseconds
 
-	// Who waits; one of these, or nobody.
-	wait  bool // Send: signal gets one value
-	batch *batch
-	at    int // in batch
-	done  func(record.Receipt, error)
-
+	waiter
 	signal chan struct{} // capacity 1, made by the first Send
 
 	// Guarded by the engine's lock.
@@ -39,38 +33,37 @@ type parcel struct {
 	pinned    bool // the machine or a worker may still look at it: not to be recycled
 }
 
+// waiter is who waits for a record's end; one of these, or nobody.
+type waiter struct {
+	wait  bool // Send: signal gets one value
+	batch *batch
+	at    int // in batch
+	done  func(record.Receipt, error)
+}
+
 // batch is a SendAll that waits for its records. It takes their results as they
 // end, so that it holds no more of them than the memory bound allows.
 type batch struct {
-	open atomic.Int64
-	done chan struct{}
+	done chan struct{} // closed by who took the last result
 
 	// Guarded by the engine's lock until done.
+	open     int       // records without a result
 	parcels  []*parcel // those that have not ended, others are nil
 	receipts []record.Receipt
 	errs     []error // nil: none
 }
 
-// take takes a parcel's result; the lock is held.
-func (b *batch) take(p *parcel, r record.Receipt, err error) {
-	b.parcels[p.at], b.receipts[p.at] = nil, r
+// take takes record i's result, and tells whether it was the last; the lock is held.
+func (b *batch) take(i int, r record.Receipt, err error) (last bool) {
+	b.parcels[i], b.receipts[i] = nil, r
 	if err != nil {
-		b.fail(p.at, err)
+		if b.errs == nil {
+			b.errs = make([]error, len(b.receipts))
+		}
+		b.errs[i] = err
 	}
-}
-
-// fail notes an error; the lock is held.
-func (b *batch) fail(i int, err error) {
-	if b.errs == nil {
-		b.errs = make([]error, len(b.receipts))
-	}
-	b.errs[i] = err
-}
-
-func (b *batch) end() {
-	if b.open.Add(-1) == 0 {
-		close(b.done)
-	}
+	b.open--
+	return b.open == 0
 }
 
 // parcelBytes is what a record costs besides its key, data and headers.
@@ -79,28 +72,25 @@ const parcelBytes = int64(unsafe.Sizeof(parcel{}))
 // keepBuffer is the largest payload memory that is kept for the next record.
 const keepBuffer = 4 << 10
 
-func newParcel() *parcel {
-	p := new(parcel)
-	p.Tag = p
-	return p
-}
-
 // of finds an item's parcel.
 func of(it *lane.Item) *parcel { return it.Tag.(*parcel) }
 
 // draft is a record that was checked, and is not accepted yet.
 type draft struct {
-	// Item has the keys, headers and payload of the caller's record, and its hash.
-	lane.Item
-	bytes int64 // what it will take of the memory bound
-	bare  bool  // see parcel
-	owned bool  // the payload is a copy
+	*record.Record // the caller's
+	hash           keyspace.Hash
+	data           []byte // the payload
+	bound          int32  // see lane.Bound
+	bare           bool   // see parcel
+	owned          bool   // the payload is a copy
+	bytes          int64  // what it will take of the memory bound
 
 	single *parcel // to become this one; nil: one of a slab
-	batch  *batch
-	at     int
-	done   func(record.Receipt, error)
+	waiter
 }
+
+// whole is what the stream's MaxRecordSize bounds.
+func (d *draft) whole() int { return len(d.data) + len(d.PartitionKey) }
 
 // check makes the draft of a record. A large payload is copied already: not while
 // others wait for the lock.
@@ -112,36 +102,41 @@ func (e *Engine) check(d *draft, r *record.Record) (err error) {
 		return e.refused(r, link("partition-key", err))
 	}
 	if r.ExplicitHashKey == "" {
-		d.Hash = keyspace.Cached(r.PartitionKey)
-	} else if d.Hash, err = keyspace.Parse(r.ExplicitHashKey); err != nil {
+		d.hash = keyspace.Cached(r.PartitionKey)
+	} else if d.hash, err = keyspace.Parse(r.ExplicitHashKey); err != nil {
 		return e.refused(r, link("explicit-hash-key", err))
 	}
-	d.Key, d.ExplicitHashKey, d.Data, d.Headers = r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers
+	d.Record, d.data = r, r.Data
+	d.bound = int32(lane.Bound(r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers))
 	d.bytes = parcelBytes + int64(len(r.PartitionKey)+len(r.ExplicitHashKey)+len(r.Data))
 	for i := range r.Headers {
 		d.bytes += int64(len(r.Headers[i].Key)+len(r.Headers[i].Value)) + 32
 	}
 	d.bare = aggregate.LooksLikeAggregate(r.Data)
-	if d.owned = len(d.Data) > keepBuffer; d.owned {
-		d.Data = append([]byte(nil), d.Data...)
+	if d.owned = len(d.data) > keepBuffer; d.owned {
+		d.data = append([]byte(nil), d.data...)
 	}
 	return nil
 }
 
-// fill makes a draft a parcel, and copies what the engine keeps of the record.
+// fill makes a parcel a draft's, whatever it was, and copies what the engine keeps
+// of the record.
 func (p *parcel) fill(d *draft) {
-	p.Key, p.ExplicitHashKey, p.Hash, p.bytes, p.bare = d.Key, d.ExplicitHashKey, d.Hash, d.bytes, d.bare
-	p.batch, p.at, p.done = d.batch, d.at, d.done
+	data, slab, signal := p.Data, p.slab, p.signal
+	*p = parcel{} // not a literal with the fields below, which is made elsewhere and copied: 35 ns
+	p.slab, p.signal, p.Tag = slab, signal, p
+	p.Key, p.ExplicitHashKey, p.Hash, p.Bound = d.PartitionKey, d.ExplicitHashKey, d.hash, d.bound
+	p.bytes, p.bare, p.waiter = d.bytes, d.bare, d.waiter
 	if len(d.Headers) > 0 {
 		p.Headers = append([]record.Header(nil), d.Headers...)
 	}
 	switch {
 	case d.owned:
-		p.Data = d.Data
-	case p.slab != nil:
-		p.Key, p.Data = p.slab.keep(d.Key, d.Data)
+		p.Data = d.data
+	case slab != nil:
+		p.Key, p.Data = slab.keep(d.PartitionKey, d.data)
 	default:
-		p.Data = append(p.Data[:0], d.Data...)
+		p.Data = append(data[:0], d.data...)
 	}
 }
 
@@ -155,7 +150,6 @@ func (e *Engine) recycle(p *parcel) {
 	if cap(data) <= keepBuffer {
 		p.Data = data[:0]
 	}
-	p.Tag = p
 	e.parcels.Put(p)
 }
 

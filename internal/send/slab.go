@@ -38,21 +38,12 @@ const (
 
 func newSlab() *slab {
 	s := new(slab)
-	for i := range s.parcels {
-		s.empty(&s.parcels[i])
-	}
 	s.reset()
 	return s
 }
 
-// empty makes one of its parcels as good as new.
-func (s *slab) empty(p *parcel) {
-	*p = parcel{slab: s}
-	p.Tag = p
-}
-
-// reset makes it as good as new, with the payload memory that it has; its parcels
-// are.
+// reset makes it as good as new, with the payload memory that it has; fill makes
+// its parcels so.
 func (s *slab) reset() {
 	s.used, s.payload, s.data = 0, 0, s.data[:0]
 	s.left.Store(slabParcels)
@@ -73,6 +64,7 @@ func (e *Engine) berth(h keyspace.Hash) *parcel {
 		*tag = s
 	}
 	p := &s.parcels[s.used]
+	p.slab = s
 	if s.used++; s.used == slabParcels {
 		*tag = nil
 		// The next ones are likely to take as much. The last one's is yet to come.
@@ -108,7 +100,7 @@ func (e *Engine) done(p *parcel) {
 	case s == nil:
 		e.recycle(p)
 	default:
-		s.empty(p)
+		p.Key, p.ExplicitHashKey, p.Data, p.Headers, p.Err, p.waiter = "", "", nil, nil, nil, waiter{}
 		if s.left.Add(-1) == 0 {
 			s.reset()
 			e.slabs.Put(s)

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"crypto/md5" //nolint:gosec // the format's checksum; nothing here is a secret
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/libvegas/vegas/internal/aggregate"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/lane"
+	"github.com/libvegas/vegas/internal/md5many"
 	"github.com/libvegas/vegas/internal/wire"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
@@ -38,11 +40,12 @@ func (e *Engine) hand(r *lane.Request) {
 
 // scratch is memory for the encoding of one request.
 type scratch struct {
-	builder aggregate.Builder
-	body    []byte // of all aggregates of the request
-	ends    []int  // of each entry in body; -1: the entry is not in it
-	entries []types.PutRecordsRequestEntry
-	results []lane.Result
+	builder  aggregate.Builder
+	body     []byte   // of all aggregates of the request
+	ends     []int    // of each entry in body; -1: the entry is not in it
+	unsealed [][]byte // the aggregates in body
+	entries  []types.PutRecordsRequestEntry
+	results  []lane.Result
 }
 
 // put sends one request and feeds the answer back.
@@ -133,7 +136,7 @@ func (e *Engine) encode(s *scratch, r *lane.Request) {
 			}, it.Counter)
 		}
 		from := len(s.body)
-		s.body = s.builder.AppendTo(s.body)
+		s.body = s.builder.AppendUnsealed(s.body)
 		entry.Wire = len(s.body) - from + len(aggregate.PartitionKey)
 		if entry.HashKey == "" {
 			entry.HashKey = entry.Hash().String()
@@ -149,11 +152,34 @@ func (e *Engine) encode(s *scratch, r *lane.Request) {
 	}
 	s.builder.Reset(nil) // lets go of the records
 	start := 0
+	s.unsealed = s.unsealed[:0]
 	for i, end := range s.ends {
 		if end >= 0 {
 			s.entries[i].Data = s.body[start:end:end]
+			s.unsealed = append(s.unsealed, s.entries[i].Data)
 			start = end
 		}
+	}
+	for some := range slices.Chunk(s.unsealed, md5many.AtOnce) {
+		seal(some)
+		runtime.Gosched()
+	}
+}
+
+// seal fills in the checksums of a few aggregates, at once: of four it takes a third
+// of the time that one after the other takes. (For 100 bytes a record it was a fifth
+// of the engine's time, for 1 KiB most of it.)
+func seal(aggregates [][]byte) {
+	var bodies [md5many.AtOnce][]byte
+	var sums [md5many.AtOnce][md5.Size]byte
+	for i, a := range aggregates {
+		bodies[i], _ = aggregate.Unsealed(a)
+	}
+	n := len(aggregates)
+	md5many.Sum(sums[:n], bodies[:n])
+	for i, a := range aggregates {
+		_, room := aggregate.Unsealed(a)
+		copy(room, sums[i][:])
 	}
 }
 

@@ -112,7 +112,7 @@ func (d *durable) feed() {
 		if d.age > 0 {
 			it.Deadline = it.Accepted + d.age
 		}
-		if d.m.Form(it) == lane.TooLarge {
+		if d.m.Form(len(it.Data)+len(it.Key), 0) == lane.TooLarge {
 			d.stuck = true
 			d.insist([]*lane.Item{it}, []error{errLarge}, func() {
 				d.stuck = false

@@ -110,7 +110,7 @@ func (s *sender) accept() {
 	if s.chance(s.p.deadlines) {
 		it.Deadline = s.now + s.within(s.p.deadline) + time.Millisecond
 	}
-	if s.m.Form(it) == lane.TooLarge {
+	if s.m.Form(len(it.Data)+len(it.Key), 0) == lane.TooLarge {
 		it.Data = payloads[3]
 	}
 	s.all = append(s.all, r)

@@ -50,7 +50,7 @@ var house = []floor{
 	},
 	{
 		name:     "outside",
-		packages: []string{"internal/wire", "internal/kinesisapi"},
+		packages: []string{"internal/md5many", "internal/wire", "internal/kinesisapi"},
 		imports:  []string{"leaf", "port", "decision", "outside"},
 	},
 	{
@@ -126,6 +126,7 @@ var coreDependencies = []string{
 	"github.com/aws/aws-sdk-go-v2",
 	"github.com/aws/smithy-go",
 	"github.com/emmansun/base64",
+	"golang.org/x/sys", // which base64 asks too what the processor can do
 }
 
 // insiders are nested modules that may use the core's internal packages; all
