@@ -42,6 +42,7 @@ func Records(h record.Handler) Func {
 				return k.last(err)
 			}
 			k.passed(b.End)
+			s.open.forget()
 		}
 	}
 }
@@ -98,7 +99,11 @@ func BatchesFunc(h func(context.Context, *record.Batch) error) Func {
 var ErrExited = errors.New("a handler ended its goroutine instead of returning (runtime.Goexit; in tests t.FailNow and t.Fatal do so): let it return an error")
 
 // errStopping tells that the reading was stopped between two attempts.
-var errStopping = errors.New("the reading of the shard was stopped")
+var errStopping = ErrNotBegun
+
+// ErrNotBegun is the error of a handler that has not begun its record, because the
+// reading of the shard was stopped. It is no failure of the record.
+var ErrNotBegun = errors.New("the reading of the shard was stopped")
 
 // handle calls the handler until the record is done with: handled, given to the
 // dead letters, or skipped. An error means that it is not, and that the shard
@@ -176,7 +181,7 @@ func (s *Shard) judge(ctx context.Context, rs []*record.Record, attempt int, cau
 	switch {
 	case ctx.Err() != nil:
 		return false, context.Cause(ctx)
-	case errors.Is(cause, ErrDied), errors.Is(cause, errStopping):
+	case errors.Is(cause, ErrDied), errors.Is(cause, ErrNotBegun):
 		return false, cause // no handler's failure
 	}
 	l.Observer.Count(observe.HandlerErrors, l.where, 1)
@@ -185,7 +190,11 @@ func (s *Shard) judge(ctx context.Context, rs []*record.Record, attempt int, cau
 	if l.MaxAttempts > 0 && attempt >= l.MaxAttempts {
 		switch {
 		case l.DeadLetter != nil:
-			if err := s.bury(ctx, rs, cause); err != nil {
+			err := s.bury(ctx, rs, cause)
+			if errors.Is(err, ErrDied) {
+				return false, err
+			}
+			if err != nil {
 				// It is not to be lost because nobody would take it.
 				l.Warn.Warn("the dead-letter function failed, the record is held", append(attrs, slog.Any("dead_letter_error", err))...)
 				break

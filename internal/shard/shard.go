@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,7 +65,7 @@ type Shard struct {
 	children  []fetch.Child   // at shard end
 	held      *fetch.Answer   // that the last batch came from
 	opened    int             // so many of its entries are in batches; only next uses it
-	pieces    bool            // a batch is a piece of an answer
+	pieces    bool            // a batch is a piece of an answer, and lasts until s.open forgets it
 	rest      *record.Batch   // that next gives first
 	restOf    *fetch.Answer   // that it came from
 	kept      bool            // checkpoints are written for the function
@@ -299,6 +300,10 @@ func (s *Shard) over() bool {
 func (s *Shard) take(a *fetch.Answer) *record.Batch {
 	p := s.piece(a)
 	records, end := s.open.unpack(p.Records)
+	if !s.pieces {
+		records = slices.Clone(records)
+		s.open.forget()
+	}
 	s.life.took(&p, len(records), end)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,7 +2,6 @@ package shard
 
 import (
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/libvegas/vegas/internal/aggregate"
@@ -28,7 +27,7 @@ type unpacker struct {
 
 	agg      aggregate.Aggregate // scratch
 	verdicts []mark.Verdict      // scratch
-	records  []*record.Record    // scratch: what unpack will return
+	records  []*record.Record    // what unpack returns
 	slab     []record.Record     // where the answer's next records go
 
 	n counts
@@ -40,11 +39,13 @@ type counts struct {
 }
 
 // unpack returns the records to deliver and the position behind all of raws;
-// the zero Position if there were none.
+// the zero Position if there were none. The list of them is the unpacker's, until it
+// is told to forget or to unpack more.
 //
 // The records of an answer share its memory, which nobody ever uses again for
 // something else: they stay valid as long as they are referenced.
 func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end record.Position) {
+	u.forget()
 	u.n = counts{}
 	for i := range raws {
 		raw := &raws[i]
@@ -67,11 +68,16 @@ func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end re
 		r.PartitionKey, r.Data = raw.Key, raw.Data
 		r.Stream, r.Shard, r.Position, r.ArrivalTime = u.stream, u.shard, end, raw.Arrival
 	}
-	records = slices.Clone(u.records)
-	clear(u.records) // nothing here is to hold on to what the handler may drop
-	u.records, u.slab = u.records[:0], nil
-	u.report(len(records))
-	return records, end
+	u.slab = nil
+	u.report(len(u.records))
+	return u.records, end
+}
+
+// forget lets go of what was unpacked: nothing here is to hold on to what the handler
+// may drop.
+func (u *unpacker) forget() {
+	clear(u.records)
+	u.records = u.records[:0]
 }
 
 // slabRecords is how many records are allocated at a time. An allocation for each

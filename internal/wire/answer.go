@@ -175,13 +175,31 @@ func (d *Decoder) noteString(at *span) bool {
 
 // recycled are the records of answers that nobody looks at any more. What they
 // point to is not in them: a user's records are made of copies. They would be a
-// sixteenth of what a plain record of 1 KiB allocates.
-var recycled sync.Pool
+// sixteenth of what a plain record of 1 KiB allocates. (In a sync.Pool they are: two
+// garbage collections empty it.)
+var recycled struct {
+	sync.Mutex
+	free [][]Record // the last one used on top
+	size int        // of all of them
+}
 
-// room is that for n records, all of them zero.
+// recycledKept bounds the records that are kept, to 2.5 MiB: those of three answers
+// of the largest number, or of thirty events of fan-out.
+const recycledKept = 1 << 15
+
+// room is that for n records, all of them zero. What lies on top and has less goes.
 func room(n int) []Record {
-	if r, ok := recycled.Get().(*[]Record); ok && cap(*r) >= n {
-		return (*r)[:n]
+	recycled.Lock()
+	defer recycled.Unlock()
+	for len(recycled.free) > 0 {
+		last := len(recycled.free) - 1
+		r := recycled.free[last]
+		recycled.free[last] = nil
+		recycled.free = recycled.free[:last]
+		recycled.size -= cap(r)
+		if cap(r) >= n {
+			return r[:n]
+		}
 	}
 	return make([]Record, n)
 }
@@ -192,8 +210,11 @@ func (a *Answer) Recycle() {
 	r := a.Records[:0]
 	clear(a.Records)
 	a.Records = nil
-	if cap(r) > 0 {
-		recycled.Put(&r)
+	recycled.Lock()
+	defer recycled.Unlock()
+	if cap(r) > 0 && recycled.size+cap(r) <= recycledKept {
+		recycled.free = append(recycled.free, r)
+		recycled.size += cap(r)
 	}
 }
 
