@@ -241,7 +241,7 @@ module Vegas
     end
 
     def shut
-      @offers&.close
+      withdraw
       @engine.call(Spec::METHOD_CLOSE_CONSUMER, { consumer: @number })
       nil
     rescue ClosedError, EngineGoneError
@@ -259,7 +259,17 @@ module Vegas
       result = answer.pop
       raise result if result.is_a?(Exception)
     rescue ClosedQueueError
-      raise ClosedError, 'the consumer is closed'
+      raise Shard::NotBegun
+    end
+
+    # Takes back what nobody has asked for.
+    def withdraw
+      return unless @offers
+
+      @offers.close
+      while (offer = @offers.pop)
+        offer.last << Shard::NotBegun.new
+      end
     end
   end
 end

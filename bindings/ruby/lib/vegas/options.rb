@@ -70,9 +70,9 @@ module Vegas
 
     def start(option, value)
       return value.to_s if %w[trim_horizon latest].include?(value.to_s)
-      return (value.to_time.to_r * 1_000_000).to_i if value.respond_to?(:to_time)
 
-      wrong(option, value, ':trim_horizon, :latest or a Time')
+      value = value.to_time if value.respond_to?(:to_time)
+      value.is_a?(Time) ? (value.to_r * 1_000_000).to_i : wrong(option, value, ':trim_horizon, :latest or a Time')
     end
 
     def wrong(option, value, want)

@@ -159,6 +159,8 @@ module Vegas
           status, size, count = body.unpack('CxvV', offset: at)
           text = body.byteslice(at + 8, size)
           at += 8 + size
+          raise Value::Malformed, "report: #{count} records in #{body.bytesize} bytes" if at + (16 * count) > body.bytesize
+
           results_of(status, text, body.unpack("q<#{2 * count}", offset: at), results)
           at += 16 * count
         end

@@ -56,6 +56,16 @@ module Vegas
       @lock.synchronize { put(kind, body) }
     end
 
+    # Ends the session for what the engine sent.
+    def refuse(error)
+      write(Spec::KIND_FAIL, Value.encode(error: { code: ProtocolError::CODE, text: error.message }))
+      @last_word = ProtocolError.new("the engine sent what cannot be read: #{error.message}", unknown: true)
+      @lock.synchronize do
+        @closing = true
+        @work.signal
+      end
+    end
+
     # Notes that a producer has records: its take is called by the writer. It gives
     # a body, or nil when there are none.
     def records(producer)
@@ -184,10 +194,8 @@ module Vegas
 
         take(kind, body)
       end
-    rescue Value::Malformed => e
-      problem = "it sent what is no value: #{e.message}"
-    rescue SystemCallError, IOError => e
-      problem = e.message
+    rescue StandardError => e
+      problem = "it sent what cannot be read: #{e.message}"
     ensure
       ended(problem)
     end
@@ -226,7 +234,7 @@ module Vegas
       error = @last_word
       error ||= EngineMissingError.new("#{@path} is no engine of vegas#{": #{problem}" if problem}", remedy: Binary::REMEDY) unless greeted
       error ||= EngineGoneError.new("the engine has ended#{": #{problem}" if problem}", unknown: true)
-      kill if problem
+      kill if problem && greeted.nil?
       @lock.synchronize do
         @error = error
         @changed.broadcast

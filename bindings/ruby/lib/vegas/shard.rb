@@ -15,6 +15,9 @@ module Vegas
     PROGRESS = 0.5
     ERROR_BYTES = 16 << 10
 
+    # A record was given back before anybody looked at it.
+    class NotBegun < StandardError; end
+
     attr_reader :number, :id, :stream, :possession, :stopping
 
     def initialize(consumer, session, call)
@@ -68,7 +71,12 @@ module Vegas
     def run
       answer_start
       while (body = @chunks.pop)
-        handle(Chunk.new(self, body))
+        begin
+          chunk = Chunk.new(self, body)
+        rescue StandardError => e
+          return @session.refuse(e)
+        end
+        handle(chunk)
       end
     end
 
@@ -99,6 +107,8 @@ module Vegas
       yield
       chunk.done(index)
       true
+    rescue NotBegun
+      false
     rescue SystemExit, SignalException
       raise
     rescue Exception => e # rubocop:disable Lint/RescueException -- whatever a handler raises is its failure
@@ -157,12 +167,15 @@ module Vegas
     HEAD = 25 # bytes
     ROW = 'VVvCCCxvq<q<'
     ROW_BYTES = 32
-    ROW_FIELDS = 9
 
     attr_reader :number, :text, :behind, :records
 
     def initialize(shard, body)
+      raise Value::Malformed, 'deliver: cut off' if body.bytesize < HEAD
+
       _, _, @number, @behind, @flags, count, text = body.unpack('VVVVCVV')
+      raise Value::Malformed, "deliver: #{count} records in #{body.bytesize} bytes" if HEAD + text + (count * ROW_BYTES) > body.bytesize
+
       @text = body.byteslice(HEAD, text).force_encoding(Encoding::UTF_8).scrub
       @records = read(shard, body, HEAD + text, count)
       @lock = Mutex.new
@@ -215,6 +228,8 @@ module Vegas
         m = s + digits
         d = m + headers
         at = d + data
+        raise Value::Malformed, 'deliver: cut off' if at > body.bytesize
+
         Record.new(shard, body.byteslice(k, key).force_encoding(Encoding::UTF_8), body.byteslice(d, data),
                    body.byteslice(m, headers), hash.zero? ? nil : body.byteslice(h, hash).force_encoding(Encoding::UTF_8),
                    sequence, sub, arrival, attempt, flags.anybits?(1))

@@ -1,0 +1,16 @@
+# frozen_string_literal: true
+
+require_relative 'lib/vegas/version'
+
+Gem::Specification.new do |s|
+  s.name = 'libvegas'
+  s.version = Vegas::VERSION
+  s.summary = 'Client for Amazon Kinesis Data Streams: aggregation, ordering, groups'
+  s.description = 'A Producer and a Consumer for Amazon Kinesis Data Streams, over the vegas engine that the gem brings along.'
+  s.authors = ['The vegas authors']
+  s.license = 'Apache-2.0'
+  s.homepage = 'https://github.com/libvegas/vegas'
+  s.required_ruby_version = '>= 3.1'
+  s.files = Dir.chdir(__dir__) { Dir['lib/**/*.rb', 'lib/vegas/native/*', 'README.md'] }
+  s.metadata = { 'rubygems_mfa_required' => 'true' }
+end
