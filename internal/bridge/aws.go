@@ -32,6 +32,9 @@ type awsOptions struct{ region, endpoint, profile string }
 // load is the configuration that options ask for; the zero value, which stands for
 // the SDK's own, where they ask for nothing.
 func (a *awsConfigs) load(ctx context.Context, region, endpoint, profile string) (aws.Config, error) {
+	if given := a.s.cfg.aws; given != nil {
+		return *given, nil
+	}
 	o := awsOptions{region, endpoint, profile}
 	if o == (awsOptions{}) {
 		return aws.Config{}, nil

@@ -31,6 +31,9 @@ func (s *session) called(m arguments) error {
 			r, err = do()
 		}
 		s.answer(number, r, err)
+		if method == methodOpenConsumer && err == nil {
+			s.beginConsumer(m)
+		}
 	})
 	return nil
 }
@@ -146,7 +149,7 @@ func (s *session) producer(m arguments) (*producer, error) {
 }
 
 // consumer is the one that a call names.
-func (s *session) consumer(m arguments) (consumer, error) {
+func (s *session) consumer(m arguments) (*worker, error) {
 	number, err := m.id("consumer")
 	if err != nil {
 		return nil, err
@@ -195,6 +198,13 @@ func (s *session) openedConsumer(number uint32, m arguments) (results, error) {
 	default:
 	}
 	return r, nil
+}
+
+// beginConsumer starts a consumer that the host knows to be open.
+func (s *session) beginConsumer(m arguments) {
+	if c, err := s.consumer(m); err == nil {
+		c.begin()
+	}
 }
 
 func (s *session) closeConsumer(m arguments) error {

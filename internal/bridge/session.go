@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/libvegas/vegas/record"
 	"github.com/libvegas/vegas/store"
 )
@@ -22,6 +24,8 @@ type Config struct {
 	Extensions []Extension
 	// Stderr is where a panic is written. Default: nowhere.
 	Stderr io.Writer
+
+	aws *aws.Config // for tests: instead of what options ask for
 }
 
 // Extension is something that an engine can do beyond what is built in, by name.
@@ -52,7 +56,7 @@ type session struct {
 	mu        sync.Mutex
 	broken    error // why the session ended, other than by the host's end
 	producers map[uint32]*producer
-	consumers map[uint32]consumer // nil while it opens and when it is closed
+	consumers map[uint32]*worker // nil while it opens and when it is closed
 	locals    map[uint32]*local
 	answering int // calls of the host
 	asked     map[int64]chan arguments
@@ -69,16 +73,14 @@ const callsAtOnce = 4096
 func Serve(ctx context.Context, r io.Reader, w io.Writer, c Config) error {
 	s := &session{
 		cfg: c, out: newOutput(w), gone: make(chan struct{}), grace: 10 * time.Second,
-		producers: map[uint32]*producer{}, consumers: map[uint32]consumer{}, locals: map[uint32]*local{}, asked: map[int64]chan arguments{},
+		producers: map[uint32]*producer{}, consumers: map[uint32]*worker{}, locals: map[uint32]*local{}, asked: map[int64]chan arguments{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer s.cancel()
 	s.log = slog.New(&logTo{s: s})
 	s.awses.s = s
 	go s.out.run()
-	read := make(chan struct{})
 	go func() {
-		defer close(read)
 		defer s.caught()
 		s.end(s.read(newFrameReader(r)))
 	}()
@@ -89,12 +91,8 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer, c Config) error {
 	case <-ctx.Done():
 		s.end(context.Cause(ctx))
 	}
-	select {
-	case <-read:
-	default:
-		if c, ok := r.(io.Closer); ok {
-			_ = c.Close()
-		}
+	if c, ok := r.(io.Closer); ok {
+		_ = c.Close() // who still writes is told
 	}
 	s.drain()
 	s.out.close()

@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -57,7 +58,8 @@ type Run struct {
 	on   func(fresh []int)
 }
 
-func newRun(rs []*record.Record, attempts []int, behind time.Duration) *Run {
+// NewRun makes a run, for what calls a Host by itself.
+func NewRun(rs []*record.Record, attempts []int, behind time.Duration) *Run {
 	return &Run{Records: rs, Attempts: attempts, Behind: behind, done: make([]bool, len(rs)), left: len(rs)}
 }
 
@@ -93,8 +95,8 @@ func (r *Run) first() *record.Record {
 	return nil
 }
 
-// end lets nothing be done any more, and tells whether all is.
-func (r *Run) end() bool {
+// End lets nothing be done any more, and tells whether all is.
+func (r *Run) End() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.over = true
@@ -144,9 +146,9 @@ func (s *Shard) whole(h Host) func(context.Context, *record.Batch) error {
 			attempts[i] = attempt
 		}
 		for {
-			r := newRun(b.Records, attempts, b.Behind)
+			r := NewRun(b.Records, attempts, b.Behind)
 			failures, err := h(ctx, s, r)
-			switch done := r.end(); {
+			switch done := r.End(); {
 			case err != nil:
 				return err
 			case len(failures) > 0:
@@ -158,6 +160,67 @@ func (s *Shard) whole(h Host) func(context.Context, *record.Batch) error {
 			}
 		}
 	}
+}
+
+// Manual makes a shard function of a Host whose program writes checkpoints itself:
+// what is done with makes room and nothing else, and a failure is the function's, so
+// that the shard begins anew from its last checkpoint.
+func Manual(o RunOptions, h Host) Func {
+	return func(ctx context.Context, s *Shard) error {
+		for b, err := range s.Batches() {
+			if err != nil {
+				return err
+			}
+			for rs := b.Records; len(rs) > 0; {
+				if s.stopping() {
+					return nil
+				}
+				if err := s.life.expired(time.Now()); err != nil {
+					return err
+				}
+				n := o.fits(s, rs)
+				attempts := make([]int, n)
+				for i := range attempts {
+					attempts[i] = 1
+				}
+				r := NewRun(rs[:n:n], attempts, b.Behind)
+				failures, err := h(ctx, s, r)
+				switch done := r.End(); {
+				case err != nil:
+					return err
+				case ctx.Err() != nil:
+					return context.Cause(ctx)
+				case len(failures) > 0:
+					return fmt.Errorf("record %v: %w", rs[min(max(0, failures[0].Index), n-1)].Position, failures[0].Err)
+				case done:
+					rs = rs[n:]
+				default:
+					pause(ctx, s.stop.Done(), idleRun)
+					if !o.Batch {
+						rs = append(r.open(), rs[n:]...)
+					}
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// open are the records that are not done.
+func (r *Run) open() []*record.Record {
+	var open []*record.Record
+	for i, done := range r.done {
+		if !done {
+			open = append(open, r.Records[i])
+		}
+	}
+	return open
+}
+
+// Fatal tells that an error of a shard's function ends the consumer.
+func Fatal(err error) bool {
+	_, ok := errors.AsType[errStop](err)
+	return ok
 }
 
 // batchRuns cuts answers into batches, and handles each as a whole.
@@ -323,7 +386,7 @@ func (u *runner) cut(now time.Time) (due time.Time) {
 // those that failed. An error means that the shard is to be left.
 func (u *runner) run(ctx context.Context) error {
 	l := u.s.life
-	r := newRun(make([]*record.Record, len(u.at)), make([]int, len(u.at)), 0)
+	r := NewRun(make([]*record.Record, len(u.at)), make([]int, len(u.at)), 0)
 	for i, at := range u.at {
 		r.Records[i], r.Attempts[i] = u.open[at].r, u.open[at].attempt+1
 	}
@@ -349,7 +412,7 @@ func (u *runner) run(ctx context.Context) error {
 		failures, err = u.h(ctx, u.s, r)
 		return err
 	})
-	r.end()
+	r.End()
 	u.w.rest()
 	l.Observer.Observe(observe.HandlerTime, l.where, int64(time.Since(began)))
 	if err != nil {

@@ -1,0 +1,27 @@
+package bridge
+
+import "github.com/libvegas/vegas/observe"
+
+// stats are what the library counts, by the names of the metrics.
+func (w *worker) stats() results {
+	s := w.c.Stats()
+	w.mu.Lock()
+	used := w.used
+	w.mu.Unlock()
+	r := results{
+		string(observe.RecordsReceived): s.Records, string(observe.BytesReceived): s.Bytes,
+		string(observe.Duplicates): s.Duplicates, string(observe.Misplaced): s.Misplaced, string(observe.Foreign): s.Foreign,
+		string(observe.Malformed): s.Malformed, string(observe.HandlerErrors): s.HandlerErrors, string(observe.RecordsSkipped): s.Skipped,
+		string(observe.Checkpoints): s.Checkpoints, string(observe.Throttles): s.Throttles,
+		string(observe.PrefetchBytes): s.PrefetchBytes, "window_bytes": used, "shards_waiting": s.Waiting,
+	}
+	shards := []results{}
+	for _, one := range s.Shards {
+		shards = append(shards, results{
+			"shard": one.Shard, "checkpoint": one.Checkpoint.String(), "delivered": one.Delivered.String(),
+			string(observe.BehindMillis): one.Behind.Milliseconds(), "records": one.Records, string(observe.Unhandled): one.Unhandled,
+		})
+	}
+	r["shards"] = shards
+	return r
+}
