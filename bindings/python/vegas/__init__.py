@@ -1,0 +1,73 @@
+"""vegas: send and receive over Amazon Kinesis Data Streams.
+
+    p = vegas.Producer("orders")
+    p.send("customer-17", b"...")
+
+    c = vegas.Consumer("orders", "billing", handle)   # runs at once
+    c.run()
+
+Everything else is optional. `vegas.aio` is the same for asyncio, and
+`vegas.testing` has a Kinesis of its own for tests.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from ._engine import VERSION as __version__
+from ._future import Future
+from ._spec import ConsumerOptions, ProducerOptions
+from .consumer import Consumer, Headers, Record, Shard
+from .errors import *  # noqa: F403
+from .producer import Producer, Receipt
+
+if TYPE_CHECKING:
+    from . import aio, testing
+
+__all__ = [
+    "Consumer",
+    "ConsumerOptions",
+    "Future",
+    "Headers",
+    "Producer",
+    "ProducerOptions",
+    "Receipt",
+    "Record",
+    "Shard",
+    "errors",
+    *errors.__all__,
+]
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio is worth its loading to those who use it.
+    if name in ("aio", "testing"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _warn_of_foreign() -> None:
+    """Another distribution of this name installs into the same folder."""
+    import os
+    import sys
+    import warnings
+
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            low = name.lower()
+            if low.startswith("vegas-") and low.endswith((".dist-info", ".egg-info")):
+                warnings.warn(
+                    f"a foreign package of the name vegas is installed, too ({os.path.join(folder, name)}); "
+                    "the two overwrite each other's files: uninstall it, and install libvegas anew",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+                return
+
+
+_warn_of_foreign()
+del _warn_of_foreign

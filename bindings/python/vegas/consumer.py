@@ -1,0 +1,668 @@
+"""Receiving the records of a stream."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import inspect
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+
+from . import _engine, _future, _spec as spec, _wire as wire
+from ._future import Future
+from ._options import Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_PROGRESS = 1.0  # seconds after which a chunk under way tells what of it is done
+_REASONS = {
+    spec.REASON_SHUTDOWN: "shutdown",
+    spec.REASON_HANDOFF: "handoff",
+    spec.REASON_LEASE_LOST: "lease_lost",
+    spec.REASON_GRACE_OVER: "grace_over",
+}
+_ENGINE_GONE = "engine_gone"
+
+
+class Headers(Mapping[str, bytes]):
+    """Headers of a record: `pairs` in their order, and the first of each name as a
+    mapping."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: Tuple[Tuple[str, bytes], ...]) -> None:
+        self.pairs = pairs
+
+    def __getitem__(self, name: str) -> bytes:
+        for k, v in self.pairs:
+            if k == name:
+                return v
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(k for k, _ in self.pairs))
+
+    def __len__(self) -> int:
+        return len({k for k, _ in self.pairs})
+
+    def __repr__(self) -> str:
+        return f"Headers({self.pairs!r})"
+
+
+class Record:
+    """A record of the stream."""
+
+    __slots__ = (
+        "_shard",
+        "partition_key",
+        "data",
+        "explicit_hash_key",
+        "sequence",
+        "sub_sequence",
+        "_arrival",
+        "attempt",
+        "_flags",
+        "_headers",
+    )
+
+    def __init__(
+        self,
+        shard: "Shard",
+        partition_key: str,
+        data: bytes,
+        explicit_hash_key: str,
+        sequence: str,
+        sub_sequence: int,
+        arrival: int,
+        attempt: int,
+        flags: int,
+        headers: bytes,
+    ) -> None:
+        self._shard = shard
+        self.partition_key = partition_key
+        self.data = data
+        #: Decimal digits, or "".
+        self.explicit_hash_key = explicit_hash_key
+        #: Sequence number of the Kinesis record that it travelled in.
+        self.sequence = sequence
+        #: Its index in an aggregate, or 0.
+        self.sub_sequence = sub_sequence
+        self._arrival = arrival
+        #: How often it is handled by now, 1 at first.
+        self.attempt = attempt
+        self._flags = flags
+        self._headers = headers
+
+    @property
+    def partitionKey(self) -> str:
+        return self.partition_key
+
+    @property
+    def headers(self) -> Headers:
+        return Headers(wire.decode_headers(self._headers))
+
+    @property
+    def arrival_time(self) -> datetime:
+        """When the stream had it."""
+        return datetime.fromtimestamp(self._arrival / 1000, timezone.utc)
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether it travelled in an aggregate."""
+        return bool(self._flags & wire.AGGREGATED)
+
+    @property
+    def stream(self) -> str:
+        return self._shard.consumer.stream
+
+    @property
+    def shard(self) -> str:
+        return self._shard.id
+
+    @property
+    def possession(self) -> int:
+        """Fencing token: it grows with each owner of the shard."""
+        return self._shard.possession
+
+    @property
+    def consumer(self) -> Any:
+        """The consumer that received it."""
+        return self._shard.consumer
+
+    @property
+    def stopping(self) -> Optional[str]:
+        """Why the handler should return soon: "shutdown" or "handoff", then what
+        it finishes is still counted; "lease_lost", "grace_over" or "engine_gone",
+        then the record comes again, here or elsewhere. None otherwise."""
+        return self._shard.stopping
+
+    def __repr__(self) -> str:
+        return (
+            f"Record(shard={self.shard!r}, sequence={self.sequence!r}, sub_sequence={self.sub_sequence}, "
+            f"{len(self.data)} bytes, attempt={self.attempt})"
+        )
+
+
+class Shard:
+    """A shard, from the moment that this worker has it until it has not."""
+
+    def __init__(self, consumer: "Receiving", session: _engine.Session, args: Dict[str, Any]) -> None:
+        self.consumer = consumer
+        self._session = session
+        self.number = args["shard"]
+        #: As the stream names it.
+        self.id = args["id"]
+        self.parents: List[str] = list(args.get("parents") or ())
+        #: Fencing token: it grows with each owner.
+        self.possession: int = args.get("possession", 0)
+        #: Position behind which reading begins.
+        self.sequence: str = args.get("sequence", "")
+        self.sub_sequence: int = args.get("sub", 0)
+        #: How many owners died at that position.
+        self.takeovers: int = args.get("takeovers", 0)
+        #: Why nothing further is begun, or None.
+        self.stopping: Optional[str] = None
+
+    def answer_start(self, call: int, position: Any) -> None:
+        results: Dict[str, Any] = {}
+        if position is not None:
+            if isinstance(position, str):
+                position = (position, 0)
+            results["sequence"], results["sub"] = position
+        self._session.answer_call(call, results)
+
+    def answer(self, call: int, error: Optional[str] = None) -> None:
+        self._session.answer_call(call, {"error": {"code": "handler", "text": error}} if error else {})
+
+    def settle(self, chunk: wire.Chunk, last: bool, ranges: Any, failures: Any = ()) -> None:
+        self._session.put(wire.settle(chunk, last, ranges, failures))
+
+    def __repr__(self) -> str:
+        return f"Shard({self.id!r})"
+
+
+class Done:
+    """Which records of a chunk are done with, and which the engine knows of."""
+
+    def __init__(self, count: int) -> None:
+        self._marks = bytearray(count)
+
+    def mark(self, index: int) -> None:
+        self._marks[index] = 1
+
+    def take(self) -> List[Tuple[int, int]]:
+        """Ranges of those that it does not know of yet."""
+        ranges, marks, start = [], self._marks, self._marks.find(1)
+        while start >= 0:
+            end = start
+            while end < len(marks) and marks[end] == 1:
+                marks[end] = 2
+                end += 1
+            ranges.append((start, end))
+            start = marks.find(1, end)
+        return ranges
+
+
+class Receiving:
+    """What consumers with threads and with asyncio have in common. Subclasses say
+    what becomes of start_shard, chunks, end_shard and stops."""
+
+    def __init__(self, of: str, stream: str, group: str, given: Mapping[str, Any]) -> None:
+        for name, value in (("stream", stream), ("group", group)):
+            if not isinstance(value, str):
+                raise TypeError(f"{of}: {name} is {type(value).__name__}, want str")
+        self.stream = stream
+        self.group = group
+        #: Name of this worker, once it runs.
+        self.worker = ""
+        self._of = f"{of}({stream!r}, {group!r})"
+        self._options = Options(of, spec.CONSUMER_OPTIONS, given)
+        self._batch = bool(self._options.value("batch"))
+        self._parallel = int(self._options.value("parallel"))
+        self._dead_letter = self._options.host.get("dead_letter")
+        self._external = self._options.host.get("external")
+        self._on_stats = self._options.host.get("on_stats")
+        self._shards: Dict[int, Any] = {}
+        self._is_open: Future[None] = Future()
+        self._ended: Future[None] = Future()
+        self._closing = False
+        self._engine: Optional[_engine.Engine] = None
+        self._session: Optional[_engine.Session] = None
+        self.number = _engine.number(self)
+
+    # What subclasses do.
+
+    def _start(self, shard: Shard, call: int) -> None:
+        raise NotImplementedError
+
+    def _deliver(self, shard: Shard, chunk: wire.Chunk) -> None:
+        raise NotImplementedError
+
+    def _end(self, shard: Shard, call: Optional[int]) -> None:
+        """Nothing more will come; call is None where nobody waits for the answer."""
+        raise NotImplementedError
+
+    def _stop(self, shard: Shard, why: str) -> None:
+        shard.stopping = why
+
+    # What the engine calls.
+
+    def open_call(self) -> Tuple[str, Dict[str, Any]]:
+        return spec.METHOD_OPEN_CONSUMER, {
+            "consumer": self.number,
+            "stream": self.stream,
+            "group": self.group,
+            "options": self._options.wire,
+        }
+
+    def opened(self, session: _engine.Session, answer: Dict[str, Any]) -> None:
+        self._session = session
+        self.worker = answer.get("worker", "")
+        if not self._is_open.done():
+            self._is_open.finish()
+
+    def broken(self, error: spec.VegasError) -> None:
+        if not self._is_open.done():
+            self._is_open.finish(None, error)
+            self._ended.finish(None, _future.again(error))
+            return
+        self._finished(error)
+
+    def _finished(self, error: Optional[spec.VegasError]) -> None:
+        if self._engine is not None:
+            self._engine.detach(self)
+        if self._ended.done():
+            return
+        if error is not None and not self._closing:
+            _engine.log.error("%s has ended: %s", self._of, error)
+        self._ended.finish(None, None if self._closing else error)
+
+    def lost(self, session: _engine.Session, why: spec.VegasError) -> None:
+        if self._session is not session:
+            return
+        self._session = None
+        shards, self._shards = self._shards, {}
+        for shard in shards.values():
+            self._stop(shard, _ENGINE_GONE)
+            self._end(shard, None)
+        if self._closing:
+            self._finished(None)
+
+    def called(self, session: _engine.Session, number: int, args: Dict[str, Any]) -> None:
+        method = args.get("method")
+        try:
+            if method == spec.METHOD_START_SHARD:
+                shard = Shard(self, session, args)
+                self._shards[shard.number] = shard
+                self._start(shard, number)
+            elif method == spec.METHOD_END_SHARD:
+                self._end(self._shards.pop(args["shard"]), number)
+            else:
+                error = {"code": "protocol", "text": f"a consumer has no method {method!r:.50}"}
+                session.answer_call(number, {"error": error})
+        except KeyError as e:
+            raise spec.ProtocolError(f"{method}: there is no {e}") from None
+
+    def frame(self, session: _engine.Session, kind: int, body: bytes) -> None:
+        if kind == spec.KIND_DELIVER:
+            chunk = wire.Chunk(body)
+            shard = self._shards.get(chunk.shard)
+            if shard is None:
+                raise spec.ProtocolError(f"a chunk of shard {chunk.shard} arrives, which has not started")
+            self._deliver(shard, chunk)
+        elif kind == spec.KIND_STOP:
+            if len(body) != wire.STOP.size:
+                raise spec.ProtocolError("a stop is cut off")
+            _, number, why = wire.STOP.unpack(body)
+            shard = self._shards.get(number)
+            if shard is not None:
+                self._stop(shard, _REASONS.get(why, "shutdown"))
+        else:
+            raise spec.ProtocolError(f"a consumer was sent a frame of kind {kind}")
+
+    def take(self, session: _engine.Session) -> List[bytes]:
+        return []
+
+    def event(self, event: Dict[str, Any]) -> None:
+        if event.get("event") == "consumer_ended":
+            failed = event.get("error")
+            self._finished(wire.error(failed) if failed else None)
+        elif event.get("event") == "stats" and self._on_stats is not None:
+            on_stats = self._on_stats
+            _future.callbacks.put(lambda: on_stats(event.get("stats")))
+
+    def forked(self) -> None:
+        """In the child: the consumer is the parent's."""
+        self._closing = True
+        self._shards = {}
+        self._session = None
+        self._engine = None
+        self._ended = Future()
+        self._ended.finish()
+
+    def _attach(self) -> None:
+        self._engine = _engine.get(self._options.host.get("engine"))
+        self._engine.connect()
+        self._engine.attach(self)
+
+    def _begin_close(self) -> None:
+        """Asks the engine to end the consumer; _ended finishes when it has."""
+        if self._closing:
+            return
+        self._closing = True
+        for shard in list(self._shards.values()):
+            if shard.stopping is None:
+                shard.stopping = "shutdown"
+        session, engine = self._session, self._engine
+        if session is None or engine is None:
+            self._finished(None)
+            return
+
+        def done(answer: Any, error: Optional[spec.VegasError]) -> None:
+            if error is not None and not isinstance(error, spec.EngineGoneError):
+                _engine.log.warning("%s: %s", self._of, error)
+            self._finished(None)
+
+        session.call(spec.METHOD_CLOSE_CONSUMER, {"consumer": self.number}, done)
+
+    def _request(self, method: str, args: Dict[str, Any]) -> "Future[Dict[str, Any]]":
+        if self._engine is None or self._ended.done():
+            raise spec.ClosedError(f"{self._of} is closed")
+        return self._engine.request(method, {"consumer": self.number, **args}, self._session)
+
+    def _checkpoint(self, record: Record) -> "Future[Dict[str, Any]]":
+        shard = record._shard
+        if shard.consumer is not self:
+            raise spec.BadOptionError(f"{self._of}: the record is of another consumer")
+        future: Future[Dict[str, Any]] = Future()
+        position = {"shard": shard.number, "sequence": record.sequence, "sub": record.sub_sequence}
+        if shard.stopping == _ENGINE_GONE:
+            raise spec.LeaseLostError(f"{self._of}: checkpoint: the engine that had the shard {shard.id} is gone")
+        shard._session.call(spec.METHOD_CHECKPOINT, {"consumer": self.number, **position}, future.finish)
+        return future
+
+    # The program's end.
+
+    def exit_begin(self, stage: str) -> None:
+        self._begin_close()
+
+    def exit_end(self, until: float) -> None:
+        grace = self._options.seconds("grace") + 5
+        try:
+            self._ended.exception(max(0.0, until + grace - time.monotonic()))
+        except _TIMEOUTS:
+            _engine.log.error("%s: the program ends while handlers run", self._of)
+
+    def __repr__(self) -> str:
+        return self._of
+
+
+class Consumer(Receiving):
+    """Receives the records of a stream as a worker of a group, from construction
+    until it is closed. `group` is a name, or the ARN of a fan-out consumer.
+
+        c = vegas.Consumer("orders", "billing", handle)
+        c.run()
+
+    `handler` is called with each Record, or with lists of them under batch. It has
+    done its work when it returns; what it raises is a failure, which on_error,
+    max_attempts and dead_letter decide about. Each shard has a thread of its own, so
+    handlers run side by side for different shards and one after the other for one,
+    unless parallel says otherwise.
+
+    Options: vegas.ConsumerOptions, as keyword arguments.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        group: str,
+        handler: Union[Callable[[Record], Any], Callable[[List[Record]], Any]],
+        **options: "Unpack[spec.ConsumerOptions]",
+    ) -> None:
+        if not callable(handler):
+            raise TypeError(f"Consumer: the handler is {type(handler).__name__}, want a function of a record")
+        if inspect.iscoroutinefunction(handler):
+            raise TypeError("Consumer: the handler is a coroutine function: use vegas.aio.Consumer")
+        super().__init__("Consumer", stream, group, options)
+        self._handler: Callable[[Any], Any] = handler
+        self._threads: Dict[str, threading.Thread] = {}
+        self._mine = threading.local()
+        self._helpers = _Helpers()
+        if _in_notebook():
+            self._replace_older()
+        self._attach()
+        self._is_open.result()
+
+    def _replace_older(self) -> None:
+        """A cell that is run again means one consumer, not two."""
+        engine = _engine.get(self._options.host.get("engine"))
+        for other in list(engine.clients.values()):
+            if isinstance(other, Consumer) and (other.stream, other.group) == (self.stream, self.group):
+                _engine.log.warning("%s: closing the one that this notebook made before", self._of)
+                other.close()
+
+    # Lifetime.
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Returns True when the consumer has ended, False after `timeout` seconds.
+        Raises what ended it, unless that was close()."""
+        try:
+            self._ended.result(timeout)
+        except _TIMEOUTS:
+            if not self._ended.done():
+                return False
+            raise
+        return True
+
+    def run(self) -> None:
+        """Waits for the end, and closes at Ctrl-C and, in the main thread, at SIGTERM
+        where the program does not handle it otherwise. Raises what ended it."""
+        before = None
+        if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGTERM"):
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                before = signal.signal(signal.SIGTERM, lambda *_: self._begin_close())
+        try:
+            self.wait()
+        except KeyboardInterrupt:
+            self.close()
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGTERM, before)
+
+    def close(self, timeout: Optional[float] = None) -> None:
+        """Begins nothing further, waits for handlers for as long as grace says,
+        writes checkpoints and gives the shards back. Called by a handler it does
+        not wait."""
+        self._begin_close()
+        if getattr(self._mine, "shard", None) is None:
+            self._ended.exception(timeout)
+
+    def __enter__(self) -> "Consumer":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.close()
+        if error is None:
+            self.wait()
+
+    def checkpoint(self, record: Record) -> None:
+        """Moves the group's position behind a record, under checkpoint="manual".
+        Raises LeaseLostError where the shard is another worker's by now."""
+        self._checkpoint(record).result()
+
+    def check(self) -> None:
+        """Asks whether the stream can be read, and raises why not."""
+        self._request(spec.METHOD_CHECK, {}).result()
+
+    def stats(self) -> Dict[str, Any]:
+        """Statistics by the names of the metrics."""
+        return self._request(spec.METHOD_STATS, {}).result()["stats"]  # type: ignore[no-any-return]
+
+    # Shards, each in a thread of its own.
+
+    def _start(self, shard: Shard, call: int) -> None:
+        inbox: "queue.SimpleQueue[Any]" = queue.SimpleQueue()
+        shard.inbox = inbox  # type: ignore[attr-defined]
+        # A handler of an earlier possession may still run: the next one begins
+        # behind it, so that order holds in this program.
+        before = self._threads.get(shard.id)
+        thread = threading.Thread(
+            target=self._serve, args=(shard, inbox, call, before), name=f"vegas-{shard.id}", daemon=True
+        )
+        self._threads[shard.id] = thread
+        thread.start()
+
+    def _deliver(self, shard: Shard, chunk: wire.Chunk) -> None:
+        shard.inbox.put(chunk)  # type: ignore[attr-defined]
+
+    def _end(self, shard: Shard, call: Optional[int]) -> None:
+        shard.inbox.put(call)  # type: ignore[attr-defined]
+
+    def _serve(
+        self, shard: Shard, inbox: "queue.SimpleQueue[Any]", call: int, before: Optional[threading.Thread]
+    ) -> None:
+        self._mine.shard = shard
+        if before is not None:
+            before.join()
+        try:
+            shard.answer_start(call, self._external(shard) if self._external is not None else None)
+        except BaseException as e:
+            shard.answer(call, failure_text(e))
+        while True:
+            item = inbox.get()
+            if isinstance(item, wire.Chunk):
+                self._handle(shard, item)
+                continue
+            if item is not None:
+                shard.answer(item)
+            break
+        if self._threads.get(shard.id) is threading.current_thread():
+            self._threads.pop(shard.id, None)
+
+    def _handle(self, shard: Shard, chunk: wire.Chunk) -> None:
+        try:
+            records = chunk.records(Record, shard)
+        except spec.ProtocolError as e:
+            shard._session.put(wire.frame(spec.KIND_FAIL, wire.encode({"error": {"code": e.code, "text": e.text}})))
+            return
+        if shard.stopping is not None:
+            shard.settle(chunk, True, ())
+        elif chunk.dead or self._batch:
+            try:
+                if chunk.dead:
+                    assert self._dead_letter is not None
+                    self._dead_letter(records[0], chunk.text)
+                else:
+                    self._handler(records)
+            except BaseException as e:
+                shard.settle(chunk, True, (), ((0, failure_text(e)),))
+            else:
+                shard.settle(chunk, True, ((0, chunk.count),))
+        elif self._parallel > 1 and chunk.count > 1:
+            self._handle_by_key(shard, chunk, records)
+        else:
+            self._handle_in_order(shard, chunk, records)
+
+    def _handle_in_order(self, shard: Shard, chunk: wire.Chunk, records: List[Record]) -> None:
+        handler, now = self._handler, time.monotonic
+        told, done, failures = 0, 0, ()
+        next_word = now() + _PROGRESS
+        try:
+            for record in records:
+                if shard.stopping is not None:
+                    break
+                handler(record)
+                done += 1
+                if now() > next_word and done < chunk.count:
+                    shard.settle(chunk, False, ((told, done),))
+                    told, next_word = done, now() + _PROGRESS
+        except BaseException as e:  # SystemExit of a handler is its failure, too
+            failures = ((done, failure_text(e)),)  # type: ignore[assignment]
+        shard.settle(chunk, True, ((told, done),) if done > told else (), failures)
+
+    def _handle_by_key(self, shard: Shard, chunk: wire.Chunk, records: List[Record]) -> None:
+        by_key: Dict[str, List[int]] = {}
+        for i, record in enumerate(records):
+            by_key.setdefault(record.partition_key, []).append(i)
+        work, done = deque(by_key.values()), Done(chunk.count)
+        failures: List[Tuple[int, str]] = []
+        lock = threading.Lock()
+        next_word = [time.monotonic() + _PROGRESS]
+
+        def handle() -> None:
+            self._mine.shard = shard
+            while True:
+                try:
+                    indexes = work.popleft()
+                except IndexError:
+                    return
+                for i in indexes:
+                    if shard.stopping is not None:
+                        return
+                    try:
+                        self._handler(records[i])
+                    except BaseException as e:
+                        with lock:
+                            failures.append((i, failure_text(e)))
+                        break  # none of its key behind it
+                    with lock:
+                        done.mark(i)
+                        if time.monotonic() > next_word[0]:
+                            shard.settle(chunk, False, done.take())
+                            next_word[0] = time.monotonic() + _PROGRESS
+
+        helpers = [self._helpers.run(handle) for _ in range(min(self._parallel, len(by_key)) - 1)]
+        handle()
+        for helper in helpers:
+            helper.result()
+        shard.settle(chunk, True, done.take(), sorted(failures))
+
+
+class _Helpers:
+    """Threads that handle records beside their shard's; idle ones are used again."""
+
+    def __init__(self) -> None:
+        self._work: "queue.SimpleQueue[Tuple[Callable[[], None], Future[None]]]" = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+
+    def run(self, call: Callable[[], None]) -> "Future[None]":
+        ended: Future[None] = Future()
+        self._work.put((call, ended))
+        if not self._idle.acquire(blocking=False):
+            threading.Thread(target=self._run, name="vegas-parallel", daemon=True).start()
+        return ended
+
+    def _run(self) -> None:
+        while True:
+            call, ended = self._work.get()
+            call()
+            ended.finish()
+            del call, ended
+            self._idle.release()
+
+
+_TIMEOUTS = (TimeoutError, concurrent.futures.TimeoutError)
+
+
+def failure_text(e: BaseException) -> str:
+    """An exception and its stack, without this file's part of it."""
+    trace = e.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    stack = "".join(traceback.format_exception(type(e), e, trace)).rstrip()
+    return "".join(traceback.format_exception_only(type(e), e)).strip() + "\n" + stack
+
+
+def _in_notebook() -> bool:
+    """Whether this program is an IPython session with a kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")

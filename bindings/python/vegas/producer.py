@@ -1,0 +1,516 @@
+"""Sending records to a stream."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from . import _engine, _future, _spec as spec, _wire as wire
+from ._future import Future
+from ._options import Options, micros
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Headers = Union[Mapping[str, bytes], Iterable[Tuple[str, bytes]]]
+Bytes = Union[bytes, bytearray, memoryview]
+
+# A frame has room for a record of this size, or for several of up to that.
+_FRAME_ROOM = spec.FRAME_BYTES - 64
+_BATCH_BYTES = 4 << 20
+
+_pack_row = wire.SEND_ROW.pack
+
+
+class Receipt(NamedTuple):
+    """Where a record is."""
+
+    #: The shard that has it; "" while only the durable buffer has.
+    shard: str
+    #: Sequence number of the Kinesis record that it travelled in.
+    sequence: str
+    #: Its index in an aggregate, or 0.
+    sub_sequence: int
+    #: It is safe in the durable buffer, from where it will be sent.
+    durable: bool
+
+
+class Sending:
+    """What producers for threads and for asyncio have in common: records that
+    gather, that are open, and the window that both have to fit into.
+
+    An *entry* is what a record's result is given to; it has its `_cost`."""
+
+    def __init__(self, of: str, stream: str, given: Mapping[str, Any]) -> None:
+        self._closing: Optional[Future[Dict[str, Any]]] = None
+        if not isinstance(stream, str):
+            raise TypeError(f"{of}: stream is {type(stream).__name__}, want str")
+        self.stream = stream
+        self._of = f"{of}({stream!r})"
+        self._options = Options(of, spec.PRODUCER_OPTIONS, given)
+        self._engine_path = self._options.host.get("engine")
+        self._on_stats = self._options.host.get("on_stats")
+        self._quiet = _future.Quiet(_engine.log, time.monotonic)
+        self._failures = _future.Failures(self._warn)
+        self._closed = self._ended = False
+        self._fresh()
+        self.number = _engine.number(self)
+
+    def _fresh(self) -> None:
+        """No engine yet, and nothing sent."""
+        self._lock = threading.Lock()
+        self._room_made = threading.Condition(self._lock)
+        self._fork_lock = threading.Lock()
+        self._engine: Optional[_engine.Engine] = None
+        self._session: Optional[_engine.Session] = None
+        # Why send has to look closer before it accepts.
+        self._halted: Any = self._closed
+        self._error: Optional[spec.VegasError] = None
+        self._is_open: Future[None] = Future()
+        self._gathered: Deque[Tuple[bytes, bytes, Any]] = deque()
+        self._put = False
+        self._open: Dict[int, Any] = {}
+        self._next = 0
+        self._held = 0
+        self._window = int(self._options.value("buffer_bytes"))
+        self._record_cost = 0
+        self._waiting = 0
+
+    def _connect(self) -> None:
+        self._engine = _engine.get(self._engine_path)
+        self._engine.connect()
+        self._engine.attach(self)
+        self._is_open.result()
+
+    # What subclasses do with results.
+
+    def _finish(self, entries: List[Any], shard: str, sequence: str, subs: List[int], durable: bool) -> None:
+        raise NotImplementedError
+
+    def _fail(self, entries: List[Any], error: spec.VegasError) -> None:
+        raise NotImplementedError
+
+    def _abandon(self, entries: List[Any], error: spec.VegasError) -> None:
+        """In the child of a fork: like _fail, but telling nobody."""
+
+    def _made_room(self) -> None:
+        """Called with the lock held when records have ended."""
+        if self._waiting:
+            self._room_made.notify_all()
+
+    # Accepting.
+
+    def _row(self, key: str, data: Any, headers: Optional[Headers], hash_key: Optional[str]) -> Tuple[bytes, bytes]:
+        """Row and bytes of a record that is not just a key and bytes, or not right."""
+        if not isinstance(key, str):
+            raise TypeError(f"the partition key is {type(key).__name__}, want str")
+        if not 1 <= len(key) <= spec.KEY_CHARACTERS:
+            raise ValueError(f"the partition key has {len(key)} characters, want 1 to {spec.KEY_CHARACTERS}")
+        try:
+            k = key.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                "the partition key is no Unicode text (it has lone surrogates): decode it with the right encoding"
+            ) from None
+        if not isinstance(data, bytes):
+            if not isinstance(data, (bytearray, memoryview)):
+                raise TypeError(
+                    f"data is {type(data).__name__}, want bytes" + (": encode() it" if isinstance(data, str) else "")
+                )
+            data = bytes(data)
+        h = b""
+        if headers:
+            h = wire.encode_headers(headers.items() if isinstance(headers, Mapping) else headers)
+        x = b""
+        if hash_key:
+            if not isinstance(hash_key, str):
+                raise TypeError(f"explicit_hash_key is {type(hash_key).__name__}, want str of decimal digits")
+            x = hash_key.encode()
+            if len(x) > 39:
+                raise ValueError(f"explicit_hash_key has {len(x)} digits, want 39 at most")
+        if len(k) + len(x) + len(h) + len(data) > _FRAME_ROOM:
+            raise spec.TooLargeError(
+                f"a record of {len(data)} bytes exceeds what any stream takes", "records reach 10 MiB, headers included"
+            )
+        return _pack_row(len(data), len(h), len(k), len(x)), b"".join((k, x, h, data))
+
+    def _add(self, row: bytes, body: bytes, entry: Any) -> None:
+        """Takes a record in; the lock is held and there is room."""
+        self._held += entry._cost
+        if not self._put and self._session is not None:
+            self._session.put(self)
+            self._put = True
+        self._gathered.append((row, body, entry))
+
+    def _no_room(self, cost: int) -> bool:
+        return self._held + cost > self._window and self._held > 0
+
+    # What the engine calls.
+
+    def open_call(self) -> Tuple[str, Dict[str, Any]]:
+        return spec.METHOD_OPEN_PRODUCER, {
+            "producer": self.number,
+            "stream": self.stream,
+            "options": self._options.wire,
+        }
+
+    def opened(self, session: _engine.Session, answer: Dict[str, Any]) -> None:
+        with self._lock:
+            self._session = session
+            self._next = 0
+            self._window = answer["window_bytes"]
+            self._record_cost = answer["record_cost"]
+            self._put = bool(self._gathered)
+            if self._put:
+                session.put(self)
+            self._room_made.notify_all()
+            self._made_room()
+        if not self._is_open.done():
+            self._is_open.finish()
+
+    def broken(self, error: spec.VegasError) -> None:
+        with self._lock:
+            self._session, self._error, self._halted = None, error, True
+            entries = [e for _, _, e in self._gathered] + list(self._open.values())
+            self._gathered.clear()
+            self._open.clear()
+            self._held = 0
+            self._room_made.notify_all()
+            self._made_room()
+        self._fail(entries, error)
+        if not self._is_open.done():
+            self._is_open.finish(None, error)
+
+    def lost(self, session: _engine.Session, why: spec.VegasError) -> None:
+        """What was written and not reported is unknown; what was not goes to the
+        next session."""
+        with self._lock:
+            if self._session is not session:
+                return
+            self._session = None
+            entries = list(self._open.values())
+            self._open.clear()
+            self._held -= sum(e._cost for e in entries)
+            self._made_room()
+        remedy = why.remedy
+        if self._options.value("durable"):
+            remedy = "if the durable buffer has it, the next engine sends it"
+        self._fail(entries, spec.EngineGoneError(why.text, remedy, True))
+
+    def take(self, session: _engine.Session) -> List[bytes]:
+        with self._lock:
+            if self._session is not session:
+                return []
+            self._put = False
+            gathered, self._gathered = self._gathered, deque()
+            if not gathered:
+                return []
+            first = self._next
+            rows, bodies, entries = zip(*gathered)
+            self._next += len(entries)
+            self._open.update(zip(range(first, self._next), entries))
+        size = sum(map(len, bodies))
+        if size <= _BATCH_BYTES:
+            return [self._send_frame(first, rows, bodies)]
+        frames, start, size = [], 0, 0
+        for i, body in enumerate(bodies):
+            if size + len(body) > _BATCH_BYTES and i > start:
+                frames.append(self._send_frame(first + start, rows[start:i], bodies[start:i]))
+                start, size = i, 0
+            size += len(body)
+        frames.append(self._send_frame(first + start, rows[start:], bodies[start:]))
+        return frames
+
+    def _send_frame(self, first: int, rows: Tuple[bytes, ...], bodies: Tuple[bytes, ...]) -> bytes:
+        head = wire.SEND.pack(self.number, first, len(rows))
+        return wire.frame(spec.KIND_SEND, b"".join((head, *rows, *bodies)))
+
+    def frame(self, session: _engine.Session, kind: int, body: bytes) -> None:
+        if kind != spec.KIND_REPORT:
+            raise spec.ProtocolError(f"a producer was sent a frame of kind {kind}")
+        for status, text, rows in wire.report_groups(body):
+            numbers_subs = list(rows)
+            with self._lock:
+                if self._session is not session:
+                    return
+                pop = self._open.pop
+                try:
+                    entries = [pop(n) for n, _ in numbers_subs]
+                except KeyError as e:
+                    raise spec.ProtocolError(f"record {e} was reported, and is not open") from None
+            if status == spec.STATUS_STORED:
+                shard, _, sequence = text.decode(errors="replace").partition("\0")
+                self._finish(entries, shard, sequence, [s for _, s in numbers_subs], False)
+            elif status == spec.STATUS_DURABLE:
+                self._finish(entries, "", "", [s for _, s in numbers_subs], True)
+            else:
+                error = wire.error(wire.decode(text))
+                error.unknown = status == spec.STATUS_UNKNOWN
+                self._fail(entries, error)
+            with self._lock:
+                for e in entries:
+                    self._held -= e._cost
+                self._made_room()
+
+    def called(self, session: _engine.Session, number: int, args: Dict[str, Any]) -> None:
+        raise spec.ProtocolError("a producer was called")
+
+    def event(self, event: Dict[str, Any]) -> None:
+        on_stats = self._on_stats
+        if on_stats is not None and event.get("event") == "stats":
+            _future.callbacks.put(lambda: on_stats(event.get("stats")))
+
+    def forked(self) -> None:
+        """In the child: a fresh producer. What was open is the parent's."""
+        entries = [e for _, _, e in self._gathered] + list(self._open.values())
+        self._fresh()
+        if not self._closed:
+            self._halted = "forked"
+        self._abandon(entries, spec.EngineGoneError("the record was sent before a fork, the parent has its result", None, True))
+
+    def _left(self) -> int:
+        with self._lock:
+            return len(self._open) + len(self._gathered)
+
+    def _check_halted(self) -> None:
+        if self._halted is True:
+            if self._error is not None:
+                raise _future.again(self._error)
+            raise spec.ClosedError(f"{self._of} is closed")
+
+    def _settle_all(self, method: str, timeout: Optional[float]) -> int:
+        until = None if timeout is None else time.monotonic() + timeout
+        while self._error is None:
+            if self._engine is None:
+                return 0  # made before a fork, and not used since
+            try:
+                session = self._engine.connect()
+                with self._lock:
+                    while self._session is not session and self._error is None:
+                        # It is being opened. Its writer gets what has gathered then.
+                        if not self._room_made.wait(1) and session.over:
+                            break
+                args: Dict[str, Any] = {"producer": self.number}
+                patience = None
+                if until is not None:
+                    left = max(0.0, until - time.monotonic())
+                    args["timeout"], patience = micros(left), left + 5
+                answer = self._engine.request(method, args, session)
+                return int(answer.result(patience).get("left") or 0)
+            except concurrent.futures.TimeoutError:
+                break  # an engine that does not answer
+            except spec.EngineGoneError:
+                if until is not None and time.monotonic() > until:
+                    break
+        return self._left()
+
+    def _halt(self) -> bool:
+        """Accepts nothing from now on. False where there is nothing to close."""
+        with self._lock:
+            was, self._closed = self._closed, True
+            fresh = self._halted == "forked"
+            self._halted = True
+        return not (was or fresh)
+
+    def _settle_flush(self, timeout: Optional[float]) -> None:
+        left = self._settle_all(spec.METHOD_FLUSH, timeout)
+        self._raise_failures()
+        if left and not self._options.value("durable"):
+            raise spec.TimeoutError(f"{self._of}: {left} records have no result after {timeout} s")
+
+    def _settle_close(self, timeout: Optional[float]) -> None:
+        if timeout is None:
+            timeout = self._options.seconds("close_timeout")
+        self._settle_all(spec.METHOD_CLOSE_PRODUCER, timeout)
+        self._ended = True
+        if self._engine is not None:
+            self._engine.detach(self)
+        self._raise_failures()
+
+    def _raise_failures(self) -> None:
+        error = self._failures.take()
+        if error is not None:
+            raise error
+
+    def _warn(self, text: str) -> None:
+        # It may come out of a garbage collection, with any lock held.
+        _future.callbacks.put(lambda: self._quiet.warn(f"{self._of}: {text}"))
+
+    # The program's end.
+
+    def exit_begin(self, stage: str) -> None:
+        if stage != "all" or self._ended:
+            return
+        self._closed = self._halted = True
+        if self._session is not None and self._engine is not None:
+            timeout = micros(self._options.seconds("close_timeout"))
+            args = {"producer": self.number, "timeout": timeout}
+            self._closing = self._engine.request(spec.METHOD_CLOSE_PRODUCER, args, self._session)
+
+    def exit_end(self, until: float) -> None:
+        if self._closing is None:
+            return
+        interrupted = False
+        try:
+            self._closing.exception(max(0.0, until + self._options.seconds("close_timeout") + 1 - time.monotonic()))
+        except KeyboardInterrupt:
+            interrupted = True
+        except (concurrent.futures.TimeoutError, spec.VegasError):
+            pass
+        error = self._failures.take()
+        left = self._left()
+        if error is not None:
+            _engine.log.error("%s: %s", self._of, error)
+        if left:
+            _engine.log.error("%s: the program ends with %d records that have no result", self._of, left)
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+class Producer(Sending):
+    """Sends records to one stream. Make one per stream and share it: it is safe for
+    use by many threads, and the more is sent before results are asked for, the
+    fuller the batches are. Order is kept between sends that follow each other.
+
+        with vegas.Producer("orders") as p:
+            p.send("customer-17", b"...")
+
+    Options: vegas.ProducerOptions, as keyword arguments. The constructor returns
+    when records can be sent; an option that is wrong is a BadOptionError. What is
+    wrong with the stream, the credentials or the network, is the error of records,
+    or of check().
+    """
+
+    def __init__(self, stream: str, **options: "Unpack[spec.ProducerOptions]") -> None:
+        super().__init__("Producer", stream, options)
+        self._connect()
+
+    def send(
+        self,
+        key: str,
+        data: Bytes,
+        headers: Optional[Headers] = None,
+        explicit_hash_key: Optional[str] = None,
+    ) -> "Future[Receipt]":
+        """Sends a record and returns at once; the future has its Receipt when the
+        stream, or the durable buffer, has it. It waits while buffer_bytes are on
+        their way. A failure that nobody asks the future for is logged, and raised by
+        flush and close."""
+        # The common record by the shortest way, any other one by _row.
+        if (
+            headers is None
+            and explicit_hash_key is None
+            and key.__class__ is str
+            and data.__class__ is bytes
+            and 0 < len(key) <= 256
+            and key.isascii()
+            and len(data) < _BATCH_BYTES
+        ):
+            row = _pack_row(len(data), 0, len(key), 0)
+            body = key.encode() + data  # type: ignore[operator]
+        else:
+            row, body = self._row(key, data, headers, explicit_hash_key)
+        if self._halted:
+            self._resume()
+        future: Future[Receipt] = _new_future(Future)
+        future._cost = cost = len(body) + self._record_cost
+        with self._lock:
+            held = self._held + cost
+            if held > self._window and self._held > 0:
+                self._wait_for_room(cost)
+                held = self._held + cost
+            self._held = held
+            if not self._put and self._session is not None:
+                self._session.put(self)
+                self._put = True
+            # The last step, and one: an interruption leaves all of it or nothing.
+            self._gathered.append((row, body, future))
+        return future
+
+    produce = send
+
+    def _wait_for_room(self, cost: int) -> None:
+        self._waiting += 1
+        try:
+            while self._no_room(cost):
+                self._room_made.wait()
+                self._check_halted()
+        finally:
+            self._waiting -= 1
+
+    def _resume(self) -> None:
+        """Says why nothing can be sent, or after a fork, starts anew."""
+        if self._halted == "forked":
+            with self._fork_lock:
+                if self._halted == "forked":
+                    self._connect()
+                    self._halted = False
+            return
+        self._check_halted()
+
+    def flush(self, timeout: Optional[float] = None) -> None:
+        """Returns when everything sent before has its result. Raises a failure that
+        nobody has asked for, and TimeoutError."""
+        self._settle_flush(timeout)
+
+    def close(self, timeout: Optional[float] = None) -> None:
+        """Like flush, and then the end of the producer. What has no result after
+        `timeout` (default: close_timeout) fails, or stays in the durable buffer."""
+        if self._halt():
+            self._settle_close(timeout)
+
+    def check(self) -> None:
+        """Asks whether the stream can be sent to, and raises why not."""
+        self._call(spec.METHOD_CHECK)
+
+    def stats(self) -> Dict[str, Any]:
+        """Statistics by the names of the metrics."""
+        return self._call(spec.METHOD_STATS)["stats"]  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return self._of
+
+    def _call(self, method: str) -> Dict[str, Any]:
+        if self._halted:
+            self._resume()
+        assert self._engine is not None
+        return self._engine.request(method, {"producer": self.number}).result()
+
+    def __enter__(self) -> "Producer":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except spec.VegasError as e:  # the error under way is the one to see
+            _engine.log.warning("%s: %s", self._of, e)
+
+    def __repr__(self) -> str:
+        return self._of
+
+    # Results.
+
+    def _finish(self, entries: List[Any], shard: str, sequence: str, subs: List[int], durable: bool) -> None:
+        make, of = tuple.__new__, Receipt
+        _future.finish_all(entries, [make(of, (shard, sequence, s, durable)) for s in subs])
+
+    def _fail(self, entries: List[Any], error: spec.VegasError) -> None:
+        for future in entries:
+            own = _future.again(error)
+            self._failures.attach(future, own)
+            future.finish(None, own)
+
+
+
+    def _abandon(self, entries: List[Any], error: spec.VegasError) -> None:
+        for future in entries:
+            future.abandon(_future.again(error))
+
+
+_new_future = Future.__new__
