@@ -32,6 +32,10 @@ engine: ## the engine of programs in other languages, into .cache/engine
 test-ruby: engine ## the Ruby binding, with Ruby and its minitest
 	VEGAS_ENGINE=$(ENGINE) ruby -w -Ibindings/ruby/lib -e 'ARGV.each { |f| require f }' $(CURDIR)/bindings/ruby/test/*_test.rb
 
+.PHONY: test-js
+test-js: engine ## the JavaScript binding, with Node.js
+	VEGAS_ENGINE=$(ENGINE) node --test $(CURDIR)/bindings/js/test/*.test.js
+
 .PHONY: simulate
 SEEDS ?= 1000000
 DURABLE_SEEDS ?= 1000000

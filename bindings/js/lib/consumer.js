@@ -60,6 +60,7 @@ class Consumer {
       deadLetter: o.host.deadLetter,
       parallel: o.host.parallel,
       batch: o.host.batch,
+      closing: () => this.#closing,
     };
     hold();
     this.#timer = setInterval(() => {
@@ -234,13 +235,13 @@ class Consumer {
     }
   }
 
-  // checkpoint moves the group's position to a record, under checkpoint: 'manual'.
+  // checkpoint moves the group's position to a record, under checkpoint: 'manual'. It
+  // rejects with lease_lost where the shard belongs to somebody else by now.
   async checkpoint(record, { signal } = none) {
     const shard = record instanceof Record ? Record.from(record) : undefined;
     if (shard === undefined) throw failure('bad_option', 'checkpoint takes a record that a handler was given');
-    const session = Shard.session(shard);
-    if (session.ended) throw failure('lease_lost', `${shard.id}: the engine that had the shard has ended`);
-    await first(session.call(METHOD.CHECKPOINT, {
+    if (this.#shards.get(Shard.number(shard)) !== shard) throw failure('lease_lost', `${shard.id}: this consumer does not own the shard, or not any more`);
+    await first(Shard.session(shard).call(METHOD.CHECKPOINT, {
       consumer: this.#number, shard: Shard.number(shard), sequence: record.sequence, sub: record.subSequence,
     }), signal);
   }

@@ -273,6 +273,7 @@ class Producer {
       this.#session = session;
       session.producers.set(this.#number, this);
       this.pump();
+      this.#changed();
     } catch (error) {
       if (session.ended) return; // lost, or fatal
       log('error', `the producer of ${JSON.stringify(this.stream)} cannot be opened: ${error.message}`, { stream: this.stream });

@@ -14,7 +14,7 @@ const lookEvery = 32; // records
 
 class Run {
   constructor(consumer, shard, chunk) {
-    this.consumer = consumer; // {number, handler, deadLetter, parallel, batch}
+    this.consumer = consumer; // {number, handler, deadLetter, parallel, batch, closing()}
     this.shard = shard;
     this.chunk = chunk;
     this.done = new Uint8Array(chunk.count); // 1 done, 2 and said
@@ -78,7 +78,8 @@ class Run {
       const i = chunk.index;
       try {
         const p = handler(chunk.next(), shard);
-        if (waits(p) && await p === notBegun) return;
+        // () => consumer.close() would wait for itself.
+        if (waits(p) && p !== this.consumer.closing() && await p === notBegun) return;
       } catch (error) {
         return this.fail(i, error);
       }
@@ -111,7 +112,7 @@ class Run {
       } catch (error) {
         return ended(r.partitionKey, i, error, false);
       }
-      if (!waits(p)) return ended(r.partitionKey, i, null, true);
+      if (!waits(p) || p === this.consumer.closing()) return ended(r.partitionKey, i, null, true);
       running++;
       p.then((v) => ended(r.partitionKey, i, v, v !== notBegun), (e) => ended(r.partitionKey, i, e, false)).finally(() => {
         running--;

@@ -150,7 +150,7 @@ class Session {
   broke(error) {
     if (this.hello === null) {
       error = failure('engine_missing', `${this.path} is no vegas engine: it began with something else than the protocol's hello`, {
-        remedy: 'name one with VEGAS_ENGINE or the option engine, or leave both to the installed package', cause: error,
+        remedy: nameOne, cause: error,
       });
     } else {
       this.write(wire.frame(KIND.FAIL, { error: { code: 'protocol', text: String(error.message) } }));
@@ -249,7 +249,7 @@ class Session {
     const said = this.stderr.trim() === '' ? '' : `; it said: ${this.stderr.trim().slice(-2000)}`;
     if (this.hello === null && signal === null) {
       return failure('engine_missing', `${this.path} is no vegas engine: it ended ${how} before its hello${said}`, {
-        remedy: 'name one with VEGAS_ENGINE or the option engine, or leave both to the installed package',
+        remedy: nameOne,
       });
     }
     return failure('engine_gone', `the engine has ended ${how}${said}`);
@@ -283,8 +283,9 @@ class Session {
       rest = all.subarray(all.length - handle.writeQueueSize);
     }
     rest = Buffer.concat([rest, bytes(this.queue)]);
-    this.writing = [];
+    this.writing = []; // nothing goes through the stream any more
     this.queue = [];
+    this.queued = 0;
     while (rest.length > 0) {
       const n = now(() => fs.writeSync(handle.fd, rest), until);
       if (n < 0) return;
@@ -303,6 +304,8 @@ class Session {
     return n > 0;
   }
 }
+
+const nameOne = `name one for this platform (${process.platform} ${process.arch}) with VEGAS_ENGINE or the option engine, or leave both to the installed package`;
 
 const clock = new Int32Array(new SharedArrayBuffer(4));
 

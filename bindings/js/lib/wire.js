@@ -95,8 +95,7 @@ function put(w, v, depth) {
   }
 }
 
-// decode reads the one value that a body is. Maps are objects without a
-// prototype; whole numbers beyond 2^53 are bigints.
+// decode reads the one value that a body is. Whole numbers beyond 2^53 are bigints.
 function decode(buf, from = 0, to = buf.length) {
   if (to - from > spec.VALUE_BYTES) throw broken(`a value of ${to - from} bytes`);
   const r = { buf, at: from, to };
@@ -158,11 +157,13 @@ function get(r, depth) {
     }
     case tag.map: {
       const n = getCount(r, 5);
-      const map = Object.create(null);
+      const map = {};
       for (let i = 0; i < n; i++) {
         const k = getText(r);
-        if (k in map) throw broken(`a map with the key ${JSON.stringify(k)} twice`);
-        map[k] = get(r, depth + 1);
+        if (Object.hasOwn(map, k)) throw broken(`a map with the key ${JSON.stringify(k)} twice`);
+        const v = get(r, depth + 1);
+        if (k === '__proto__') Object.defineProperty(map, k, { value: v, enumerable: true });
+        else map[k] = v;
       }
       return map;
     }

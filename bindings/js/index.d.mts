@@ -1,0 +1,3 @@
+export * from './index.js';
+import * as vegas from './index.js';
+export default vegas;

@@ -1,0 +1,66 @@
+'use strict';
+const test = require('node:test');
+const assert = require('node:assert');
+const wire = require('../lib/wire.js');
+const spec = require('../lib/spec.js');
+
+const plain = (v) => JSON.parse(JSON.stringify(v, (_, x) => (typeof x === 'bigint' ? `${x}n` : x)));
+
+test('values come back as they were', () => {
+  for (const v of [null, true, false, 0, -1, 2 ** 53 - 1, -(2 ** 40), 1.5, '', 'häß😀', [], [1, [2, ['x']]], { a: { b: [null] }, '': 1 }, 2n ** 60n]) {
+    assert.deepStrictEqual(plain(wire.decode(wire.encode(v))), plain(v));
+  }
+  assert.deepStrictEqual(wire.decode(wire.encode(Buffer.from([0, 255]))), Buffer.from([0, 255]));
+});
+
+test('garbled values cost an error and nothing else', () => {
+  const whole = wire.encode({ text: 'abc', list: [1, 2.5, { x: Buffer.alloc(9) }], no: false });
+  for (let cut = 0; cut < whole.length; cut++) assert.throws(() => wire.decode(whole.subarray(0, cut)), { code: 'protocol' });
+  let random = 1;
+  const next = () => (random = (random * 48271) % 0x7fffffff);
+  for (let round = 0; round < 20000; round++) {
+    const b = Buffer.from(whole);
+    for (let k = 0; k < 1 + round % 4; k++) b[next() % b.length] = next();
+    try {
+      wire.decode(b);
+    } catch (e) {
+      assert.equal(e.code, 'protocol', e.stack);
+    }
+  }
+  let deep = null;
+  for (let i = 0; i < 20; i++) deep = [deep];
+  assert.throws(() => wire.encode(deep), /nests too deep/);
+});
+
+test('frames are found whatever pieces they come in', () => {
+  const all = Buffer.concat([wire.frame(4, { event: 'log' }), wire.frame(99, 'unknown'), wire.frame(3, { call: 1, long: 'x'.repeat(200000) })]);
+  for (const piece of [1, 2, 3, 7, 64, 65536, all.length]) {
+    if (piece === 1 && all.length > 1e6) continue;
+    const kinds = [];
+    const frames = new wire.Frames((kind, b, from, to) => kinds.push([kind, to - from]));
+    for (let at = 0; at < all.length; at += piece) frames.take(all.subarray(at, at + piece));
+    assert.deepStrictEqual(kinds.map(([k]) => k), [4, 99, 3]);
+  }
+  const frames = new wire.Frames(() => {});
+  assert.throws(() => frames.take(Buffer.from([0, 0, 0, 0, 1])), { code: 'protocol' });
+  assert.throws(() => new wire.Frames(() => {}).take(Buffer.from([255, 255, 255, 255, 1])), { code: 'protocol' });
+});
+
+test('headers come back in order, repeated names too', () => {
+  const b = wire.encodeHeaders([['a', '1'], ['b', Buffer.from('2')], ['a', '3']]);
+  assert.deepStrictEqual(wire.decodeHeaders(b).map(([k, v]) => [k, String(v)]), [['a', '1'], ['b', '2'], ['a', '3']]);
+  assert.deepStrictEqual(wire.encodeHeaders({}), null);
+  assert.throws(() => wire.encodeHeaders({ a: 1 }), { code: 'bad_option' });
+  for (let cut = 1; cut < b.length; cut++) assert.throws(() => wire.decodeHeaders(b.subarray(0, cut)), { code: 'protocol' });
+});
+
+test('every code of the protocol has a class, which both module formats export', async () => {
+  const cjs = require('..');
+  const esm = await import('../index.mjs');
+  for (const [code, C] of Object.entries(spec.ERRORS)) {
+    assert.equal(new C('x').code, code);
+    assert.ok(new C('x') instanceof cjs.VegasError);
+    assert.equal(esm[C.name], C, `index.mjs lacks ${C.name}`);
+  }
+  for (const name of Object.keys(cjs)) assert.equal(esm[name], cjs[name], `index.mjs lacks ${name}`);
+});

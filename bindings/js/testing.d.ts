@@ -1,0 +1,2 @@
+import { testing } from './index';
+export import LocalKinesis = testing.LocalKinesis;
