@@ -74,9 +74,8 @@ included): a put above that is refused with LimitExceededException, which names 
 
 The clock is the process's, and moves forward by hand with Server.Advance or POST /_vegas/clock {"advance":"5m"}.
 
-What it costs in CPU time, HTTP and the client's end of it included (Intel Xeon, one core, in memory): PutRecords of 500
-records of 1 KiB 1.6 ms (330 MB/s), GetRecords of 10 MB 19 ms (530 MB/s), a poll that finds nothing 30 us. Measure yours:
-go test -run '^$' -bench . ./localkinesis
+What it puts through for a second of its CPU time stands in [benchmarks.md](benchmarks.md#the-embedded-server), with the
+command that measures yours.
 `
 
 const docsTail = `
