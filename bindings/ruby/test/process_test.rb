@@ -54,6 +54,33 @@ class ProcessTest < Minitest::Test
     assert p.send('parent', 'data').value(PATIENCE)
   end
 
+  def test_a_daemon
+    Dir.mktmpdir do |dir|
+      file = File.join(dir, 'result')
+      program(<<~RUBY, local.endpoint, file)
+        producer = Vegas::Producer.new('orders', endpoint: ARGV[0])
+        producer.send('key', 'data').value
+        Process.daemon
+        File.write("\#{ARGV[1]}.new", producer.send('key', 'data').value.shard)
+        File.rename("\#{ARGV[1]}.new", ARGV[1])
+      RUBY
+      Timeout.timeout(PATIENCE) { sleep 0.01 until File.exist?(file) }
+      assert_equal 'shardId-000000000000', File.read(file)
+    end
+  end
+
+  def test_a_child_does_not_use_its_parents_consumer
+    c = consumer { nil }
+    child = fork do
+      c.close
+      c.stats
+    rescue Vegas::ClosedError
+      exit!(0)
+    end
+    assert Process.wait2(child).last.success?
+    assert_kind_of Hash, c.stats
+  end
+
   # A child that holds the pipes of its parent's engine would keep that alive.
   def test_an_engine_ends_with_its_program_while_a_child_lives_on
     out, err, = program(<<~RUBY, local.endpoint)

@@ -28,7 +28,6 @@ module Vegas
       @handler = handler || block
       @offers = SizedQueue.new(1) unless @handler # for each
       @errand = Errand.new("vegas #{@group} statistics")
-      @pid = Process.pid
       @engine = Engine.current(@options.host[:engine])
       connect
     end
@@ -64,7 +63,7 @@ module Vegas
     # option grace to finish, and its shards go to other workers. A handler may call
     # it, and is not waited for.
     def close
-      return if foreign? || @closed
+      return if @forked || @closed
 
       @closed = true
       return shut unless Thread.current.thread_variable_get(:vegas_consumer).equal?(self)
@@ -213,6 +212,7 @@ module Vegas
 
     # In a forked child: it is the parent's.
     def abandon
+      @forked = true
       @shards = {}
     end
 
@@ -231,12 +231,8 @@ module Vegas
       raise
     end
 
-    def foreign?
-      @pid != Process.pid
-    end
-
     def use
-      raise ClosedError, "the consumer of #{@stream} belongs to the process that made it, before the fork" if foreign?
+      raise ClosedError, "the consumer of #{@stream} belongs to the process that made it, before the fork" if @forked
       raise ClosedError, "the consumer of #{@stream} is closed" if @closed
     end
 

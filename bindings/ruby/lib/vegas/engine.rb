@@ -10,7 +10,6 @@ module Vegas
       # The engine of this process. A path names its binary, at the first use.
       def current(path = nil)
         LOCK.synchronize do
-          forget if @current && @current.pid != Process.pid
           @current ||= new(path)
         end.tap { |engine| engine.check(path) }
       end
@@ -30,15 +29,20 @@ module Vegas
 
     LOCK = Mutex.new
 
-    # Sees forks, so that a child holds nothing open that is its parent's.
+    # Sees forks, so that a child holds nothing open that is its parent's. A daemon is
+    # its parent's child.
     module Forks
       def _fork
         super.tap { |pid| Engine.forked if pid.zero? }
       end
+
+      def daemon(...)
+        super.tap { Engine.forked }
+      end
     end
     Process.singleton_class.prepend(Forks)
 
-    attr_reader :pid, :errand
+    attr_reader :errand
 
     def initialize(path)
       @pid = Process.pid

@@ -7,6 +7,8 @@ module Vegas
     BURST = 64 << 10 # bytes after which a sender lets the engine have its turn
     PAUSE = 0.005    # and seconds
     MOST_BYTES = 1 << 20 # of a frame of several records
+    NOTHING = ''.b.freeze
+    RENEWAL = Mutex.new
     DURABLE = [nil, nil].freeze # the place of what is in a durable buffer
 
     attr_reader :stream
@@ -53,7 +55,7 @@ module Vegas
     def send(key, data, headers: nil, explicit_hash_key: nil, &callback)
       raise ClosedError, "the producer of #{@stream} is closed" if @closed
 
-      renew if @pid != Process.pid
+      renew if @forked
       delivery = delivery(key, data, headers, explicit_hash_key, callback)
       @lock.synchronize do
         @changed.wait(@lock) until room?(delivery.cost) || @gone || @closed
@@ -75,7 +77,7 @@ module Vegas
     # failure that nobody has looked at. Gives the number of records that are left: in
     # a durable buffer, or, at the timeout in seconds, without a result.
     def flush(timeout = nil)
-      renew if @pid != Process.pid
+      renew if @forked
       limit = timeout && (Session.now + timeout)
       crossing = crossed(limit)
       left = crossing ? ask(Spec::METHOD_FLUSH, limit).to_i : @lock.synchronize { @pending.size + @open.size }
@@ -98,14 +100,14 @@ module Vegas
 
     # Raises what is wrong with the stream, the credentials or the network.
     def check
-      renew if @pid != Process.pid
+      renew if @forked
       @engine.call(Spec::METHOD_CHECK, { producer: @number })
       nil
     end
 
     # What the producer counts, by the names of the metrics.
     def stats
-      renew if @pid != Process.pid
+      renew if @forked
       @engine.call(Spec::METHOD_STATS, { producer: @number })['stats']
     end
 
@@ -228,32 +230,31 @@ module Vegas
       @open = {}
       @overlooked = []
       @session = nil
+      @number = nil
+      @forked = true
       @errand = Errand.new("vegas #{@stream} results")
     end
 
     private
 
     def connect
-      @pid = Process.pid
       @engine = Engine.current(@options.host[:engine])
       connect_session
     end
 
     # A child of a fork uses an engine of its own.
     def renew
-      Engine.current(@options.host[:engine])
       raise ClosedError, "the producer of #{@stream} is closed" if @closed
 
-      @lock.synchronize do
-        return if @pid == Process.pid
+      RENEWAL.synchronize do
+        return unless @forked
 
         @pending_cost = @open_cost = 0
         @accepted = @taken = 0
         @gone = nil
-        @pid = Process.pid
-        @engine = nil
+        connect
+        @forked = false
       end
-      connect
     end
 
     # Opens the producer in the engine that there is. Each time it is one of a number
@@ -283,16 +284,14 @@ module Vegas
       raise BadOptionError, "the partition key is #{key.class}: want a String" unless key.is_a?(String)
       raise BadOptionError, "the data is #{data.class}: want a String" unless data.is_a?(String)
 
-      key = key.encode(Encoding::UTF_8) unless key.encoding == Encoding::UTF_8
+      key = key.encode(Encoding::UTF_8) unless key.encoding == Encoding::UTF_8 || key.ascii_only?
       raise BadOptionError, "the partition key #{key.inspect[0, 80]} is not UTF-8" unless key.valid_encoding?
       if key.empty? || key.length > Spec::KEY_CHARACTERS
         raise BadOptionError, "the partition key has #{key.length} characters: want 1 to #{Spec::KEY_CHARACTERS}"
       end
 
-      headers = Headers.encode(headers)
-      hash_key = hash_key.to_s.b
-      raise BadOptionError, "the explicit hash key #{hash_key[0, 80]} has more than 39 digits" if hash_key.bytesize > 39
-
+      headers = headers ? Headers.encode(headers) : NOTHING
+      hash_key = hash_key ? digits(hash_key) : NOTHING
       cost = key.bytesize + hash_key.bytesize + headers.bytesize + data.bytesize + @record_cost
       Delivery.new(self, key.b, hash_key, headers, data.b, cost, callback)
     rescue EncodingError => e
@@ -306,6 +305,13 @@ module Vegas
       @session&.records(self)
     end
 
+    def digits(hash_key)
+      digits = hash_key.to_s.b
+      raise BadOptionError, "the explicit hash key #{digits[0, 80]} has more than 39 digits" if digits.bytesize > 39
+
+      digits
+    end
+
     def room?(cost)
       used = @pending_cost + @open_cost
       used <= 0 || used + cost <= @window
@@ -315,6 +321,8 @@ module Vegas
     # them out for a tenth of a second otherwise.
     def take_turns(cost)
       @burst += cost
+      return if @burst < BURST && @accepted.anybits?(7) # reading the clock takes a while itself
+
       now = Session.now
       return if @burst < BURST && now - @turn < PAUSE
 
@@ -358,13 +366,17 @@ module Vegas
       else
         error = Session.failure(Value.decode(text))
       end
-      rows.each_slice(2) do |number, sub|
-        delivery = @open.delete(number) or next
+      at = 0
+      while at < rows.size # each_slice would make an array of each
+        delivery = @open.delete(rows[at])
+        at += 2
+        next unless delivery
+
         @open_cost -= delivery.cost
         if error
           fail(delivery, error, results)
         else
-          delivery.stored(place, sub)
+          delivery.stored(place, rows[at - 1])
           results << delivery if delivery.callback
         end
       end
@@ -444,9 +456,9 @@ module Vegas
     end
 
     def shut(timeout)
-      return 0 if @pid != Process.pid && @closed
+      return 0 if @forked && @closed
 
-      renew if @pid != Process.pid
+      renew if @forked
       already = @lock.synchronize do
         was = @closed
         @closed = true
