@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -226,5 +227,40 @@ func TestQuoteOfAPage(t *testing.T) {
 	}
 	if _, err := quote("### Goals\n"); err == nil {
 		t.Error("of a page without figures no error")
+	}
+}
+
+func TestPlan(t *testing.T) {
+	s := &settings{only: regexp.MustCompile("consume 1 KiB.*(SDK|KCL)"), rounds: 2, records: 100}
+	p := &table{settings: s, tasks: tasks(s.records)}
+	names := func(java bool, round int) (names []string) {
+		for _, next := range p.plan(java) {
+			if next.round == round {
+				names = append(names, next.contender.Name)
+			}
+		}
+		return names
+	}
+	first, second := names(false, 0), names(false, 1)
+	if len(first) != 4 || first[0] != "AWS SDK, GetRecords" || second[3] != first[0] || second[0] != first[1] {
+		t.Errorf("without Java %q, then %q: want the SDK and three floors, by turns", first, second)
+	}
+	if all := names(true, 1); len(all) != 6 {
+		t.Errorf("with Java %q, want six", all)
+	}
+	next := p.plan(true)[0]
+	if p.results = []*result{{contender: next.contender, task: next.task, err: errors.New("other")}}; p.isLate(next) {
+		t.Error("a turn that failed is taken for a late one")
+	}
+	p.results[0].err = fmt.Errorf("in its process: %w", errLate)
+	if !p.isLate(next) || p.isLate(p.plan(true)[1]) {
+		t.Error("who was late is let run again, or somebody else is not")
+	}
+}
+
+func TestProgress(t *testing.T) {
+	p := &progress{began: time.Now().Add(-99 * time.Second), done: 1, all: 5}
+	if got, want := p.next(), " 1:39,  2:28 left:"; got != want && got != " 1:39,  2:29 left:" {
+		t.Errorf("after two of five turns %q, want %q", got, want)
 	}
 }
