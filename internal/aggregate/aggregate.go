@@ -112,17 +112,21 @@ func LooksLikeAggregate(data []byte) bool {
 	return ok
 }
 
-// body is the protobuf message of an aggregate. Like the Java KCL it takes an
-// aggregate without one for a plain record.
+// body is the protobuf message of an aggregate.
 func body(data []byte) ([]byte, bool) {
+	message, sum, ok := Parts(data)
+	return message, ok && md5.Sum(message) == sum //nolint:gosec // see the import
+}
+
+// Parts are the protobuf message of an aggregate and the MD5 sum that it has if data
+// is one; false: it is none. Like the Java KCL it takes an aggregate without a message
+// for a plain record.
+func Parts(data []byte) (message []byte, sum [md5.Size]byte, ok bool) {
 	if len(data) <= Overhead || string(data[:len(magic)]) != magic {
-		return nil, false
+		return nil, sum, false
 	}
 	end := len(data) - md5.Size
-	if md5.Sum(data[len(magic):end]) != [md5.Size]byte(data[end:]) { //nolint:gosec // see the import
-		return nil, false
-	}
-	return data[len(magic):end:end], true
+	return data[len(magic):end:end], [md5.Size]byte(data[end:]), true
 }
 
 // Numbers of the format's fields.

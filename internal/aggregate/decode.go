@@ -38,11 +38,18 @@ type tag struct {
 // worst that can be made up, headers without content, allocates some 25 times
 // as much.
 func Decode(data []byte, a *Aggregate) error {
-	a.reset()
 	msg, ok := body(data)
 	if !ok {
+		a.reset()
 		return ErrNotAggregate
 	}
+	return DecodeMessage(msg, a)
+}
+
+// DecodeMessage is Decode of the message of an aggregate (see Parts), for who has
+// compared its sum.
+func DecodeMessage(msg []byte, a *Aggregate) error {
+	a.reset()
 	if len(msg) > math.MaxInt32 {
 		return malformed("longer than any record")
 	}

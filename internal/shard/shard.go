@@ -298,8 +298,9 @@ func (s *Shard) over() bool {
 
 // take opens an answer, or the next piece of it. nil: that brought nothing new.
 func (s *Shard) take(a *fetch.Answer) *record.Batch {
+	from := s.opened
 	p := s.piece(a)
-	records, end := s.open.unpack(p.Records)
+	records, end := s.open.unpack(a.Records, from, s.opened)
 	if !s.pieces {
 		records = slices.Clone(records)
 		s.open.forget()

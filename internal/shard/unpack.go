@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"errors"
 	"sync"
 
 	"github.com/libvegas/vegas/internal/aggregate"
@@ -25,6 +24,7 @@ type unpacker struct {
 	mu    *sync.Mutex // guards marks
 	marks *mark.Tracker
 
+	sums     sums                // of the answer's entries
 	agg      aggregate.Aggregate // scratch
 	verdicts []mark.Verdict      // scratch
 	records  []*record.Record    // what unpack returns
@@ -38,23 +38,28 @@ type counts struct {
 	bytes, duplicates, misplaced, foreign, malformed, forged int64
 }
 
-// unpack returns the records to deliver and the position behind all of raws;
-// the zero Position if there were none. The list of them is the unpacker's, until it
-// is told to forget or to unpack more.
+// unpack returns the records to deliver of an answer's entries from an index on,
+// below another one, and the position behind these; the zero Position if there were
+// none. The list of records is the unpacker's, until it is told to forget or to unpack
+// more.
 //
 // The records of an answer share its memory, which nobody ever uses again for
 // something else: they stay valid as long as they are referenced.
-func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end record.Position) {
+func (u *unpacker) unpack(raws []fetch.Record, from, to int) (records []*record.Record, end record.Position) {
 	u.forget()
 	u.n = counts{}
-	for i := range raws {
+	if from == 0 {
+		u.sums.start()
+	}
+	for i := from; i < to; i++ {
 		raw := &raws[i]
-		switch err := aggregate.Decode(raw.Data, &u.agg); {
-		case err == nil:
-			u.aggregated(raw, len(raws)-i-1)
-			end = record.Position{Sequence: raw.Sequence, SubSequence: int64(len(u.agg.Subs) - 1)}
-			continue
-		case errors.Is(err, aggregate.ErrMalformed):
+		if message, ok := u.sums.fit(raws, i); ok {
+			err := aggregate.DecodeMessage(message, &u.agg)
+			if err == nil {
+				u.aggregated(raw, to-i-1)
+				end = record.Position{Sequence: raw.Sequence, SubSequence: int64(len(u.agg.Subs) - 1)}
+				continue
+			}
 			// Delivered as it is: somebody may be able to read it.
 			u.n.malformed++
 			u.warn("a malformed aggregate is delivered as it is (see docs/troubleshooting.md#malformed-aggregate)", err)
@@ -64,11 +69,12 @@ func (u *unpacker) unpack(raws []fetch.Record) (records []*record.Record, end re
 			continue
 		}
 		u.n.bytes += int64(len(raw.Data))
-		r := u.add(len(raws) - i)
+		r := u.add(to - i)
 		r.PartitionKey, r.Data = raw.Key, raw.Data
 		r.Stream, r.Shard, r.Position, r.ArrivalTime = u.stream, u.shard, end, raw.Arrival
 	}
 	u.slab = nil
+	clear(u.agg.Subs)
 	u.report(len(u.records))
 	return u.records, end
 }
