@@ -37,7 +37,8 @@ func (s Spread) Text() string {
 	return fmt.Sprintf("%s (%s–%s)", Number(s.Median), Number(s.Min), Number(s.Max))
 }
 
-// Number has three significant digits, and a comma between thousands.
+// Number has three significant digits, two where it is below one, and a comma between
+// thousands.
 func Number(x float64) string {
 	switch abs := math.Abs(x); {
 	case math.IsNaN(x):
@@ -49,6 +50,8 @@ func Number(x float64) string {
 		return strconv.FormatFloat(x, 'f', 0, 64)
 	case abs >= 9.995:
 		return strconv.FormatFloat(x, 'f', 1, 64)
+	case abs > 0 && abs < 0.0995:
+		return strconv.FormatFloat(x, 'f', 3, 64)
 	default:
 		return strconv.FormatFloat(x, 'f', 2, 64)
 	}

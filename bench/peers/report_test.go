@@ -138,8 +138,8 @@ func TestWarmUp(t *testing.T) {
 				continue
 			}
 			w := k.work(c)
-			if c.Java != "" && w.Warm != w.Records/2 {
-				t.Errorf("%s, %s %s: %d of %d records to be warm, want half", c.Name, k.side, k.name, w.Warm, w.Records)
+			if c.Java != "" && w.Warm < w.Records/2 {
+				t.Errorf("%s, %s %s: %d of %d records to be warm, want half at least", c.Name, k.side, k.name, w.Warm, w.Records)
 			}
 			if 4*w.Measured() < w.Records {
 				t.Errorf("%s, %s %s: %d of %d records are measured", c.Name, k.side, k.name, w.Measured(), w.Records)

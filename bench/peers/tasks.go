@@ -36,15 +36,15 @@ var ofAll = shape{shards: shards, keys: keys, producers: 1}
 // tasks are all of them. records is how many of 100 bytes a client in Go has to
 // send; larger ones are fewer, so that they take about as long. By polling, clients
 // that keep to the service's limits read 2 MiB a second of a shard. Where records is
-// 1,500,000 a consumer reads 3.8 answers of each shard, as large as answers become:
+// 1,500,000 a consumer reads 4.1 answers of each shard, as large as answers become:
 // 84,665 records of 100 bytes, 10,000 of 1 KiB.
 func tasks(records int) []*task {
 	return []*task{
 		{contest.Produce, "100 B, aggregated", 100, true, records, ofAll},
 		{contest.Produce, "1 KiB, aggregated", 1 << 10, true, records / 4, ofAll},
 		{contest.Produce, "1 KiB, not aggregated", 1 << 10, false, records / 4, ofAll},
-		{contest.Consume, "100 B, aggregated", 100, true, records * 6 / 7, ofAll},
-		{contest.Consume, "1 KiB, not aggregated", 1 << 10, false, records / 10, ofAll},
+		{contest.Consume, "100 B, aggregated", 100, true, records * 12 / 13, ofAll},
+		{contest.Consume, "1 KiB, not aggregated", 1 << 10, false, records * 11 / 100, ofAll},
 	}
 }
 
@@ -69,14 +69,15 @@ func (t *task) work(c *contest.Contender) contest.Work {
 		w.Warm = w.Records / 2
 	case java:
 		w.Records *= 2
-		w.Warm, w.Last = w.Records/2, w.Records*2/19
-	// What is measured begins and ends in the middle of an answer, two later (three in a
-	// JVM), so that an answer is in it as often as its records are, however much of it a
-	// client does before it hands on the first of them.
+		w.Warm, w.Last = w.Records*22/41, w.Records*4/41
+	// What is measured begins when 1.4 answers of each shard are handled and ends after
+	// 3.4 (4.4 and 7.4 in a JVM): in the middle of full ones, so that an answer is in it
+	// as often as its records are, however much of it a client does before it hands on
+	// the first of them.
 	case t.side == contest.Consume && t.started:
 		w.Warm = 0
 	case t.side == contest.Consume:
-		w.Warm, w.Last = t.records*7/19, t.records*2/19
+		w.Warm, w.Last = w.Records*14/41, w.Records*7/41
 	}
 	return w
 }
