@@ -1,20 +1,24 @@
 package bridge
 
 import (
-	"bufio"
+	"context"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/localkinesis"
 	"github.com/libvegas/vegas/record"
 )
 
 // wire is a host that only counts: sending costs it a copy of a frame.
 type wire struct {
-	t       testing.TB
-	in      io.Writer
 	frames  *frameReader
 	reports chan int // records of each report frame
 }
@@ -40,11 +44,22 @@ func (w *wire) read() {
 	}
 }
 
-// engineProcess starts an engine that was built, and says hello.
-func engineProcess(b *testing.B) (*host, *exec.Cmd) {
+// TestMain lets this binary be the engine's process, too.
+func TestMain(m *testing.M) {
+	if os.Getenv("BRIDGE_TEST_ENGINE") == "" {
+		os.Exit(m.Run())
+	}
+	if err := Serve(context.Background(), os.Stdin, os.Stdout, Config{}); err != nil {
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// process starts an engine in a process of its own, and says hello.
+func process(b *testing.B) *host {
 	b.Helper()
-	path := os.Getenv("VEGAS_ENGINE")
-	c := exec.Command(path) //nolint:noctx // it ends with its standard input
+	c := exec.CommandContext(b.Context(), os.Args[0])
+	c.Env, c.Stderr = append(os.Environ(), "BRIDGE_TEST_ENGINE=1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local"), os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -56,36 +71,58 @@ func engineProcess(b *testing.B) (*host, *exec.Cmd) {
 	if err := c.Start(); err != nil {
 		b.Fatal(err)
 	}
-	h := &host{t: b, in: in, frames: newFrameReader(bufio.NewReaderSize(out, 1)), ended: make(chan error, 1), answers: map[int64]arguments{}, results: map[uint64]result{}}
-	go func() { h.ended <- c.Wait() }()
+	h := newHost(b, in, out)
+	// Its output is read to the end by whoever asked for the time.
+	h.cpu = func() time.Duration {
+		_ = in.Close()
+		err := c.Wait()
+		if err != nil {
+			b.Error(err)
+		}
+		return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	}
 	h.put(kindHello, results{"protocol": []any{int64(1), int64(1)}})
 	h.next()
-	return h, c
+	return h
+}
+
+// serve serves a stream of this process, over TCP.
+func serve(b *testing.B) aws.Config {
+	b.Helper()
+	s := localkinesis.New(func(o *localkinesis.Options) { o.Streams, o.NoLimits = map[string]int{"orders": 4}, true })
+	l, err := localkinesis.Listen("127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	b.Cleanup(func() { s.Close(); <-served })
+	return aws.Config{
+		Region: localRegion, Credentials: localCredentials, BaseEndpoint: aws.String("http://" + l.Addr().String()),
+	}
 }
 
 // benchmarkSend sends b.N records of 100 bytes in frames of some size, as fast as
 // they are reported.
 func benchmarkSend(b *testing.B, h *host, size int) {
-	l := h.call(methodStartLocal, results{"local": 0, "streams": map[string]any{"orders": 4}, "no_limits": true})
-	h.call(methodOpenProducer, results{"producer": 0, "stream": "orders", "options": map[string]any{"endpoint": l["endpoint"], "deadline": 0}})
-	w := &wire{t: b, in: h.in, frames: h.frames, reports: make(chan int, 1000)}
+	cfg := serve(b)
+	h.open(*cfg.BaseEndpoint, map[string]any{"deadline": 0})
+	w := &wire{frames: h.frames, reports: make(chan int, 1000)}
 	go w.read()
 	rs := make([]record.Record, size)
 	for i := range rs {
 		rs[i] = record.Record{PartitionKey: fmt.Sprint("key-", i%100), Data: make([]byte, 100)}
 	}
 	frame := appendSend(nil, 0, 0, rs)
+	b.ReportAllocs()
 	b.ResetTimer()
 	const window = 100_000
 	open, sent := 0, 0
 	for sent < b.N || open > 0 {
 		if sent < b.N && open < window {
 			littleEndian.PutUint64(frame[frameHead+4:], uint64(sent))
-			if _, err := h.in.Write(frame); err != nil {
-				b.Fatal(err)
-			}
-			sent += size
-			open += size
+			h.write(frame)
+			sent, open = sent+size, open+size
 			select {
 			case n := <-w.reports:
 				open -= n
@@ -97,13 +134,67 @@ func benchmarkSend(b *testing.B, h *host, size int) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(sent)/b.Elapsed().Seconds(), "records/s")
+	if h.cpu != nil {
+		b.ReportMetric(float64(h.cpu().Nanoseconds())/float64(sent), "engine-cpu-ns/record")
+	}
 }
 
+// BenchmarkSend is a session over pipes in memory.
 func BenchmarkSend(b *testing.B) {
 	for _, size := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) {
-			b.ReportAllocs()
-			benchmarkSend(b, start(b, Config{}), size)
-		})
+		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, start(b, Config{}), size) })
 	}
+}
+
+// BenchmarkProcess is one over the pipes of a process.
+func BenchmarkProcess(b *testing.B) {
+	for _, size := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, process(b), size) })
+	}
+}
+
+// BenchmarkLatency sends one record after the other without lingering: by the
+// library, and by an engine's process.
+func BenchmarkLatency(b *testing.B) {
+	measure := func(b *testing.B, send func(n int)) {
+		var took []time.Duration
+		send(0)
+		for n := 1; b.Loop(); n++ {
+			began := time.Now()
+			send(n)
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
+	}
+	b.Run("library", func(b *testing.B) {
+		cfg := serve(b)
+		p, err := vegas.NewProducer("orders", func(o *vegas.ProducerOptions) {
+			o.AWS, o.Linger, o.Logger = cfg, 0, slog.New(slog.DiscardHandler)
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		measure(b, func(int) {
+			if err := p.Send(b.Context(), "key", make([]byte, 100)); err != nil {
+				b.Fatal(err)
+			}
+		})
+		if err := p.Close(b.Context()); err != nil {
+			b.Error(err)
+		}
+	})
+	b.Run("process", func(b *testing.B) {
+		cfg := serve(b)
+		h := process(b)
+		h.open(*cfg.BaseEndpoint, map[string]any{"linger": 0})
+		measure(b, func(n int) {
+			h.send(0, uint64(n), record.Record{PartitionKey: "key", Data: make([]byte, 100)})
+			for len(h.results) <= n {
+				h.step()
+			}
+		})
+		h.cpu()
+	})
 }

@@ -29,6 +29,11 @@ type host struct {
 	order   []uint64
 	events  []arguments
 	failed  arguments
+	cpu     func() time.Duration // ends the engine's process and tells what it took
+}
+
+func newHost(t testing.TB, in io.WriteCloser, out io.Reader) *host {
+	return &host{t: t, in: in, frames: newFrameReader(out), ended: make(chan error, 1), answers: map[int64]arguments{}, results: map[uint64]result{}}
 }
 
 // result is what a report says of a record.
@@ -56,7 +61,7 @@ func start(t testing.TB, c Config) *host {
 func open(t testing.TB, c Config) *host {
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	h := &host{t: t, in: inW, frames: newFrameReader(outR), ended: make(chan error, 1), answers: map[int64]arguments{}, results: map[uint64]result{}}
+	h := newHost(t, inW, outR)
 	go func() {
 		err := Serve(context.Background(), inR, outW, c)
 		_ = outW.Close()
@@ -233,9 +238,15 @@ func (h *host) close() error {
 func (h *host) local(streams map[string]any, options map[string]any) {
 	h.t.Helper()
 	l := h.call(methodStartLocal, results{"local": 0, "streams": streams, "no_limits": true, "record_bytes": 10 << 20})
-	all := map[string]any{"endpoint": l["endpoint"]}
+	h.open(l["endpoint"].(string), options)
+}
+
+// open opens a producer of the stream "orders".
+func (h *host) open(endpoint string, options map[string]any) {
+	h.t.Helper()
+	all := map[string]any{"endpoint": endpoint}
 	maps.Copy(all, options)
-	h.call(methodOpenProducer, results{"producer": 0, "stream": slices.Sorted(maps.Keys(streams))[0], "options": all})
+	h.call(methodOpenProducer, results{"producer": 0, "stream": "orders", "options": all})
 }
 
 func TestSendReportsEachRecordOnce(t *testing.T) {
