@@ -10,6 +10,10 @@ module Vegas
     REMEDY = 'install the gem libvegas that is built for this platform, or name a binary of it ' \
              'by the option engine or the environment variable VEGAS_ENGINE'
 
+    PIPES = [] # rubocop:disable Style/MutableConstant -- those of engines that were started
+    LOCK = Mutex.new
+    private_constant :PIPES, :LOCK
+
     module_function
 
     # The path of the binary, the one that was asked for first.
@@ -25,17 +29,37 @@ module Vegas
     # Starts it with one pipe each way. Gives the write end, the read end, and a
     # thread whose value is how it ended.
     def start(path)
-      its_in, out = IO.pipe
-      inn, its_out = IO.pipe
-      [its_in, out, inn, its_out].each(&:binmode)
-      out.sync = true
-      pid = Process.spawn([path, File.basename(path)], in: its_in, out: its_out, pgroup_option => true)
-      [out, inn, Process.detach(pid)]
-    rescue SystemCallError => e
-      [out, inn].each { |io| io&.close }
-      raise EngineMissingError.new("the engine #{path} cannot be started: #{e.message}", remedy: remedy(e))
-    ensure
-      [its_in, its_out].each { |io| io&.close }
+      undisturbed do
+        its_in, out = IO.pipe(binmode: true)
+        inn, its_out = IO.pipe(binmode: true)
+        out.sync = true
+        pid = Process.spawn([path, File.basename(path)], in: its_in, out: its_out, pgroup_option => true)
+        PIPES.reject!(&:closed?)
+        PIPES.push(out, inn)
+        [out, inn, Process.detach(pid)]
+      rescue SystemCallError => e
+        [out, inn].each { |io| io&.close }
+        raise EngineMissingError.new("the engine #{path} cannot be started: #{e.message}", remedy: remedy(e))
+      ensure
+        [its_in, its_out].each { |io| io&.close }
+      end
+    end
+
+    # Keeps forks and starts apart, so that a child knows of every pipe that it has.
+    def undisturbed(&block)
+      LOCK.synchronize(&block)
+    end
+
+    # In a forked child: lets go of what is its parent's, whose engine would live for as
+    # long as this child otherwise.
+    def abandon
+      PIPES.each do |io|
+        next if io.closed?
+
+        io.autoclose = false
+        IO.for_fd(io.fileno).close # the parent's threads may have been busy with io
+      end
+      PIPES.clear
     end
 
     def pgroup_option

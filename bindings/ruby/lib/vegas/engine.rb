@@ -16,14 +16,11 @@ module Vegas
 
       # Called in a child, right after the fork.
       def forked
-        LOCK.synchronize { forget }
-      end
-
-      private
-
-      def forget
-        @current&.abandon
-        @current = nil
+        Binary.abandon
+        LOCK.synchronize do
+          @current&.abandon
+          @current = nil
+        end
       end
     end
 
@@ -33,7 +30,9 @@ module Vegas
     # its parent's child.
     module Forks
       def _fork
-        super.tap { |pid| Engine.forked if pid.zero? }
+        pid = Binary.undisturbed { super }
+        Engine.forked if pid.zero?
+        pid
       end
 
       def daemon(...)
@@ -140,7 +139,6 @@ module Vegas
 
     # In a forked child, where none of the parent's threads is.
     def abandon
-      @session&.abandon
       (@producers.values + @consumers.values).each(&:abandon)
     end
 

@@ -38,7 +38,9 @@ module Vegas
         @calls[number] = nil
         put(Spec::KIND_CALL, Value.encode({ call: number, method: method }.merge(arguments)))
         await(timeout) { @error || @calls[number] }
-        @calls.delete(number) || @error || TimeoutError.new("#{method}: no answer within #{timeout} s")
+        @calls[number] || @error || TimeoutError.new("#{method}: no answer within #{timeout} s")
+      ensure
+        @calls.delete(number)
       end
       raise answer if answer.is_a?(Exception)
       raise Session.failure(answer['error']) if answer['error']
@@ -83,15 +85,6 @@ module Vegas
         @work.signal
       end
       @process.join(timeout)&.value
-    end
-
-    # In a forked child: lets go of pipes that belong to the parent, whose engine
-    # would otherwise live for as long as this child.
-    def abandon
-      [@out, @in].each { |io| IO.for_fd(io.fileno, autoclose: true).close unless io.closed? }
-      [@out, @in].each { |io| io.autoclose = false unless io.closed? }
-    rescue SystemCallError, IOError
-      nil # nothing is left to let go of
     end
 
     # The error that a map of the engine is.
@@ -148,7 +141,7 @@ module Vegas
     def put(kind, body)
       return if @error
 
-      @frames << [body.bytesize + 1, kind].pack('VC') << body
+      @frames.push([body.bytesize + 1, kind].pack('VC'), body) # in one step: Ctrl-C may come between two
       @work.signal
     end
 
