@@ -37,7 +37,7 @@ class GarbageTest < Minitest::Test
     mutated(body, 2) do |broken|
       p = Vegas::Producer.allocate
       open = Array.new(3) { |n| [n, Vegas::Delivery.new(p, 'k', '', '', 'd', 9, nil)] }.to_h
-      { lock: Mutex.new, changed: ConditionVariable.new, open: open, open_cost: 27, pending: [], overlooked: [] }
+      { lock: Mutex.new, changed: ConditionVariable.new, open: open, open_cost: 27, pending: [], overlooked: [], more: 0 }
         .each { |name, value| p.instance_variable_set("@#{name}", value) }
       begin
         p.reported(broken)

@@ -4,9 +4,11 @@ module Vegas
   # Sends records to one stream. Make one per stream and share it: it is safe for use
   # by many threads. Records of a key keep the order of the calls.
   class Producer
-    BURST = 64 << 10 # bytes after which a sender lets the engine have its turn
+    BURST = 64 << 10 # bytes after which a sender lets the engine have its turn,
     PAUSE = 0.005    # and seconds
     MOST_BYTES = 1 << 20 # of a frame of several records
+    LOOK = 10        # seconds that a program has to look at a failure before it is logged
+    MOST_OVERLOOKED = 10_000
     NOTHING = ''.b.freeze
     RENEWAL = Mutex.new
     DURABLE = [nil, nil].freeze # the place of what is in a durable buffer
@@ -39,6 +41,7 @@ module Vegas
       @open = {}        # crossed and without a result, by their numbers
       @open_cost = 0
       @overlooked = []  # deliveries that failed
+      @more = @logged = 0 # failures besides, and those in the log
       @burst = 0        # bytes since this producer's last turn
       @turn = 0.0
       @errand = Errand.new("vegas #{@stream} results")
@@ -215,8 +218,8 @@ module Vegas
     # The process ends.
     def finish
       left = shut(@close_timeout)
-      failed = @lock.synchronize { @overlooked.select(&:overlooked?) }
-      Vegas.logger.error { "#{@stream}: #{failed.size} records failed, the first: #{failed.first.failure.message}" } unless failed.empty?
+      failed, count = failures
+      log_failures(count, failed) if failed
       Vegas.logger.error { "#{@stream}: #{left} records are left at the end of the program" } if left.positive?
     rescue VegasError => e
       Vegas.logger.error { "#{@stream}: close: #{e.message}" }
@@ -388,7 +391,7 @@ module Vegas
       if delivery.callback
         results << delivery
       else
-        @failed_at ||= Session.now
+        @failed_at = Session.now if @overlooked.empty? && @more.zero?
         @overlooked << delivery
       end
     end
@@ -399,36 +402,58 @@ module Vegas
       end
     end
 
-    # Says what nobody has looked at for a while, so that failures do not gather in
-    # silence, nor in memory.
+    # Says what nobody has looked at for a while, and lets go of all but the first,
+    # which flush and close raise.
     def log_overlooked
-      return unless @failed_at && (Session.now - @failed_at > 10 || @overlooked.size > 10_000)
+      return if @overlooked.empty? || (@overlooked.size < MOST_OVERLOOKED && Session.now - @failed_at < LOOK)
 
-      failed = @lock.synchronize do
-        @failed_at = nil
-        overlooked = @overlooked.select(&:overlooked?)
-        @overlooked = overlooked.first(1) # flush and close raise it
-        overlooked
-      end
-      return if failed.empty?
+      first = nil
+      count = @lock.synchronize do
+        gather
+        next 0 if Session.now - @failed_at < LOOK
 
-      @engine.errand.offer do
-        Vegas.logger.error { "#{@stream}: #{failed.size} records failed and nobody looked, the first: #{failed.first.failure.message}" }
+        @failed_at = Session.now
+        first = @overlooked.first
+        @more + @overlooked.size - @logged
       end
+      return unless count.positive?
+
+      @logged += count
+      @engine.errand.offer { log_failures(count, first) }
+    end
+
+    # Forgets all but the first failure that nobody has looked at, with @lock held.
+    def gather
+      @overlooked.select!(&:overlooked?)
+      return if @overlooked.empty?
+
+      @more += @overlooked.size - 1
+      @overlooked = @overlooked.first(1)
+    end
+
+    def log_failures(count, first)
+      Vegas.logger.error { "#{@stream}: #{count} records failed and nobody looked at it, the first: #{first.failure.message}" }
     end
 
     # Raises the first failure that nobody has looked at.
     def settle
-      failed = @lock.synchronize do
-        overlooked = @overlooked.select(&:overlooked?)
-        @overlooked = []
-        @failed_at = nil
-        overlooked
-      end
-      return if failed.empty?
+      failed, count = failures
+      return unless failed
 
-      Vegas.logger.error { "#{@stream}: #{failed.size} records failed, the first: #{failed.first.failure.message}" }
-      raise failed.first.error
+      log_failures(count, failed)
+      raise failed.error
+    end
+
+    # The first failure that nobody has looked at, and their number. It is told once.
+    def failures
+      @lock.synchronize do
+        gather
+        first = @overlooked.first
+        count = @more + @overlooked.size
+        @overlooked = []
+        @more = @logged = 0
+        [first, count]
+      end
     end
 
     # Waits until all that was accepted has crossed.
