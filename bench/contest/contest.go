@@ -125,6 +125,9 @@ type Contender struct {
 	// FanOut and the works it does. Remembers marks the one of them that has a cache
 	// of the hashes of keys, as vegas has.
 	Floor, Remembers bool
+	// Paced tells a consumer that keeps to the 2 MiB a second that a shard gives to all
+	// who poll it: it reads half of what others do, which takes it twenty seconds.
+	Paced bool
 	// Not gives the reason why it does not do this work; "" when it does.
 	Not func(w *Work) string
 	// DynamoDB tells that it needs a table service.

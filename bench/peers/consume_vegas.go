@@ -9,7 +9,7 @@ import (
 )
 
 var consumeVegas = contest.Contender{
-	Name: "vegas, polling", Side: contest.Consume,
+	Name: "vegas, polling", Side: contest.Consume, Paced: true,
 	Settings: "defaults; positions in memory",
 	Run: func(ctx context.Context, w *contest.Work, m *contest.Meter) error {
 		return consumeByVegas(ctx, w, m, w.Stream, func(ctx context.Context, c *vegas.Consumer) error {
@@ -19,7 +19,7 @@ var consumeVegas = contest.Contender{
 }
 
 var consumeBatches = contest.Contender{
-	Name: "vegas, polling, batches", Side: contest.Consume,
+	Name: "vegas, polling, batches", Side: contest.Consume, Paced: true,
 	Settings: "RunBatches, otherwise as vegas, polling",
 	Run: func(ctx context.Context, w *contest.Work, m *contest.Meter) error {
 		return consumeByVegas(ctx, w, m, "batches", func(ctx context.Context, c *vegas.Consumer) error {
