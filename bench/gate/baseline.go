@@ -171,11 +171,13 @@ func gate(ctx context.Context, s *settings) error {
 	for _, text := range notes {
 		fmt.Println(text)
 	}
+	if s.write && c.valgrind != "" {
+		if err := now.writeOrder(time.Now()); err != nil {
+			return err
+		}
+	}
 	if len(failures) > 0 {
 		return errors.New(strings.Join(failures, "\n"))
-	}
-	if s.write && c.valgrind != "" {
-		return now.writeOrder(time.Now())
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 var produceA8M = contest.Contender{
 	Name: "a8m/kinesis-producer", Side: contest.Produce, Module: "github.com/a8m/kinesis-producer",
-	Settings: "aggregates of 50 KB, 8 connections; its client is the AWS SDK's version 1, the only one that it takes",
+	Settings: "aggregates of 50 KB, the largest that it takes, 8 connections (4 and 16 cost the same); its client is the AWS SDK's version 1, the only one that it takes",
 	Not:      onlyAggregated,
 	Run: func(ctx context.Context, w *contest.Work, m *contest.Meter) error {
 		s, err := session.NewSession(&aws.Config{
