@@ -94,7 +94,8 @@ class Batch {
     return n;
   }
 
-  // take puts the frame of the next n rows into a session; the first one has that number.
+  // take puts the frame of the next n rows into a session; the first one has that
+  // number. It returns their bytes.
   take(session, producer, first, n) {
     const from = this.gone;
     const to = from + n;
@@ -113,8 +114,10 @@ class Batch {
     session.write(head);
     session.write(this.rows.subarray(from * rowBytes, to * rowBytes));
     session.write(this.bytes.subarray(this.goneBytes, end), to === this.count ? () => this.free() : null);
+    const bytes = end - this.goneBytes;
     this.gone = to;
     this.goneBytes = end;
+    return bytes;
   }
 }
 

@@ -138,7 +138,7 @@ class Consumer {
   async startShard(args, session) {
     // One that an engine had which has ended: its handler goes on until it returns.
     await this.#runs.get(args.id)?.over;
-    if (this.#ended !== null || session.ended) throw failure('closed', 'the consumer is closed');
+    if (this.#closing !== null || this.#ended !== null || session.ended) throw failure('closed', 'the consumer is closed');
     const shard = new Shard(args, session);
     this.#shards.set(args.shard, shard);
     if (!this.#options.external) return {};
@@ -191,7 +191,11 @@ class Consumer {
   }
 
   close({ signal } = none) {
-    this.#closing ??= this.#close();
+    if (this.#closing === null) {
+      this.#closing = this.#close();
+      this.#closing.catch(() => {}); // wait tells, and the log
+      for (const shard of this.#shards.values()) this.#stop(shard, REASON.SHUTDOWN); // nothing is begun meanwhile
+    }
     return first(this.#closing, signal);
   }
 

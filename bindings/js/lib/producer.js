@@ -7,24 +7,19 @@ const options = require('./options.js');
 const exit = require('./exit.js');
 const { Batch, recordMost, checkKey, checkData, checkHash } = require('./batch.js');
 const { Engine } = require('./engine.js');
+const { Open } = require('./open.js');
 const { failure, fromWire } = require('./errors.js');
 const { hold, release } = require('./hold.js');
 const { log } = require('./log.js');
-const { sent, Failures } = require('./sent.js');
+const { Sent, Failures } = require('./sent.js');
 const { Waiters, first } = require('./waiters.js');
 
 const { METHOD, STATUS } = spec;
 const own = { signals: 'flag' };
 const none = Object.freeze({});
 
-class Receipt {
-  constructor(shard, sequence, subSequence, durable) {
-    this.shard = shard;
-    this.sequence = sequence;
-    this.subSequence = subSequence;
-    this.durable = durable;
-  }
-}
+const hostCost = 256; // what a record that waits here takes besides its bytes
+const durable = Object.freeze({ shard: '', sequence: '', durable: true });
 
 class Producer {
   #engine;
@@ -37,8 +32,7 @@ class Producer {
   #ended = false;
   #window = 0;
   #recordCost = 0;
-  #open = new Array(1024); // entries by the lower bits of their numbers
-  #oldest = 0; // all before it have their results
+  #open = new Open();
   #next = 0; // the number of the next record
   #sent = 0; // those before it went to an engine
   #base = 0; // the number of the session's record 0
@@ -64,8 +58,8 @@ class Producer {
     this.#engine = Engine.of(o.host.engine);
     this.#number = this.#engine.join(this.#member);
     exit.add(this, o.host.signals !== false, {
-      open: () => this.#next > this.#oldest,
-      count: () => this.#count(this.#next),
+      open: () => this.#open.count > 0,
+      count: () => this.#open.count,
       timeout: o.host.closeTimeout,
       say: () => this.#failures.sayNow(),
       close: () => this.close(),
@@ -77,17 +71,16 @@ class Producer {
   // --- sending
 
   send(key, data, more = none) {
-    const entry = sent();
-    const { promise } = entry;
+    const record = new Sent(this.#failures, 0);
     try {
-      this.#accept(entry, key, data, more);
+      this.#accept(record, key, data, more);
     } catch (error) {
-      entry.reject(error, this.#failures);
+      record.failed(error);
     }
-    return promise;
+    return record;
   }
 
-  #accept(entry, key, data, more) {
+  #accept(record, key, data, more) {
     if (this.#refusal !== null) throw this.#refusal;
     const keyBytes = checkKey(key);
     data = checkData(data);
@@ -101,7 +94,7 @@ class Producer {
     const dataBytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
     const size = keyBytes + hash.length + dataBytes + (headers === null ? 0 : headers.length);
     if (size > recordMost) throw failure('too_large', `the record has ${size} bytes, which no stream takes`);
-    if (this.#waiting > 0 && this.#waiting + size > this.#options.bufferBytes) {
+    if (this.#waiting > 0 && this.#waiting + size + hostCost > this.#options.bufferBytes) {
       throw failure('buffer_full', `${this.#waiting} bytes wait to be sent to ${JSON.stringify(this.stream)}`, {
         remedy: 'wait for room with await producer.ready() before you send more (see docs/troubleshooting.md#buffer-full)',
       });
@@ -113,10 +106,9 @@ class Producer {
       this.#queue.push(batch);
     }
     batch.add(key, hash, headers, data, dataBytes);
-    this.#waiting += size;
-    entry.cost = size;
-    if (this.#next - this.#oldest === this.#open.length) this.#grow();
-    this.#open[this.#next++ & (this.#open.length - 1)] = entry;
+    this.#waiting += size + hostCost;
+    record.cost = size;
+    this.#open.add(this.#next++, record);
     if (!this.#ticking) {
       this.#ticking = true;
       setImmediate(this.#tick);
@@ -127,12 +119,6 @@ class Producer {
     this.#ticking = false;
     this.pump();
   };
-
-  #grow() {
-    const old = this.#open;
-    this.#open = new Array(old.length * 2);
-    for (let n = this.#oldest; n < this.#next; n++) this.#open[n & (this.#open.length - 1)] = old[n & (old.length - 1)];
-  }
 
   // pump gives the engine what its window and the pipe have room for.
   pump() {
@@ -150,11 +136,10 @@ class Producer {
           n = 1;
         }
       }
-      const before = batch.goneBytes;
-      batch.take(session, this.#number, this.#sent - this.#base, n);
+      const bytes = batch.take(session, this.#number, this.#sent - this.#base, n);
       this.#sent += n;
-      this.#waiting -= batch.goneBytes - before;
-      this.#inFlight += batch.goneBytes - before + n * this.#recordCost;
+      this.#waiting -= bytes + n * hostCost;
+      this.#inFlight += bytes + n * this.#recordCost;
       if (batch.gone === batch.count) this.#queue.shift();
     }
     this.#changed();
@@ -190,10 +175,11 @@ class Producer {
       case STATUS.STORED: {
         const [shard, sequence] = b.latin1Slice(from, to).split('\0', 2);
         if (sequence === undefined) throw wire.broken('a receipt without a sequence number');
-        this.#text = { shard, sequence };
+        this.#text = { shard, sequence, durable: false };
         break;
       }
       case STATUS.DURABLE:
+        this.#text = durable;
         break;
       case STATUS.NOT_STORED:
       case STATUS.UNKNOWN: {
@@ -208,38 +194,16 @@ class Producer {
 
   #one = (number, sub) => {
     const n = number + this.#base;
-    const at = n & (this.#open.length - 1);
-    const entry = n >= this.#oldest && n < this.#sent ? this.#open[at] : undefined;
-    if (entry === undefined) throw wire.broken(`a report of record ${number}, which is not open`);
-    this.#open[at] = undefined;
-    this.#inFlight -= entry.cost + this.#recordCost;
-    if (n === this.#oldest) this.#advance();
-    if (this.#status === STATUS.STORED) entry.resolve(new Receipt(this.#text.shard, this.#text.sequence, sub, false));
-    else if (this.#status === STATUS.DURABLE) entry.resolve(new Receipt('', '', 0, true));
-    else entry.reject(this.#text, this.#failures);
+    const record = n < this.#sent ? this.#open.take(n) : undefined;
+    if (record === undefined) throw wire.broken(`a report of record ${number}, which is not open`);
+    this.#inFlight -= record.cost + this.#recordCost;
+    if (this.#status <= STATUS.DURABLE) record.stored(this.#text, this.#status === STATUS.STORED ? sub : 0);
+    else record.failed(this.#text);
   };
-
-  #advance() {
-    const mask = this.#open.length - 1;
-    while (this.#oldest < this.#next && this.#open[this.#oldest & mask] === undefined) this.#oldest++;
-  }
 
   // #fail ends the open records from one number to below another.
   #fail(from, to, error) {
-    for (let n = Math.max(from, this.#oldest); n < to; n++) {
-      const at = n & (this.#open.length - 1);
-      const entry = this.#open[at];
-      if (entry === undefined) continue;
-      this.#open[at] = undefined;
-      entry.reject(error, this.#failures);
-    }
-    this.#advance();
-  }
-
-  #count(below) {
-    let n = 0;
-    for (let i = this.#oldest; i < below; i++) if (this.#open[i & (this.#open.length - 1)] !== undefined) n++;
-    return n;
+    for (let n = Math.max(from, this.#open.first); n < to; n++) this.#open.take(n)?.failed(error);
   }
 
   #drop(error) {
@@ -284,7 +248,7 @@ class Producer {
   #lost(error) {
     this.#session = null;
     this.#inFlight = 0;
-    this.#fail(this.#oldest, this.#sent, failure('engine_gone', `${error.text}; the record may be stored`, {
+    this.#fail(0, this.#sent, failure('engine_gone', `${error.text}; the record may be stored`, {
       unknown: true, cause: error, remedy: this.#options.durable === '' ? undefined : 'it may also lie in the durable buffer, whose records the next engine sends',
     }));
     if (this.#options.onFailure === 'fail_key' && this.#queue.length > 0) {
@@ -304,7 +268,7 @@ class Producer {
     this.#refusal ??= error;
     this.#session?.producers.delete(this.#number);
     this.#session = null;
-    this.#fail(this.#oldest, this.#sent, failure('failed', 'the engine has not said what became of the record', { unknown: true }));
+    this.#fail(0, this.#sent, failure('failed', 'the engine has not said what became of the record', { unknown: true }));
     this.#drop(error);
     this.#engine.leave(this.#member);
     exit.remove(this);
@@ -372,13 +336,13 @@ class Producer {
     const target = this.#next;
     const until = timeout === undefined ? Infinity : Date.now() + timeout;
     const rest = () => (until === Infinity ? undefined : Math.max(0, until - Date.now()));
-    const nothing = () => this.#session === null && this.#oldest >= target && this.#options.durable === '';
+    const nothing = () => this.#session === null && this.#open.none(target) && this.#options.durable === '';
     for (;;) {
       this.pump();
       await this.#waiters.until(() => this.#ended || nothing() || (this.#session !== null && this.#sent >= target), rest());
       if (this.#ended || nothing()) return 0;
       if (this.#sent < target) {
-        if (method === METHOD.FLUSH) return this.#count(target);
+        if (method === METHOD.FLUSH) return this.#open.below(target);
         this.#drop(failure('timeout', 'the record was not sent when the time to close was over'));
       }
       const session = this.#session;
@@ -406,7 +370,7 @@ class Producer {
     this.#session?.waiting.delete(this);
     for (;;) {
       const session = this.#session;
-      if (session === null || session.ended || this.#next === this.#oldest) return;
+      if (session === null || session.ended || this.#open.count === 0) return;
       this.pump();
       session.pushNow(until);
       if (!session.takeNow()) {
@@ -423,4 +387,4 @@ class Producer {
 
 const roomy = Promise.resolve();
 
-module.exports = { Producer, Receipt };
+module.exports = { Producer };

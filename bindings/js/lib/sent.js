@@ -1,78 +1,97 @@
 'use strict';
-// The promise of a record's receipt. It knows whether somebody looks at it: a failure
-// that nobody looks at is logged and raised by flush and close, and a record that
+// What send returns: the promise of a record's receipt, made when somebody looks at it.
+// Most records are sent by the hundred thousand and looked at by nobody, and a promise
+// with its functions costs more than all else of sending. It tells us, too, who looks: a
+// failure that nobody does is logged and raised by flush and close, and a record that
 // somebody waits for keeps the process alive.
 
 const { hold, release } = require('./hold.js');
 
-const ignore = () => {};
+const OPEN = 0;
+const STORED = 1;
+const FAILED = 2;
 
-// An entry is what a producer remembers of an open record.
-class Entry {
-  constructor() {
-    this.ok = null;
-    this.no = null;
-    this.promise = null;
-    this.cost = 0;
+class Receipt {
+  constructor(shard, sequence, subSequence, durable) {
+    this.shard = shard;
+    this.sequence = sequence;
+    this.subSequence = subSequence;
+    this.durable = durable;
+  }
+}
+
+class Sent {
+  constructor(failures, cost) {
+    this.failures = failures;
+    this.cost = cost;
+    this.state = OPEN;
+    this.value = null; // the error, or what the receipts of an aggregate share
+    this.sub = 0;
     this.looked = false;
-    this.failures = null; // those of the producer, once it has failed
+    this.ends = null; // of the promise
+    this.promise = null;
+  }
+
+  // stored: at is {shard, sequence, durable}, shared by those of an aggregate.
+  stored(at, sub) {
+    this.state = STORED;
+    this.value = at;
+    this.sub = sub;
+    if (this.looked) this.end();
+  }
+
+  failed(error) {
+    this.state = FAILED;
+    this.value = error;
+    if (this.looked) this.end();
+    else this.failures.add(this, error);
+  }
+
+  end() {
+    if (this.ends === null) return;
+    const { ok, no } = this.ends;
+    this.ends = null;
+    release();
+    if (this.state === STORED) ok(this.receipt());
+    else no(this.value);
+  }
+
+  receipt() {
+    return new Receipt(this.value.shard, this.value.sequence, this.sub, this.value.durable);
   }
 
   look() {
     if (this.looked) return;
     this.looked = true;
-    if (this.failures !== null) this.failures.forget(this);
-    else if (this.ok !== null) hold();
+    this.promise = new Promise((ok, no) => { this.ends = { ok, no }; });
+    hold();
+    if (this.state === OPEN) return;
+    if (this.state === FAILED) this.failures.forget(this);
+    this.end();
   }
-
-  resolve(receipt) {
-    this.ok(receipt);
-    this.done();
-  }
-
-  reject(error, failures) {
-    if (!this.looked) {
-      this.failures = failures;
-      failures.add(this, error);
-      Promise.prototype.then.call(this.promise, undefined, ignore); // no unhandledRejection
-    }
-    this.no(error);
-    this.done();
-  }
-
-  done() {
-    if (this.looked) release();
-    this.ok = null;
-    this.no = null;
-    this.promise = null;
-  }
-}
-
-class Sent extends Promise {
-  #entry;
-
-  constructor(executor, entry) {
-    super(executor);
-    this.#entry = entry;
-  }
-
-  static get [Symbol.species]() { return Promise; }
 
   then(resolved, rejected) {
-    this.#entry?.look();
-    return super.then(resolved, rejected);
+    this.look();
+    return this.promise.then(resolved, rejected);
+  }
+
+  catch(rejected) {
+    return this.then(undefined, rejected);
+  }
+
+  finally(f) {
+    this.look();
+    return this.promise.finally(f);
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](_, options, inspect) {
+    if (this.state === OPEN) return 'Promise { <pending> }';
+    return `Promise { ${this.state === FAILED ? '<rejected> ' : ''}${inspect(this.state === STORED ? this.receipt() : this.value, options)} }`;
   }
 }
 
-// sent makes an open record's entry, with its promise.
-function sent() {
-  const e = new Entry();
-  e.promise = new Sent((ok, no) => {
-    e.ok = ok;
-    e.no = no;
-  }, e);
-  return e;
-}
+// For those who ask with instanceof.
+Object.setPrototypeOf(Sent.prototype, Promise.prototype);
 
 const remembered = 1000;
 const logAfter = 1000; // ms
@@ -89,10 +108,7 @@ class Failures {
 
   add(entry, error) {
     if (this.entries.size < remembered) this.entries.set(entry, error);
-    else {
-      this.more++;
-      entry.failures = null;
-    }
+    else this.more++;
     this.unsaid++;
     this.timer ??= setTimeout(() => this.sayNow(), logAfter).unref();
   }
@@ -129,4 +145,4 @@ class Failures {
   }
 }
 
-module.exports = { sent, Failures };
+module.exports = { Sent, Receipt, Failures };

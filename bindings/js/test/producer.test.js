@@ -83,7 +83,7 @@ test('a failure that nobody looks at is raised by flush and logged, one that som
 });
 
 test('room: buffer_full, and ready waits for it', async (t) => {
-  const p = producer(t, { bufferBytes: 10000 });
+  const p = producer(t, { bufferBytes: 40000 });
   const results = [];
   for (let i = 0; i < 200; i++) results.push(p.send('k', Buffer.alloc(100)));
   const ends = await Promise.allSettled(results);
