@@ -274,6 +274,7 @@ type runner struct {
 	w *watch
 
 	open []item // not done with, in stream order
+	room []item // what open lies in
 	at   []int  // of open: the next run
 }
 
@@ -337,6 +338,13 @@ func (u *runner) all(ctx context.Context) error {
 func (u *runner) add(b *record.Batch, answer *fetch.Answer) {
 	p := &parcel{answer: answer}
 	p.left.Store(int64(len(b.Records)) + 1)
+	if n := len(u.open) + len(b.Records); n > cap(u.open) {
+		if n > cap(u.room) {
+			u.room = make([]item, n)
+		}
+		u.open = append(u.room[:0], u.open...)
+		clear(u.room[len(u.open):])
+	}
 	u.k.mu.Lock()
 	for _, r := range b.Records {
 		u.open = append(u.open, item{r: r, ticket: u.k.window.Add(r.Position), of: p})
@@ -468,16 +476,19 @@ func (u *runner) passed(run []int) {
 
 // drop lets go of what is done with.
 func (u *runner) drop() {
-	kept := u.open[:0]
-	for _, it := range u.open {
-		if it.done {
+	// Only the records of the run can be, mostly the first ones: what follows stays
+	// in its place.
+	to := u.at[len(u.at)-1] + 1
+	for i := to - 1; i >= 0; i-- {
+		if it := u.open[i]; it.done {
 			it.of.done(1)
 		} else {
-			kept = append(kept, it)
+			to--
+			u.open[to] = it
 		}
 	}
-	clear(u.open[len(kept):])
-	u.open = kept
+	clear(u.open[:to])
+	u.open = u.open[to:]
 }
 
 // release lets go of everything.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libvegas/vegas/internal/fetch"
@@ -130,7 +131,9 @@ func TestRunsCoverAShardInOrder(t *testing.T) {
 			r.Done(1, 2)
 			return nil, nil
 		}}
-		if _, err := b.Run(t.Context(), b.stop, runsOf(10, a)); err != nil || strings.Count(b.log.String(), "running for long") != 1 || !strings.Contains(b.log.String(), "sequence=2/0") {
+		_, err := b.Run(t.Context(), b.stop, runsOf(10, a))
+		synctest.Wait()
+		if err != nil || strings.Count(b.log.String(), "running for long") != 1 || !strings.Contains(b.log.String(), "sequence=2/0") {
 			t.Error(err, b.log.String())
 		}
 	})
