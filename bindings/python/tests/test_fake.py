@@ -601,7 +601,8 @@ input()
         code = """
 import vegas
 c = vegas.Consumer("kept", "g", print)
-print("runs", flush=True)
+wait = c.wait
+c.wait = lambda: (print("runs", flush=True), wait())
 c.run()
 print("ended")
 """

@@ -53,6 +53,11 @@ class Callbacks:
 callbacks = Callbacks()
 
 
+def guard() -> threading.Lock:
+    """To be held while futures that have no condition get their results."""
+    return _guard
+
+
 def after_fork() -> None:
     global _guard, callbacks
     _guard = threading.Lock()
@@ -93,7 +98,7 @@ class Future(concurrent.futures.Future, Generic[T]):  # type: ignore[type-arg]
         return self.__dict__.setdefault("_waiting", [])  # type: ignore[no-any-return]
 
     @property
-    def _done_callbacks(self) -> List[Any]:  # type: ignore[override]
+    def _done_callbacks(self) -> List[Any]:
         return self.__dict__.setdefault("_callbacks", [])  # type: ignore[no-any-return]
 
     def done(self) -> bool:
@@ -138,20 +143,6 @@ class Future(concurrent.futures.Future, Generic[T]):  # type: ignore[type-arg]
         """In the child of a fork: whoever waits, or would be called, is the parent's."""
         self.__dict__.clear()
         self._exception, self._state = error, FINISHED
-
-
-def finish_all(futures: List[Future[Any]], results: List[Any]) -> None:
-    """Gives each its result."""
-    slow = []
-    with _guard:
-        for f, result in zip(futures, results):
-            if f._cond is None:
-                f._result = result
-                f._state = FINISHED
-            else:
-                slow.append((f, result))
-    for f, result in slow:
-        f.set_result(result)
 
 
 class Failures:

@@ -43,6 +43,13 @@ def frame(kind: int, body: bytes) -> bytes:
     return _FRAME.pack(len(body) + 1, kind) + body
 
 
+def send_frame(producer: int, first: int, rows: Sequence[bytes], bodies: Sequence[bytes]) -> bytes:
+    """The frame of a run of records, each of which has a row and bytes."""
+    size = SEND.size + SEND_ROW.size * len(rows) + sum(map(len, bodies))
+    head = _FRAME.pack(size + 1, spec.KIND_SEND) + SEND.pack(producer, first, len(rows))
+    return b"".join((head, *rows, *bodies))
+
+
 def read_frame(source: BinaryIO) -> Optional[Tuple[int, bytes]]:
     """The next frame, or None where the other side has ended."""
     head = source.read(5)

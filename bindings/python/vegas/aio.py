@@ -17,11 +17,11 @@ import asyncio
 import inspect
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Coroutine, Deque, Dict, Generator, List, Optional, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Coroutine, Deque, Dict, Generator, Iterable, List, Optional, Set, Tuple, Union
 
 from . import _engine, _future, _spec as spec, _wire as wire
 from .consumer import Done, Receiving, Record, Shard, failure_text
-from .producer import Bytes, Headers, Receipt, Sending
+from .producer import Bytes, Headers, Place, Receipt, Sending
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -197,13 +197,22 @@ class Producer(Sending):
 
     # Results.
 
-    def _finish(self, entries: List[Any], shard: str, sequence: str, subs: List[int], durable: bool) -> None:
-        def finish() -> None:
-            for e, sub in zip(entries, subs):
-                if not e.future.done():
-                    e.future.set_result(Receipt(shard, sequence, sub, durable))
+    def _finish(self, rows: Iterable[Tuple[int, int]], at: Place) -> None:
+        pop, ended = self._open.pop, []
+        try:
+            for n, sub in rows:
+                entry = pop(n)
+                self._held -= entry._cost
+                ended.append((entry.future, sub))
+        finally:
+            shard, sequence, durable = at
 
-        _call_in(self._loop, finish)
+            def finish() -> None:
+                for future, sub in ended:
+                    if not future.done():
+                        future.set_result(Receipt(shard, sequence, sub, durable))
+
+            _call_in(self._loop, finish)
 
     def _fail(self, entries: List[Any], error: spec.VegasError) -> None:
         owned = []

@@ -158,7 +158,7 @@ class Shard:
         self._session = session
         self.number = args["shard"]
         #: As the stream names it.
-        self.id = args["id"]
+        self.id: str = args["id"]
         self.parents: List[str] = list(args.get("parents") or ())
         #: Fencing token: it grows with each owner.
         self.possession: int = args.get("possession", 0)

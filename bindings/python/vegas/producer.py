@@ -5,8 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _engine, _future, _spec as spec, _wire as wire
 from ._future import Future
@@ -22,6 +21,7 @@ Bytes = Union[bytes, bytearray, memoryview]
 _FRAME_ROOM = spec.FRAME_BYTES - 64
 _BATCH_BYTES = 4 << 20
 
+_FINISHED = _future.FINISHED
 _pack_row = wire.SEND_ROW.pack
 
 
@@ -36,6 +36,23 @@ class Receipt(NamedTuple):
     sub_sequence: int
     #: It is safe in the durable buffer, from where it will be sent.
     durable: bool
+
+
+#: Shard, sequence number, and whether the durable buffer has it.
+Place = Tuple[str, str, bool]
+
+
+class _Sent(Future[Receipt]):
+    """A record's. Its receipt is made when somebody asks."""
+
+    _at: Optional[Place] = None
+    _sub = 0
+
+    def result(self, timeout: Optional[float] = None) -> Receipt:
+        if self._state != _FINISHED or self._at is None:
+            return super().result(timeout)
+        shard, sequence, durable = self._at
+        return Receipt(shard, sequence, self._sub, durable)
 
 
 class Sending:
@@ -70,7 +87,9 @@ class Sending:
         self._halted: Any = self._closed
         self._error: Optional[spec.VegasError] = None
         self._is_open: Future[None] = Future()
-        self._gathered: Deque[Tuple[bytes, bytes, Any]] = deque()
+        # Row, bytes and entry of each record, one after the other: lists of tuples
+        # would be work for the garbage collector.
+        self._gathered: List[Any] = []
         self._put = False
         self._open: Dict[int, Any] = {}
         self._next = 0
@@ -87,7 +106,9 @@ class Sending:
 
     # What subclasses do with results.
 
-    def _finish(self, entries: List[Any], shard: str, sequence: str, subs: List[int], durable: bool) -> None:
+    def _finish(self, rows: Iterable[Tuple[int, int]], at: "Place") -> None:
+        """Takes records, by number and sub-sequence, out of what is open and held,
+        and gives them their receipts. Called with the lock held."""
         raise NotImplementedError
 
     def _fail(self, entries: List[Any], error: spec.VegasError) -> None:
@@ -143,7 +164,7 @@ class Sending:
         if not self._put and self._session is not None:
             self._session.put(self)
             self._put = True
-        self._gathered.append((row, body, entry))
+        self._gathered += (row, body, entry)
 
     def _no_room(self, cost: int) -> bool:
         return self._held + cost > self._window and self._held > 0
@@ -174,7 +195,7 @@ class Sending:
     def broken(self, error: spec.VegasError) -> None:
         with self._lock:
             self._session, self._error, self._halted = None, error, True
-            entries = [e for _, _, e in self._gathered] + list(self._open.values())
+            entries = self._gathered[2::3] + list(self._open.values())
             self._gathered.clear()
             self._open.clear()
             self._held = 0
@@ -205,11 +226,11 @@ class Sending:
             if self._session is not session:
                 return []
             self._put = False
-            gathered, self._gathered = self._gathered, deque()
+            gathered, self._gathered = self._gathered, []
             if not gathered:
                 return []
+            rows, bodies, entries = gathered[0::3], gathered[1::3], gathered[2::3]
             first = self._next
-            rows, bodies, entries = zip(*gathered)
             self._next += len(entries)
             self._open.update(zip(range(first, self._next), entries))
         size = sum(map(len, bodies))
@@ -224,36 +245,31 @@ class Sending:
         frames.append(self._send_frame(first + start, rows[start:], bodies[start:]))
         return frames
 
-    def _send_frame(self, first: int, rows: Tuple[bytes, ...], bodies: Tuple[bytes, ...]) -> bytes:
-        head = wire.SEND.pack(self.number, first, len(rows))
-        return wire.frame(spec.KIND_SEND, b"".join((head, *rows, *bodies)))
+    def _send_frame(self, first: int, rows: List[bytes], bodies: List[bytes]) -> bytes:
+        return wire.send_frame(self.number, first, rows, bodies)
 
     def frame(self, session: _engine.Session, kind: int, body: bytes) -> None:
         if kind != spec.KIND_REPORT:
             raise spec.ProtocolError(f"a producer was sent a frame of kind {kind}")
         for status, text, rows in wire.report_groups(body):
-            numbers_subs = list(rows)
             with self._lock:
                 if self._session is not session:
                     return
-                pop = self._open.pop
                 try:
-                    entries = [pop(n) for n, _ in numbers_subs]
+                    if status <= spec.STATUS_DURABLE:
+                        shard, _, sequence = text.decode(errors="replace").partition("\0")
+                        self._finish(rows, (shard, sequence, status == spec.STATUS_DURABLE))
+                        entries = []
+                    else:
+                        entries = [self._open.pop(n) for n, _ in rows]
+                        self._held -= sum([e._cost for e in entries])
                 except KeyError as e:
                     raise spec.ProtocolError(f"record {e} was reported, and is not open") from None
-            if status == spec.STATUS_STORED:
-                shard, _, sequence = text.decode(errors="replace").partition("\0")
-                self._finish(entries, shard, sequence, [s for _, s in numbers_subs], False)
-            elif status == spec.STATUS_DURABLE:
-                self._finish(entries, "", "", [s for _, s in numbers_subs], True)
-            else:
+                self._made_room()
+            if entries:
                 error = wire.error(wire.decode(text))
                 error.unknown = status == spec.STATUS_UNKNOWN
                 self._fail(entries, error)
-            with self._lock:
-                for e in entries:
-                    self._held -= e._cost
-                self._made_room()
 
     def called(self, session: _engine.Session, number: int, args: Dict[str, Any]) -> None:
         raise spec.ProtocolError("a producer was called")
@@ -265,7 +281,7 @@ class Sending:
 
     def forked(self) -> None:
         """In the child: a fresh producer. What was open is the parent's."""
-        entries = [e for _, _, e in self._gathered] + list(self._open.values())
+        entries = self._gathered[2::3] + list(self._open.values())
         self._fresh()
         if not self._closed:
             self._halted = "forked"
@@ -273,7 +289,7 @@ class Sending:
 
     def _left(self) -> int:
         with self._lock:
-            return len(self._open) + len(self._gathered)
+            return len(self._open) + len(self._gathered) // 3
 
     def _check_halted(self) -> None:
         if self._halted is True:
@@ -410,12 +426,12 @@ class Producer(Sending):
             and len(data) < _BATCH_BYTES
         ):
             row = _pack_row(len(data), 0, len(key), 0)
-            body = key.encode() + data  # type: ignore[operator]
+            body = key.encode() + data
         else:
             row, body = self._row(key, data, headers, explicit_hash_key)
         if self._halted:
             self._resume()
-        future: Future[Receipt] = _new_future(Future)
+        future = _new_future(_Sent)
         future._cost = cost = len(body) + self._record_cost
         with self._lock:
             held = self._held + cost
@@ -427,7 +443,7 @@ class Producer(Sending):
                 self._session.put(self)
                 self._put = True
             # The last step, and one: an interruption leaves all of it or nothing.
-            self._gathered.append((row, body, future))
+            self._gathered += (row, body, future)
         return future
 
     produce = send
@@ -491,14 +507,25 @@ class Producer(Sending):
         except spec.VegasError as e:  # the error under way is the one to see
             _engine.log.warning("%s: %s", self._of, e)
 
-    def __repr__(self) -> str:
-        return self._of
-
     # Results.
 
-    def _finish(self, entries: List[Any], shard: str, sequence: str, subs: List[int], durable: bool) -> None:
-        make, of = tuple.__new__, Receipt
-        _future.finish_all(entries, [make(of, (shard, sequence, s, durable)) for s in subs])
+    def _finish(self, rows: Iterable[Tuple[int, int]], at: Place) -> None:
+        pop, held, waited = self._open.pop, self._held, []
+        try:
+            with _future.guard():
+                for n, sub in rows:
+                    f = pop(n)
+                    held -= f._cost
+                    if f._cond is None:
+                        f._at, f._sub = at, sub
+                        f._state = _FINISHED
+                    else:
+                        waited.append((f, sub))
+        finally:
+            self._held = held
+        shard, sequence, durable = at
+        for f, sub in waited:
+            f.set_result(Receipt(shard, sequence, sub, durable))
 
     def _fail(self, entries: List[Any], error: spec.VegasError) -> None:
         for future in entries:

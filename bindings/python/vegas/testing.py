@@ -46,6 +46,8 @@ class LocalKinesis:
         self.endpoint: str = answer["endpoint"]
         #: What other programs need in their environment to use it.
         self.environment: Dict[str, str] = answer["environment"]
+        # boto3 asks for this one only.
+        self.environment["AWS_DEFAULT_REGION"] = self.environment["AWS_REGION"]
         #: A store for groups, which goes with it.
         self.store: str = self.environment["VEGAS_STORE"]
         self._before: Dict[str, Optional[str]] = {}
@@ -57,7 +59,7 @@ class LocalKinesis:
         os.environ.update(self.environment)
         self._ambient = dict(_options.ambient)
         _options.ambient.update(
-            endpoint=self.endpoint, store=self.store, region=self.environment.get("AWS_REGION", "us-east-1")
+            endpoint=self.endpoint, store=self.store, region=self.environment["AWS_REGION"]
         )
         return self
 
