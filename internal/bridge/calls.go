@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/libvegas/vegas/record"
@@ -43,9 +44,7 @@ func (s *session) answer(number int64, r results, err error) {
 	if err != nil {
 		a["error"] = failureOf(err).value()
 	} else {
-		for k, v := range r {
-			a[k] = v
-		}
+		maps.Copy(a, r)
 	}
 	a["call"] = number
 	s.mu.Lock()
@@ -244,9 +243,7 @@ func (s *session) call(ctx context.Context, method string, args results) (argume
 	}()
 	s.write(kindCall, func(b []byte) []byte {
 		m := results{"call": number, "method": method}
-		for k, v := range args {
-			m[k] = v
-		}
+		maps.Copy(m, args)
 		return appendValue(b, m)
 	})
 	select {

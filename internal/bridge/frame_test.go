@@ -163,7 +163,7 @@ func TestReportsComeInGroups(t *testing.T) {
 	if len(h.results) != 30000 || n < 2 || n > 10 {
 		t.Errorf("%d records in %d frames", len(h.results), n)
 	}
-	if got := h.results[3]; got.status != statusStored || got.shard != "s0" || got.sequence != "1" || got.sub != 3 {
+	if got := h.results[5*otherProducer+3]; got.status != statusStored || got.shard != "s0" || got.sequence != "1" || got.sub != 3 {
 		t.Errorf("%+v", got)
 	}
 	if b := r.take(nil); len(b) != 0 {

@@ -64,7 +64,7 @@ func (s *session) startLocal(number uint32, m arguments) (results, error) {
 	if err := l.start(int(port), streams, func(o *localkinesis.Options) {
 		o.Region, o.NoLimits, o.StateDelay = localRegion, noLimits, delay
 	}); err != nil {
-		return nil, failureAs(codeFailed, err)
+		return nil, err
 	}
 	if recordBytes > limits.RecordBytes {
 		if err := l.raise(s.ctx, recordBytes); err != nil {
@@ -112,7 +112,7 @@ func (l *local) start(port int, streams map[string]int, options func(*localkines
 	server := localkinesis.New(options)
 	for name, shards := range streams {
 		if err := server.CreateStream(name, shards); err != nil {
-			return err
+			return failureAs(codeBadOption, err)
 		}
 	}
 	listener, err := localkinesis.Listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -156,7 +156,7 @@ func (l *local) close() {
 		return
 	}
 	_ = l.server.Close()
-	<-l.served
+	_ = <-l.served // it was closed
 	os.RemoveAll(filepath.Dir(l.positions))
 	l.server = nil
 }

@@ -21,7 +21,7 @@ type producer struct {
 	s      *session
 	number uint32
 	until  context.Context // ends what closing waits for
-	cut    context.CancelFunc
+	cut    func()
 	closed sync.Once
 
 	mu        sync.Mutex
@@ -50,7 +50,8 @@ type queued struct {
 func newProducer(s *session, number uint32) *producer {
 	p := &producer{s: s, number: number}
 	p.work = sync.NewCond(&p.mu)
-	p.until, p.cut = context.WithCancel(s.ctx)
+	until, cut := context.WithCancelCause(s.ctx)
+	p.until, p.cut = until, func() { cut(record.ErrClosed) }
 	return p
 }
 
@@ -298,10 +299,11 @@ func (p *producer) flush(reached <-chan struct{}, limit time.Duration) (results,
 	case <-ctx.Done():
 		return results{"left": p.left(0)}, nil
 	}
-	if err := p.sends.Flush(ctx); err != nil {
-		return results{"left": p.left(0)}, nil //nolint:nilerr // how many are left says it
+	left := int64(0)
+	if p.sends.Flush(ctx) != nil { // for it has not sent all in time
+		left = p.left(0)
 	}
-	return results{"left": 0}, nil
+	return results{"left": left}, nil
 }
 
 // left is how many records are without an end, or in a durable buffer.

@@ -63,6 +63,9 @@ type session struct {
 	asks      int64
 }
 
+// lastWrite is how long a host has to read what is left when the session has ended.
+const lastWrite = 5 * time.Second
+
 // callsAtOnce is how many calls of a host may be without an answer.
 const callsAtOnce = 4096
 
@@ -96,27 +99,34 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer, c Config) error {
 	}
 	s.drain()
 	s.out.close()
-	<-s.out.done
+	select {
+	case <-s.out.done:
+	case <-time.After(lastWrite): // the host neither reads nor goes
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.broken
 }
 
 // end ends the session; nil is the host's own end.
-func (s *session) end(err error) {
+func (s *session) end(err error) { s.endWith(err, func() {}) }
+
+// fail ends the session with its last frame.
+func (s *session) fail(err error) {
+	s.endWith(err, func() {
+		s.write(kindFail, func(b []byte) []byte { return appendValue(b, results{"error": failureOf(err).value()}) })
+	})
+}
+
+// endWith ends the session, once, after last.
+func (s *session) endWith(err error, last func()) {
 	s.left.Do(func() {
 		s.mu.Lock()
 		s.broken = err
 		s.mu.Unlock()
+		last()
 		close(s.gone)
 	})
-}
-
-// fail ends the session with its last frame.
-func (s *session) fail(err error) {
-	f := failureOf(err)
-	s.out.write(kindFail, func(b []byte) []byte { return appendValue(b, results{"error": f.value()}) })
-	s.end(err)
 }
 
 // caught, deferred, makes of a panic the end of the session. Whatever panicked may
@@ -303,6 +313,7 @@ func (s *session) drain() {
 		}
 	}
 	for _, p := range s.producers {
+		defer time.AfterFunc(s.grace, p.cut).Stop() // whoever closes it already may have more time
 		closers.Go(func() {
 			defer s.caught()
 			p.close(s.grace)

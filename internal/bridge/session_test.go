@@ -25,7 +25,7 @@ type host struct {
 
 	calls   int64
 	answers map[int64]arguments
-	results map[uint64]result // reports by number, of the only producer
+	results map[uint64]result // reports by number, of producer n from n*otherProducer on
 	order   []uint64
 	events  []arguments
 	failed  arguments
@@ -35,6 +35,8 @@ type host struct {
 func newHost(t testing.TB, in io.WriteCloser, out io.Reader) *host {
 	return &host{t: t, in: in, frames: newFrameReader(out), ended: make(chan error, 1), answers: map[int64]arguments{}, results: map[uint64]result{}}
 }
+
+const otherProducer = 1 << 48
 
 // result is what a report says of a record.
 type result struct {
@@ -122,7 +124,7 @@ func (h *host) step() {
 
 func (h *host) report(body []byte) {
 	h.t.Helper()
-	groups := littleEndian.Uint32(body[4:])
+	producer, groups := uint64(littleEndian.Uint32(body)), littleEndian.Uint32(body[4:])
 	for body = body[8:]; groups > 0; groups-- {
 		status, size, count := body[0], int(littleEndian.Uint16(body[2:])), int(littleEndian.Uint32(body[4:]))
 		text := body[8 : 8+size]
@@ -138,7 +140,7 @@ func (h *host) report(body []byte) {
 			r.failure = m
 		}
 		for body = body[8+size:]; count > 0; count-- {
-			number := littleEndian.Uint64(body)
+			number := producer*otherProducer + littleEndian.Uint64(body)
 			r.sub = int64(littleEndian.Uint64(body[8:]))
 			if _, twice := h.results[number]; twice {
 				h.t.Fatalf("record %d was reported twice", number)
@@ -509,5 +511,73 @@ func TestManyLogLinesAreDropped(t *testing.T) {
 	}
 	if !strings.Contains(string(b[len(b)-200:]), "log lines were dropped") {
 		t.Error("nobody is told")
+	}
+}
+
+func TestErrorsHaveTheirCode(t *testing.T) {
+	h := start(t, Config{})
+	h.local(map[string]any{"orders": 1}, nil)
+	l := h.call(methodStartLocal, results{"local": 1, "streams": []any{}})
+	h.call(methodOpenProducer, results{"producer": 1, "stream": "none", "options": map[string]any{"endpoint": l["endpoint"]}})
+	h.refused(codeNotFound, methodCheck, results{"producer": 1})
+	if e := h.answers[h.calls]["error"].(map[string]any); !strings.Contains(fmt.Sprint(e["remedy"]), "stream-not-found") {
+		t.Errorf("%v", e)
+	}
+	h.call(methodStopLocal, results{"local": 1})
+	h.call(methodOpenProducer, results{"producer": 2, "stream": "none", "options": map[string]any{"endpoint": l["endpoint"], "profile": nil}})
+	h.refused(codeUnreachable, methodCheck, results{"producer": 2})
+	h.refused(codeBadOption, methodStartLocal, results{"local": 2, "streams": map[string]any{"no name": 1}})
+	h.refused(codeBadOption, methodStartLocal, results{"local": 3, "streams": map[string]any{"orders": 0}})
+	h.refused(codeBadOption, methodOpenProducer, results{"producer": 3, "stream": "none", "options": map[string]any{"profile": "nobody's"}})
+	for err, code := range map[error]string{
+		fmt.Errorf("x: %w: %w", record.ErrDeadline, record.ErrThrottled):       codeDeadline,
+		fmt.Errorf("x: %w: %w", record.ErrEarlierFailed, record.ErrTooLarge):   codeEarlierFailed,
+		&record.SendError{Err: record.ErrThrottled, Outcome: record.NotStored}: codeThrottled,
+		errors.Join(errors.New("x"), record.ErrGraceOver):                      codeGraceOver,
+		context.DeadlineExceeded: codeTimeout,
+		errors.New("put: no (see docs/troubleshooting.md#access-denied)"):         codeAccessDenied,
+		errors.New("something else (see docs/troubleshooting.md#clock-skew) too"): codeFailed,
+	} {
+		if f := failureOf(err); f.code != code || strings.Contains(f.text, "(see") {
+			t.Errorf("%v: %+v, want %s", err, f, code)
+		}
+	}
+}
+
+// TestPanicsEndTheSession lets an extension panic where it is made.
+func TestPanicsEndTheSession(t *testing.T) {
+	var stderr strings.Builder
+	h := start(t, Config{Stderr: &stderr, Extensions: []Extension{{
+		Name: "bad", Consumer: func(map[string]any) (func(record.Handler) record.Handler, error) { panic("at the disco") },
+	}}})
+	h.ask(methodOpenConsumer, results{"consumer": 0, "stream": "orders", "group": "g", "options": map[string]any{
+		"store": "memory", "extensions": []any{map[string]any{"bad": map[string]any{}}},
+	}})
+	for h.failed == nil {
+		h.step()
+	}
+	if h.failed["code"] != codeFailed || !strings.Contains(h.failed["text"].(string), "at the disco") {
+		t.Errorf("%v", h.failed)
+	}
+	if err := <-h.ended; err == nil {
+		t.Error("Serve returned nil")
+	}
+	if !strings.Contains(stderr.String(), "session_test.go") {
+		t.Errorf("standard error has no stack: %s", stderr.String())
+	}
+}
+
+// TestAProducerWithoutRoomHoldsUpNobody fills one whose stream does not answer.
+func TestAProducerWithoutRoomHoldsUpNobody(t *testing.T) {
+	h := start(t, Config{})
+	l := h.call(methodStartLocal, results{"local": 5, "streams": []any{"orders"}})
+	h.call(methodOpenProducer, results{"producer": 5, "stream": "orders", "options": map[string]any{"endpoint": l["endpoint"], "buffer_bytes": 1000}})
+	h.call(methodStopLocal, results{"local": 5})
+	h.send(5, 0, record.Record{PartitionKey: "k", Data: make([]byte, 100_000)}) // alone it may be larger
+	h.local(map[string]any{"orders": 1}, nil)
+	h.send(0, 0, record.Record{PartitionKey: "k"})
+	h.call(methodFlush, results{"producer": 0})
+	if len(h.results) != 1 || h.results[0].status != statusStored {
+		t.Errorf("%+v", h.results)
 	}
 }
