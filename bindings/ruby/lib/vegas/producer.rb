@@ -183,7 +183,8 @@ module Vegas
 
     # The engine has died. What has not crossed will, to the next one.
     def lost(error)
-      unknown = error.class.new("the engine died before it told what became of the record: #{error.text}", unknown: true)
+      unknown = error.class.new("the engine died before it told what became of the record: #{error.text}",
+                                remedy: ('if the durable buffer has it, the next engine sends it' if durable?), unknown: true)
       results = []
       @lock.synchronize do
         @session = nil
@@ -220,7 +221,10 @@ module Vegas
       left = shut(@close_timeout)
       failed, count = failures
       log_failures(count, failed) if failed
-      Vegas.logger.error { "#{@stream}: #{left} records are left at the end of the program" } if left.positive?
+      if left.positive?
+        where = durable? ? 'stay in the durable buffer' : 'have no result'
+        Vegas.logger.add(durable? ? Logger::INFO : Logger::ERROR, "#{@stream}: #{left} records #{where} at the end of the program")
+      end
     rescue VegasError => e
       Vegas.logger.error { "#{@stream}: close: #{e.message}" }
     end
@@ -313,6 +317,10 @@ module Vegas
       raise BadOptionError, "the explicit hash key #{digits[0, 80]} has more than 39 digits" if digits.bytesize > 39
 
       digits
+    end
+
+    def durable?
+      !@options.wire[:durable].to_s.empty?
     end
 
     def room?(cost)
