@@ -98,7 +98,7 @@ const (
 	SendLatency      Histogram = "send_latency_ns"      // acceptance to receipt
 	DurableLatency   Histogram = "durable_latency_ns"   // one call of Send or SendAll until its records are durable
 	RequestLatency   Histogram = "request_latency_ns"   // one call to the service
-	HandlerTime      Histogram = "handler_time_ns"      // one call of a handler
+	HandlerTime      Histogram = "handler_time_ns"      // one call of a handler, or one chunk in a program of another language
 	EndToEnd         Histogram = "end_to_end_ns"        // arrival in the stream to the end of the handler
 	HeartbeatLatency Histogram = "heartbeat_latency_ns" // one heartbeat to its answer
 	RequestBytes     Histogram = "request_bytes"        // size of a PutRecords request
