@@ -84,8 +84,7 @@ class Engine {
     this.again = setTimeout(() => {
       this.again = null;
       if (this.members.size > 0) this.start();
-    }, wait);
-    if (this.members.size === 0) this.again.unref();
+    }, wait).unref(); // those who wait for it keep the process alive
   }
 
   end(error) {

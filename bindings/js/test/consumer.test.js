@@ -135,3 +135,23 @@ test('an AbortSignal closes', async () => {
     return n;`);
   assert.equal(r, 10);
 });
+
+test('a shard of the next engine waits for the handler that still runs', async () => {
+  const r = await program(4, `
+    const got = []; let running = 0, most = 0, aborted;
+    const w = new (require('.').Producer)('s');
+    const c = new Consumer('orders', 'billing', async (r, shard) => {
+      most = Math.max(most, ++running);
+      got.push(r.text);
+      if (got.length === 2) {
+        w.send('k', 'die').catch(() => {});
+        await new Promise((r) => shard.signal.addEventListener('abort', r));
+        aborted = shard.signal.reason.code;
+        await new Promise((r) => setTimeout(r, 400));
+      }
+      running--;
+    });
+    await c.wait();
+    return { got, most, aborted };`);
+  assert.deepStrictEqual(r, { got: ['data-0', 'data-1', 'data-0', 'data-1', 'data-2', 'data-3'], most: 1, aborted: 'lease_lost' });
+});

@@ -68,6 +68,15 @@ test('worker threads have an engine each', async () => {
   assert.equal(new Set(r.out.trim().split('\n')).size, 3, r.out);
 });
 
+test('a worker thread that ends sends what it has', async () => {
+  const r = await run(`
+    const { Worker } = require('node:worker_threads');
+    new Worker("const { Producer } = require('./index.js'); const p = new Producer('s'); p.send('k', 'hang'); p.send('k', 'fail')", { eval: true });`);
+  assert.equal(r.code, 0, r.err);
+  assert.match(r.err, /1 records sent to "s" failed/);
+  assert.doesNotMatch(r.err, /not known/);
+});
+
 test('engines that are none: a clear error', async () => {
   const fs = require('node:fs');
   const os = require('node:os');

@@ -2,6 +2,7 @@
 const test = require('node:test');
 const assert = require('node:assert');
 const wire = require('../lib/wire.js');
+const { Chunk } = require('../lib/record.js');
 const spec = require('../lib/spec.js');
 
 const plain = (v) => JSON.parse(JSON.stringify(v, (_, x) => (typeof x === 'bigint' ? `${x}n` : x)));
@@ -44,6 +45,48 @@ test('frames are found whatever pieces they come in', () => {
   const frames = new wire.Frames(() => {});
   assert.throws(() => frames.take(Buffer.from([0, 0, 0, 0, 1])), { code: 'protocol' });
   assert.throws(() => new wire.Frames(() => {}).take(Buffer.from([255, 255, 255, 255, 1])), { code: 'protocol' });
+});
+
+test('garbled chunks and reports cost an error and nothing else', () => {
+  let random = 7;
+  const next = () => (random = (random * 48271) % 0x7fffffff);
+  const chunk = Buffer.concat([
+    Buffer.from('0100000002000000030000000400000000020000000300000065727211', 'hex').subarray(0, 25), Buffer.from('err'),
+    Buffer.from('04000000080000000300000200000100000000000000000000e4be4f8b010000', 'hex'),
+    Buffer.from('00000000000000000100000000000200ffffffffffffffff00e4be4f8b010000', 'hex'),
+    Buffer.from('key49', 'latin1'), Buffer.from('0100010001000000', 'hex').subarray(0, 8), Buffer.from('data'), Buffer.from('k'),
+  ]);
+  chunk.writeUInt32LE(3, 21);
+  chunk.writeUInt32LE(2, 17);
+  const shard = { stream: 's', id: 'i' };
+  const open = (b) => {
+    const c = new Chunk(b, 0, b.length);
+    c.of(shard);
+    const records = [];
+    while (c.index < c.count) records.push(c.next());
+    return records;
+  };
+  const [a, b] = open(chunk);
+  assert.deepStrictEqual([a.partitionKey, a.sequence, String(a.data), a.attempt], ['key', '49', 'data', 1]);
+  assert.deepStrictEqual([b.partitionKey, b.sequence, b.data.length, b.attempt, b.subSequence], ['k', '49', 0, 2, -1]);
+  const report = Buffer.alloc(8 + 8 + 3 + 16);
+  report[4] = 1;
+  report[10] = 3;
+  report[12] = 1;
+  const frames = [[chunk, open], [report, (b) => wire.reports(b, 0, b.length, () => {}, () => {})]];
+  for (const [whole, take] of frames) {
+    take(whole);
+    for (let cut = 0; cut < whole.length; cut++) assert.throws(() => take(whole.subarray(0, cut)), { code: 'protocol' });
+    for (let round = 0; round < 20000; round++) {
+      const b = Buffer.from(whole);
+      for (let k = 0; k < 1 + round % 4; k++) b[next() % b.length] = next();
+      try {
+        take(b);
+      } catch (e) {
+        assert.equal(e.code, 'protocol', e.stack);
+      }
+    }
+  }
 });
 
 test('headers come back in order, repeated names too', () => {
