@@ -28,6 +28,11 @@ ENGINE := $(CURDIR)/.cache/engine/vegas-engine
 engine: ## the engine of programs in other languages, into .cache/engine
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(ENGINE) ./cmd/vegas/vegas-engine
 
+.PHONY: test-python
+PYTHON ?= python3
+test-python: engine ## the Python binding (PYTHON=python3)
+	cd bindings/python && VEGAS_ENGINE=$(ENGINE) $(PYTHON) -W ignore::ResourceWarning -m unittest discover -t . tests
+
 .PHONY: test-ruby
 test-ruby: engine ## the Ruby binding, with Ruby and its minitest
 	VEGAS_ENGINE=$(ENGINE) ruby -w -Ibindings/ruby/lib -e 'ARGV.each { |f| require f }' $(CURDIR)/bindings/ruby/test/*_test.rb

@@ -11,13 +11,13 @@ PACKAGE = os.path.dirname(HERE)
 FAKE = os.path.join(HERE, "fake_engine.py")
 
 
-def start(code, engine, *args, **environment):
+def start(code, engine, *args, cwd=None, **environment):
     """A Python program, from its text or file, with pipes, in a group of its own."""
     what = [code] if os.path.exists(code) else ["-c", code]
     env = {**os.environ, "VEGAS_ENGINE": engine, "PYTHONPATH": PACKAGE, "PYTHONUNBUFFERED": "1", **environment}
     return subprocess.Popen(
         [sys.executable, "-W", "ignore::DeprecationWarning", *what, *args],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True, cwd=cwd,
     )
 
 
