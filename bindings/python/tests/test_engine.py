@@ -327,6 +327,28 @@ for i in range(20000):
         self.consumer(lambda r: seen.add(int(r.data)))
         eventually(lambda: len(seen) == 20000, 30)
 
+    def test_exit_beside_a_handler_that_never_returns(self):
+        code = f"""
+import threading, vegas
+began = threading.Event()
+def handle(r):
+    began.set()
+    threading.Event().wait()
+c = vegas.Consumer({self.stream!r}, "g", handle, grace=0.3, poll_idle=0.05, poll_busy=0.02)
+vegas.Producer({self.stream!r}).send("k", b"x")
+began.wait()
+print("began", flush=True)
+"""
+        process = start(code, ENGINE)
+        self.assertEqual(process.stdout.readline(), "began\n")
+        before = time.monotonic()
+        status, out, err = end(process)
+        self.assertEqual(status, 0, err)
+        self.assertLess(time.monotonic() - before, 4)
+        box = Box()
+        self.consumer(box.put)
+        box.wait(1)
+
     def test_exit_without_a_service(self):
         code = """
 import vegas

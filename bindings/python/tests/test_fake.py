@@ -597,6 +597,30 @@ input()
         self.assertIn("KeyboardInterrupt", err)
         self.assertEqual(err.count("Traceback"), 1, err)
 
+    def test_a_second_ctrl_c_ends_the_waiting(self):
+        code = """
+import threading, vegas
+p = vegas.Producer("quiet")
+q = vegas.Producer("kept")
+def handle(r):
+    print("handles", flush=True)
+    threading.Event().wait()
+c = vegas.Consumer("kept", "g", handle)
+q.send("k", b"handled").result()
+input()
+"""
+        process = start(code, FAKE)
+        self.assertEqual(process.stdout.readline(), "handles\n")
+        before = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        line = ""
+        while "waiting for handlers" not in line:
+            line = process.stderr.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        status, out, err = end(process)
+        self.assertLess(time.monotonic() - before, 8)
+        self.assertIn("ends while handlers run", err)
+
     def test_run_ends_at_sigterm(self):
         code = """
 import vegas

@@ -61,7 +61,7 @@ class Client(Protocol):
 
     def forked(self) -> None: ...
     def exit_begin(self, stage: str) -> None: ...
-    def exit_end(self, until: float) -> None: ...
+    def exit_end(self, began: float) -> None: ...
 
 
 class Session:
@@ -316,6 +316,7 @@ class Engine:
         self._failed: Optional[spec.VegasError] = None
         self._starting: Optional[Session] = None
         self._closing = False
+        self._hurry = False
         self.clients: Dict[int, Client] = {}
 
     def connect(self) -> Session:
@@ -424,22 +425,23 @@ class Engine:
         return future
 
     def exit(self, stage: str) -> None:
-        """The program ends: closes consumers, or else everything."""
+        """The program ends: closes consumers, or else everything. A Ctrl-C meanwhile
+        ends the waiting, and what is left is logged."""
         clients = list(self.clients.values())
-        try:
-            for c in clients:
-                c.exit_begin(stage)
-            until = time.monotonic()
-            for c in clients:
-                c.exit_end(until)
-            if stage == "all":
-                self._closing = True
-                session = self._session
-                if session is not None:
-                    session.close(2)
-        except KeyboardInterrupt:
-            log.warning("interrupted while closing")
+        for c in clients:
+            c.exit_begin(stage)
+        began = time.monotonic()
+        for c in clients:
+            try:
+                c.exit_end(float("-inf") if self._hurry else began)
+            except KeyboardInterrupt:
+                self._hurry = True
+                c.exit_end(float("-inf"))
+        if stage == "all":
             self._closing = True
+            session = self._session
+            if session is not None:
+                session.close(0 if self._hurry else 2)
 
     def forked(self) -> None:
         for session in {self._session, self._starting} - {None}:

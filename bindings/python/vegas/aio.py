@@ -486,9 +486,9 @@ class Consumer(Receiving):
         # Otherwise nothing can be handled, and the engine frees the shards when
         # the program ends.
 
-    def exit_end(self, until: float) -> None:
+    def exit_end(self, began: float) -> None:
         if self._loop.is_running():
-            super().exit_end(until)
+            super().exit_end(began)
 
 
 class _Iterator:

@@ -233,6 +233,7 @@ class Receiving:
         self._is_open: Future[None] = Future()
         self._ended: Future[None] = Future()
         self._closing = False
+        self._given_up = False
         self._engine: Optional[_engine.Engine] = None
         self._session: Optional[_engine.Session] = None
         self.number = _engine.number(self)
@@ -393,11 +394,19 @@ class Receiving:
     def exit_begin(self, stage: str) -> None:
         self._begin_close()
 
-    def exit_end(self, until: float) -> None:
-        grace = self._options.seconds("grace") + 5
+    def exit_end(self, began: float) -> None:
+        if self._given_up:
+            return
+        until = began + self._options.seconds("grace") + 5
         try:
-            self._ended.exception(max(0.0, until + grace - time.monotonic()))
+            try:
+                self._ended.exception(max(0.0, min(began + 1, until) - time.monotonic()))
+            except _TIMEOUTS:
+                if until > time.monotonic():
+                    _engine.log.warning("%s: waiting for handlers to end", self._of)
+                self._ended.exception(max(0.0, until - time.monotonic()))
         except _TIMEOUTS:
+            self._given_up = True
             _engine.log.error("%s: the program ends while handlers run", self._of)
 
     def __repr__(self) -> str:

@@ -366,14 +366,12 @@ class Sending:
             args = {"producer": self.number, "timeout": timeout}
             self._closing = self._engine.request(spec.METHOD_CLOSE_PRODUCER, args, self._session)
 
-    def exit_end(self, until: float) -> None:
+    def exit_end(self, began: float) -> None:
         if self._closing is None:
             return
-        interrupted = False
         try:
-            self._closing.exception(max(0.0, until + self._options.seconds("close_timeout") + 1 - time.monotonic()))
-        except KeyboardInterrupt:
-            interrupted = True
+            until = began + self._options.seconds("close_timeout") + 1
+            self._closing.exception(max(0.0, until - time.monotonic()))
         except (concurrent.futures.TimeoutError, spec.VegasError):
             pass
         error = self._failures.take()
@@ -382,8 +380,6 @@ class Sending:
             _engine.log.error("%s: %s", self._of, error)
         if left:
             _engine.log.error("%s: the program ends with %d records that have no result", self._of, left)
-        if interrupted:
-            raise KeyboardInterrupt
 
 
 class Producer(Sending):
