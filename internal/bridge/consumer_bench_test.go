@@ -45,7 +45,9 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 	b.Run("library", func(b *testing.B) {
 		measure(b, func() {
-			c, err := vegas.NewConsumer("orders", "g", func(o *vegas.ConsumerOptions) { o.AWS, o.Store, o.Logger = cfg, memory.New(), slog.New(slog.DiscardHandler) })
+			c, err := vegas.NewConsumer("orders", "g", func(o *vegas.ConsumerOptions) {
+				o.AWS, o.Store, o.Logger = cfg, memory.New(), slog.New(slog.DiscardHandler)
+			})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -67,7 +69,9 @@ func BenchmarkDeliver(b *testing.B) {
 			inR, inW := io.Pipe()
 			outR, outW := io.Pipe()
 			ended := make(chan error)
-			go func() { ended <- Serve(context.Background(), inR, outW, Config{aws: &cfg, Extensions: []Extension{rows}}) }()
+			go func() {
+				ended <- Serve(context.Background(), inR, outW, Config{aws: &cfg, Extensions: []Extension{rows}})
+			}()
 			put := func(kind byte, v results) { _, _ = inW.Write(endFrame(appendValue(beginFrame(nil, kind), v), 0)) }
 			frames := newFrameReader(outR)
 			put(kindHello, results{"protocol": []any{int64(1), int64(1)}})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/internal/shard"
@@ -25,7 +24,8 @@ type leased struct {
 	s      *vegas.Shard
 	ctx    context.Context //nolint:containedctx // of the shard's function
 	turn   chan struct{}   // a chunk is on its way; capacity 1
-	tries  attempts
+
+	gathering gathering
 
 	// Of the worker's mutex.
 	reserved  int // of the window, for the next chunk
@@ -74,25 +74,6 @@ func (l *leased) room(*shard.Shard) int {
 // host is the shard.Host of the shard.
 func (l *leased) host(ctx context.Context, _ *shard.Shard, r *shard.Run) ([]shard.Failure, error) {
 	return l.deliver(ctx, r, 0, "")
-}
-
-// one is the handler that layers are put around: a chunk of one record.
-func (l *leased) one(ctx context.Context, r *record.Record) error {
-	run := shard.NewRun([]*record.Record{r}, []int{l.tries.of(r)}, 0)
-	failures, err := l.deliver(ctx, run, 0, "")
-	switch done := run.End(); {
-	case err != nil:
-		return err
-	case len(failures) > 0:
-		l.tries.failed(r)
-		return failures[0].Err
-	case done:
-		l.tries.done(r)
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	}
-	return shard.ErrNotBegun
 }
 
 // bury gives a record to the host's dead letters.
@@ -253,35 +234,4 @@ func (l *leased) checkpoint(p record.Position) error {
 
 func lostLease(what string) error {
 	return failuref(codeLeaseLost, "checkpoint: %s: %w (see docs/troubleshooting.md#lease-lost)", what, record.ErrLeaseLost)
-}
-
-// attempts counts how often records have failed whose layers call the handler again
-// by themselves, or through the failure policy.
-type attempts struct {
-	mu sync.Mutex
-	by map[*record.Record]int
-}
-
-// attemptsKept bounds what is remembered of records that were given up.
-const attemptsKept = 1000
-
-func (a *attempts) of(r *record.Record) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.by[r] + 1
-}
-
-func (a *attempts) failed(r *record.Record) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.by == nil || len(a.by) >= attemptsKept {
-		a.by = map[*record.Record]int{r: a.by[r]}
-	}
-	a.by[r]++
-}
-
-func (a *attempts) done(r *record.Record) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.by, r)
 }

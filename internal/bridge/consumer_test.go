@@ -394,19 +394,28 @@ func TestLayersOfTheEngine(t *testing.T) {
 		inWorld(t, fmt.Sprint(parallel), 1, func(w *world) {
 			w.puts(10)
 			p := w.program(odd)
+			most := 0
 			p.handle = func(d *delivery) {
-				if string(d.rs[0].Data) == "7" && d.rs[0].attempt < 3 {
-					d.settle(true, nil, failedRecord{0, "no"})
-					return
+				most = max(most, len(d.rs))
+				var done [][2]int
+				var failed []failedRecord
+				for i, r := range d.rs {
+					time.Sleep(10 * time.Millisecond)
+					if string(r.Data) == "7" && r.attempt < 3 {
+						failed = append(failed, failedRecord{i, "no"})
+						continue
+					}
+					d.note(i)
+					done = append(done, [2]int{i, i + 1})
 				}
-				d.handleAll()
+				d.settle(true, done, failed...)
 			}
 			p.consume(map[string]any{"extensions": []any{map[string]any{"odd": nil}}, "parallel": parallel})
 			time.Sleep(time.Minute)
 			got := p.handled()
 			slices.Sort(got)
-			if strings.Join(got, " ") != "1 3 5 7 9" {
-				t.Error(got)
+			if strings.Join(got, " ") != "1 3 5 7 9" || (most > 1) != (parallel > 1) {
+				t.Error(got, most)
 			}
 			if err := p.close(); err != nil {
 				t.Error(err)

@@ -85,6 +85,10 @@ func (r *Run) Done(from, to int) {
 	}
 }
 
+// OnDone has f called with the indexes of records that have become done, from within
+// Done.
+func (r *Run) OnDone(f func(fresh []int)) { r.on = f }
+
 // first is the first record that is not done. The caller holds mu.
 func (r *Run) first() *record.Record {
 	for i, done := range r.done {
@@ -401,7 +405,7 @@ func (u *runner) run(ctx context.Context) error {
 	r.Behind = u.open[u.at[len(u.at)-1]].of.answer.Behind
 	defer u.drop()
 
-	r.on = func(fresh []int) {
+	r.OnDone(func(fresh []int) {
 		u.passed(fresh)
 		u.w.wake()
 		if first := r.first(); first != nil {
@@ -409,7 +413,7 @@ func (u *runner) run(ctx context.Context) error {
 		} else {
 			u.w.rest()
 		}
-	}
+	})
 	began := u.w.wake()
 	if err := l.expired(began); err != nil {
 		return err
