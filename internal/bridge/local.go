@@ -22,8 +22,8 @@ type local struct {
 	mu        sync.Mutex
 	server    *localkinesis.Server // nil: it has not started, or was stopped
 	endpoint  string
-	positions string // directory of a store that goes with it
-	served    chan error
+	positions string        // directory of a store that goes with it
+	served    chan struct{} // closed when it has ended
 }
 
 const localRegion = "us-east-1"
@@ -125,8 +125,11 @@ func (l *local) start(port int, streams map[string]int, options func(*localkines
 		return fmt.Errorf("a directory for positions: %w", err)
 	}
 	l.server, l.endpoint, l.positions = server, "http://"+listener.Addr().String(), filepath.Join(dir, "positions")
-	l.served = make(chan error, 1)
-	go func(s *localkinesis.Server) { l.served <- s.Serve(listener) }(l.server)
+	l.served = make(chan struct{})
+	go func(ended chan struct{}) {
+		defer close(ended)
+		_ = server.Serve(listener) // until close
+	}(l.served)
 	return nil
 }
 
@@ -156,7 +159,7 @@ func (l *local) close() {
 		return
 	}
 	_ = l.server.Close()
-	_ = <-l.served // it was closed
+	<-l.served
 	os.RemoveAll(filepath.Dir(l.positions))
 	l.server = nil
 }
