@@ -110,7 +110,10 @@ func (a *Aggregate) index(msg []byte) (id identityField, err error) {
 	s := &a.scratch
 	r := reader{buf: msg}
 	for r.more() {
-		f := r.field()
+		f, ok := r.brief()
+		if !ok {
+			f = r.field()
+		}
 		switch {
 		case f.number == fieldIdentity:
 			id = identityField{at: f.at, present: true, repeated: id.present, wire: f.wire}
@@ -385,6 +388,28 @@ func (r *reader) field() field {
 		}
 	}
 	return f
+}
+
+// brief is field for one with a length below 16 KiB, and a number below 16; false: it
+// is another one, or there is none.
+func (r *reader) brief() (f field, ok bool) {
+	b := r.buf[r.pos:]
+	if len(b) < 3 || b[0]&7 != wireBytes || b[0] < 1<<3 || b[0] >= 0x80 {
+		return f, false
+	}
+	n, from := int(b[1]), r.pos+2
+	if n >= 0x80 {
+		if b[2] >= 0x80 {
+			return f, false
+		}
+		n, from = n&0x7f|int(b[2])<<7, from+1
+	}
+	if n > len(r.buf)-from {
+		return f, false
+	}
+	r.pos = from + n
+	f.number, f.wire, f.at = uint64(b[0]>>3), wireBytes, span{uint32(from), uint32(r.pos)}
+	return f, true
 }
 
 // one reads one tag and its value, taking the start and the end of a group for
