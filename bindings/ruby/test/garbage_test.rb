@@ -36,8 +36,11 @@ class GarbageTest < Minitest::Test
            [2, failure.bytesize, 1].pack('CxvV') + failure + [2, 0].pack('q<*')
     mutated(body, 2) do |broken|
       p = Vegas::Producer.allocate
-      open = Array.new(3) { |n| [n, Vegas::Delivery.new(p, 'k', '', '', 'd', 9, nil)] }.to_h
-      { lock: Mutex.new, changed: ConditionVariable.new, open: open, open_cost: 27, pending: [], overlooked: [], more: 0 }
+      batch = Vegas::Batch.new(p)
+      3.times { batch.add('k', '', '', 'd', nil) }
+      batch.seal(7)
+      batch.first = 0
+      { lock: Mutex.new, changed: ConditionVariable.new, open: [batch], open_cost: 27, pending: [], overlooked: [], more: 0 }
         .each { |name, value| p.instance_variable_set("@#{name}", value) }
       begin
         p.reported(broken)

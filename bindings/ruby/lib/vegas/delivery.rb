@@ -10,17 +10,9 @@ module Vegas
 
   # What Producer#send gives back: the result of one record, once there is one.
   class Delivery
-    # For the producer: the record while it waits to cross, and what it costs.
-    attr_reader :key, :hash_key, :headers, :data, :cost, :callback
-
-    def initialize(producer, key, hash_key, headers, data, cost, callback) # rubocop:disable Metrics/ParameterLists
-      @producer = producer
-      @key = key
-      @hash_key = hash_key
-      @headers = headers
-      @data = data
-      @cost = cost
-      @callback = callback
+    def initialize(batch, index)
+      @batch = batch
+      @index = index
     end
 
     # Waits for the result: a Receipt, or the error is raised. Nil if there is none
@@ -36,60 +28,47 @@ module Vegas
 
     # Whether there is a result, waiting for it at most so many seconds.
     def wait(timeout = nil)
-      done? || @producer.await(self, timeout)
+      done? || @batch.producer.await(self, timeout)
     end
 
     def done?
-      !@result.nil?
+      !result.nil?
     end
 
     # Why the record was not stored, or may not have been; nil without a result, and
     # if it was stored.
     def error
-      return unless @failed
-
-      @seen = true
-      @result
+      error = failure
+      @batch.look(@index) if error
+      error
     end
 
     # Where the record was stored; nil otherwise.
     def receipt
-      return if @failed || @result.nil?
+      place = result
+      return if place.nil? || place.is_a?(VegasError)
 
-      shard, sequence = @result
-      Receipt.new(shard: shard, sequence: sequence, sub_sequence: @sub, durable: shard.nil?)
+      shard, sequence = place
+      Receipt.new(shard: shard, sequence: sequence, sub_sequence: @batch.sub(@index), durable: shard.nil?)
     end
 
     def inspect
-      state = @result.nil? ? 'open' : (@failed ? @result.inspect : receipt.inspect)
-      "#<#{self.class} #{state}>"
+      "#<#{self.class} #{done? ? (failure || receipt).inspect : 'open'}>"
     end
 
-    # For the producer.
-
-    # The record has crossed.
-    def crossed
-      @key = @hash_key = @headers = @data = nil
-    end
-
-    # The place is shared by the records of a Kinesis record.
-    def stored(place, sub)
-      @sub = sub
-      @result = place
-    end
-
-    def failed(error)
-      @failed = true
-      @result = error
-    end
-
-    # Whether nobody has looked at its failure.
-    def overlooked?
-      @failed && !@seen && !@callback
-    end
-
+    # For the producer: the error, which nobody has looked at by that.
     def failure
-      @result if @failed
+      result.is_a?(VegasError) ? result : nil
+    end
+
+    def overlooked?
+      @batch.overlooked?(@index)
+    end
+
+    private
+
+    def result
+      @batch.result(@index)
     end
   end
 end

@@ -34,11 +34,11 @@ module Vegas
       @close_timeout = (@options.wire[:close_timeout] || 10_000_000) / 1_000_000.0
       @lock = Mutex.new
       @changed = ConditionVariable.new # results, room and frames that were taken
-      @pending = []     # deliveries that have not crossed
+      @pending = []     # batches that have not crossed
       @pending_cost = 0
-      @accepted = 0     # deliveries ever, and of these
-      @taken = 0        # crossed
-      @open = {}        # crossed and without a result, by their numbers
+      @last_cost = 0    # of the last one of them
+      @accepted = 0     # records ever
+      @open = []        # batches that crossed and have records without a result
       @open_cost = 0
       @overlooked = []  # deliveries that failed
       @more = @logged = 0 # failures besides, and those in the log
@@ -59,19 +59,27 @@ module Vegas
       raise ClosedError, "the producer of #{@stream} is closed" if @closed
 
       renew if @forked
-      delivery = delivery(key, data, headers, explicit_hash_key, callback)
+      key = key_bytes(key)
+      raise BadOptionError, "the data is #{data.class}: want a String" unless data.is_a?(String)
+
+      data = data.b
+      headers = headers ? Headers.encode(headers) : NOTHING
+      hash_key = explicit_hash_key ? digits(explicit_hash_key) : NOTHING
+      cost = key.bytesize + hash_key.bytesize + headers.bytesize + data.bytesize + @record_cost
+      batch = index = nil
       @lock.synchronize do
-        @changed.wait(@lock) until room?(delivery.cost) || @gone || @closed
+        @changed.wait(@lock) until room?(cost) || @gone || @closed
         raise @gone if @gone
         raise ClosedError, "the producer of #{@stream} is closed" if @closed
 
-        @pending << delivery
-        @pending_cost += delivery.cost
+        @pending_cost += cost # first: what is counted and interrupted is forgotten when all has crossed
+        batch = last_batch(cost)
+        index = batch.add(key, hash_key, headers, data, callback)
         @accepted += 1
       end
       tell unless @told
-      take_turns(delivery.cost)
-      delivery
+      take_turns(cost)
+      Delivery.new(batch, index)
     end
 
     alias produce send
@@ -83,7 +91,7 @@ module Vegas
       renew if @forked
       limit = timeout && (Session.now + timeout)
       crossing = crossed(limit)
-      left = crossing ? ask(Spec::METHOD_FLUSH, limit).to_i : @lock.synchronize { @pending.size + @open.size }
+      left = crossing ? ask(Spec::METHOD_FLUSH, limit).to_i : @lock.synchronize { unfinished }
       settle
       left
     end
@@ -140,16 +148,15 @@ module Vegas
       return unless session == @session
 
       @lock.synchronize do
-        taken = fitting
-        @told = false if taken.empty?
-        return if taken.empty?
+        batch = fitting
+        @told = false unless batch
+        next unless batch
 
-        first = @taken_of_session
-        @taken += taken.size
-        @taken_of_session += taken.size
-        taken.each_with_index { |d, i| @open[first + i] = d }
+        batch.first = @next_number
+        @next_number += batch.count
+        @open << batch
         @changed.broadcast
-        body(first, taken)
+        batch.body(@number)
       end
     end
 
@@ -171,7 +178,7 @@ module Vegas
         end
         @changed.broadcast
       end
-      tell unless @pending.empty?
+      tell if pending?
       call_back(results)
       log_overlooked
     end
@@ -188,7 +195,7 @@ module Vegas
       results = []
       @lock.synchronize do
         @session = nil
-        @open.each_value { |d| fail(d, unknown, results) }
+        @open.each { |batch| fail_all(batch, unknown, results) }
         @open.clear
         @open_cost = 0
         @changed.broadcast
@@ -209,8 +216,7 @@ module Vegas
       results = []
       @lock.synchronize do
         @gone = error
-        @pending.each { |d| fail(d, error, results) }
-        @pending = []
+        forget_pending(error, results)
         @changed.broadcast
       end
       call_back(results)
@@ -232,9 +238,10 @@ module Vegas
     # In a forked child: what the parent has under way is the parent's.
     def abandon
       error = EngineGoneError.new('the record was sent by the parent process, which learns what became of it', unknown: true)
-      (@pending + @open.values).each { |d| d.failed(error) unless d.done? }
+      (waiting + @open).each { |batch| batch.fail_all(error) { nil } }
+      @sealed = nil
       @pending = []
-      @open = {}
+      @open = []
       @overlooked = []
       @session = nil
       @number = nil
@@ -257,7 +264,6 @@ module Vegas
         return unless @forked
 
         @pending_cost = @open_cost = 0
-        @accepted = @taken = 0
         @gone = nil
         connect
         @forked = false
@@ -276,7 +282,7 @@ module Vegas
         @number = number
         @window = opened['window_bytes']
         @record_cost = opened['record_cost']
-        @taken_of_session = 0
+        @next_number = 0
         @session = session
         @changed.broadcast
       end
@@ -286,10 +292,9 @@ module Vegas
       raise
     end
 
-    def delivery(key, data, headers, hash_key, callback)
+    def key_bytes(key)
       key = key.to_s if key.is_a?(Symbol)
       raise BadOptionError, "the partition key is #{key.class}: want a String" unless key.is_a?(String)
-      raise BadOptionError, "the data is #{data.class}: want a String" unless data.is_a?(String)
 
       key = key.encode(Encoding::UTF_8) unless key.encoding == Encoding::UTF_8 || key.ascii_only?
       raise BadOptionError, "the partition key #{key.inspect[0, 80]} is not UTF-8" unless key.valid_encoding?
@@ -297,12 +302,19 @@ module Vegas
         raise BadOptionError, "the partition key has #{key.length} characters: want 1 to #{Spec::KEY_CHARACTERS}"
       end
 
-      headers = headers ? Headers.encode(headers) : NOTHING
-      hash_key = hash_key ? digits(hash_key) : NOTHING
-      cost = key.bytesize + hash_key.bytesize + headers.bytesize + data.bytesize + @record_cost
-      Delivery.new(self, key.b, hash_key, headers, data.b, cost, callback)
+      key.frozen? && key.ascii_only? ? key : key.b
     rescue EncodingError => e
       raise BadOptionError, "the partition key #{key.inspect[0, 80]} is not text: #{e.message}"
+    end
+
+    # The batch that takes the next record, with @lock held.
+    def last_batch(cost)
+      @last_cost += cost
+      return @pending.last unless @pending.empty? || @last_cost > MOST_BYTES
+
+      @last_cost = cost
+      @pending << (batch = Batch.new(self))
+      batch
     end
 
     # Lets the session's writer come for what is pending. An interrupt between the two
@@ -324,7 +336,7 @@ module Vegas
     end
 
     def room?(cost)
-      used = @pending_cost + @open_cost
+      used = @open_cost + (pending? ? @pending_cost : 0)
       used <= 0 || used + cost <= @window
     end
 
@@ -343,31 +355,35 @@ module Vegas
       Thread.pass
     end
 
-    # Takes pending deliveries for one frame, as the window allows, with @lock held.
+    # The next batch, if the window allows, with @lock held.
     def fitting
-      count = 0
-      bytes = 0
-      @pending.each do |d|
-        fits = @open_cost + d.cost <= @window && (bytes + d.cost <= MOST_BYTES || count.zero?)
-        break unless fits || (@open.empty? && count.zero?)
-
-        count += 1
-        bytes += d.cost
-        @open_cost += d.cost
+      batch = @sealed || @pending.shift or return
+      unless @sealed
+        batch.seal(@record_cost)
+        @sealed = batch
       end
-      @pending_cost = [@pending_cost - bytes, 0].max
-      @pending.shift(count)
+      return if @open_cost.positive? && @open_cost + batch.cost > @window
+
+      @sealed = nil
+      @pending_cost = pending? ? [@pending_cost - batch.cost, 0].max : 0
+      @open_cost += batch.cost
+      batch.count.positive? ? batch : fitting
     end
 
-    def body(first, taken)
-      rows = []
-      taken.each { |d| rows.push(d.data.bytesize, d.headers.bytesize, d.key.bytesize, d.hash_key.bytesize, 0) }
-      body = [@number, first, taken.size, *rows].pack("VQ<V#{'VVvCC' * taken.size}")
-      taken.each do |d|
-        body << d.key << d.hash_key << d.headers << d.data
-        d.crossed
-      end
-      body
+    def pending?
+      @sealed || !@pending.empty?
+    end
+
+    def waiting
+      [*@sealed, *@pending]
+    end
+
+    # What has not crossed will not, with @lock held.
+    def forget_pending(error, results)
+      waiting.each { |batch| fail_all(batch, error, results) }
+      @sealed = nil
+      @pending = []
+      @pending_cost = 0
     end
 
     # Results of one group, with @lock held.
@@ -378,35 +394,48 @@ module Vegas
         error = Session.failure(Value.decode(text))
       end
       at = 0
+      batch = nil
       while at < rows.size # each_slice would make an array of each
-        delivery = @open.delete(rows[at])
+        number = rows[at]
+        batch = batch_of(number) unless batch && number >= batch.first && number < batch.first + batch.count
+        conclude(batch, number - batch.first, error || place, rows[at + 1], results) if batch
         at += 2
-        next unless delivery
+      end
+      @open.shift while @open.first&.open&.zero?
+    end
 
-        @open_cost -= delivery.cost
-        if error
-          fail(delivery, error, results)
-        else
-          delivery.stored(place, rows[at - 1])
-          results << delivery if delivery.callback
-        end
+    # With @lock held. Records of a batch may end behind those of later ones.
+    def batch_of(number)
+      batch = @open[(@open.bsearch_index { |b| b.first > number } || @open.size) - 1]
+      batch if batch && number >= batch.first && number < batch.first + batch.count
+    end
+
+    # With @lock held.
+    def conclude(batch, index, result, sub, results)
+      cost = batch.finish(index, result, sub) or return
+      @open_cost -= cost
+      if batch.callback(index)
+        results << [batch, index]
+      elsif result.is_a?(VegasError)
+        overlook(batch, index)
       end
     end
 
     # With @lock held.
-    def fail(delivery, error, results)
-      delivery.failed(error)
-      if delivery.callback
-        results << delivery
-      else
-        @failed_at = Session.now if @overlooked.empty? && @more.zero?
-        @overlooked << delivery
-      end
+    def fail_all(batch, error, results)
+      batch.fail_all(error) { |i| batch.callback(i) ? results << [batch, i] : overlook(batch, i) }
+    end
+
+    # With @lock held.
+    def overlook(batch, index)
+      @failed_at = Session.now if @overlooked.empty? && @more.zero?
+      @overlooked << Delivery.new(batch, index)
     end
 
     def call_back(results)
-      results.each do |delivery|
-        @errand.call { delivery.callback.call(delivery.receipt, delivery.failure) }
+      results.each do |batch, index|
+        delivery = Delivery.new(batch, index)
+        @errand.call { batch.callback(index).call(delivery.receipt, delivery.failure) }
       end
     end
 
@@ -464,12 +493,17 @@ module Vegas
       end
     end
 
+    # How many records have no result, with @lock held.
+    def unfinished
+      @open.sum(&:open) + waiting.sum(&:size)
+    end
+
     # Waits until all that was accepted has crossed.
     def crossed(limit)
       @lock.synchronize do
-        mark = @accepted
+        mark = waiting.last
         tell
-        until @taken >= mark || @pending.empty?
+        while mark && waiting.include?(mark)
           left = limit && (limit - Session.now)
           return false if left && left <= 0
 
@@ -514,8 +548,9 @@ module Vegas
       results = []
       error = ClosedError.new("the producer of #{@stream} is closed, and the record was not sent")
       count = @lock.synchronize do
-        @pending.each { |d| fail(d, error, results) }
-        @pending.size.tap { @pending = [] }
+        count = unfinished
+        forget_pending(error, results)
+        count
       end
       call_back(results)
       count
