@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"crypto/md5"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -76,5 +77,28 @@ func BenchmarkCached(b *testing.B) {
 				at++
 			}
 		})
+	}
+}
+
+// TestCachedAll: many at once are hashed as each alone, remembered or not.
+func TestCachedAll(t *testing.T) {
+	one := func(sums [][md5.Size]byte, messages [][]byte) {
+		for i, m := range messages {
+			sums[i] = md5.Sum(m)
+		}
+	}
+	for round := range 3 {
+		for _, n := range []int{0, 1, 15, 16, 17, 100, 3 * slotsMost} {
+			keys, hashes := make([]string, n), make([]Hash, n)
+			for i := range keys {
+				keys[i] = fmt.Sprintf("%d-%s", i*(1+round), strings.Repeat("k", i%60))
+			}
+			CachedAll(hashes, keys, one)
+			for i, key := range keys {
+				if hashes[i] != OfKey(key) {
+					t.Fatalf("%d keys: the hash of %q is wrong", n, key)
+				}
+			}
+		}
 	}
 }

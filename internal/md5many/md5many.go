@@ -35,8 +35,9 @@ func Sum(sums [][md5.Size]byte, messages [][]byte) {
 }
 
 // sum computes the sums of two to four messages: as many blocks of all as the
-// shortest has side by side, what is left one after the other. The aggregates of a
-// request are about as long as each other.
+// shortest has side by side, and what is left as well if it is the same number of
+// blocks of each, else one after the other. The aggregates of a request, and keys,
+// are about as long as each other.
 func sum(sums [][md5.Size]byte, messages [][]byte) {
 	n := len(messages[0]) / md5.BlockSize
 	for _, m := range messages {
@@ -54,9 +55,41 @@ func sum(sums [][md5.Size]byte, messages [][]byte) {
 		blocks(&s, &at, n)
 	}
 	done := n * md5.BlockSize
+	if s.pad(messages, done) {
+		for i := range messages {
+			for k := range s {
+				binary.LittleEndian.PutUint32(sums[i][4*k:], s[k][i])
+			}
+		}
+		return
+	}
 	for i, m := range messages {
 		sums[i] = finish([4]uint32{s[0][i], s[1][i], s[2][i], s[3][i]}, m[done:], done)
 	}
+}
+
+// pad takes what is left of the messages, and their ends, if that is one block of
+// each, or two. It tells whether it is.
+func (s *state) pad(messages [][]byte, done int) bool {
+	const end = 1 + 8 // a bit, zeros, the length in bits
+	size := (len(messages[0]) - done + end + md5.BlockSize - 1) / md5.BlockSize * md5.BlockSize
+	var last [lanes][2 * md5.BlockSize]byte
+	var at [lanes]*byte
+	for i := range at {
+		at[i] = &last[i][0]
+		if i >= len(messages) {
+			continue
+		}
+		m := messages[i]
+		left := len(m) - done
+		if left+end > size || left+end <= size-md5.BlockSize || size > len(last[i]) {
+			return false
+		}
+		last[i][copy(last[i][:], m[done:])] = 0x80
+		binary.LittleEndian.PutUint64(last[i][size-8:], uint64(len(m))*8)
+	}
+	blocks(s, &at, size/md5.BlockSize)
+	return true
 }
 
 // finish is the sum of a message of which a state has taken the first bytes.

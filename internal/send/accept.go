@@ -26,6 +26,7 @@ func (e *Engine) Send(ctx context.Context, r *record.Record) (record.Receipt, er
 	if p.signal == nil {
 		p.signal = make(chan struct{}, 1)
 	}
+	d.hashKey()
 	d.single, d.wait = p, true
 	if _, err := e.accept(ctx, ds[:]); err != nil {
 		e.recycle(p)
@@ -72,6 +73,7 @@ func (e *Engine) SendAll(ctx context.Context, rs []*record.Record) ([]record.Rec
 			}
 			ds = ds[:len(ds)+1]
 		}
+		hash(ds)
 		for len(ds) > 0 {
 			n, err := e.accept(ctx, ds)
 			if ds = ds[n:]; err != nil {
@@ -132,6 +134,7 @@ func (e *Engine) SendAsync(ctx context.Context, r *record.Record, done func(reco
 	if err := e.check(&ds[0], r); err != nil {
 		return err
 	}
+	ds[0].hashKey()
 	ds[0].done = done
 	if _, err := e.accept(ctx, ds[:]); err != nil {
 		return e.refused(r, err)

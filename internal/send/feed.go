@@ -50,6 +50,7 @@ func (e *Engine) Feed(ctx context.Context, it *buffer.Item, old bool) error {
 	if cause != nil {
 		return e.buryUnsent(ctx, it, old, cause)
 	}
+	d.hashKey()
 	clock := time.Now()
 	now := clock.Sub(e.start)
 	f := fedDraft{draft: d, item: it, old: old, accepted: now - age(it, old, clock, now)}

