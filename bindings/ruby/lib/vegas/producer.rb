@@ -398,10 +398,12 @@ module Vegas
       while at < rows.size # each_slice would make an array of each
         number = rows[at]
         batch = batch_of(number) unless batch && number >= batch.first && number < batch.first + batch.count
-        conclude(batch, number - batch.first, error || place, rows[at + 1], results) if batch
         at += 2
+        next unless batch
+
+        conclude(batch, number - batch.first, error || place, rows[at - 1], results)
+        @open.delete(batch) if batch.open.zero? # the first one may be open for long
       end
-      @open.shift while @open.first&.open&.zero?
     end
 
     # With @lock held. Records of a batch may end behind those of later ones.
