@@ -54,9 +54,10 @@ func (w *world) puts(n int) {
 // program is a host that behaves, over pipes in memory.
 type program struct {
 	*world
-	in   *io.PipeWriter
-	out  *io.PipeReader
-	dead chan error // of Serve
+	in    *io.PipeWriter
+	out   *io.PipeReader
+	dead  chan error    // of Serve
+	heard chan struct{} // closed when all that the engine wrote was taken in
 
 	writing sync.Mutex
 	mu      sync.Mutex
@@ -105,12 +106,13 @@ func (w *world) program(extensions ...Extension) *program {
 	w.Helper()
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	p := &program{world: w, in: inW, out: outR, dead: make(chan error, 1), waits: map[int64]chan arguments{}, shards: map[uint32]*visible{}}
+	p := &program{world: w, in: inW, out: outR, dead: make(chan error, 1), heard: make(chan struct{}), waits: map[int64]chan arguments{}, shards: map[uint32]*visible{}}
 	p.handle = (*delivery).handleAll
 	extensions = append(extensions, Extension{Name: "shared", Store: func(string, *slog.Logger) (store.Store, error) { return unclosed{w.rows}, nil }})
 	go func() {
 		err := Serve(context.Background(), inR, outW, Config{Version: "1", aws: &w.cfg, Extensions: extensions})
 		_ = outW.Close()
+		<-p.heard // its last frame was taken in
 		p.dead <- err
 	}()
 	p.put(kindHello, results{"protocol": []any{int64(1), int64(1)}, "log": "debug"})
@@ -118,14 +120,13 @@ func (w *world) program(extensions ...Extension) *program {
 	if kind, _, err := frames.next(); kind != kindHello || err != nil {
 		w.Fatal(kind, err)
 	}
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(p.heard)
 		p.read(frames)
 	}()
 	w.Cleanup(func() {
 		_ = inW.Close()
-		<-ended
+		<-p.heard
 	})
 	return p
 }
