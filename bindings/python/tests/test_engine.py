@@ -248,6 +248,73 @@ class Ends(Case):
             q.send("k", b"after").result(20)
         box.wait(lambda items: b"after" in items)
 
+    def test_a_handler_ends_behind_the_grace_time(self):
+        p = self.producer()
+        p.send("k", b"x").result(10)
+        why = []
+        began, go, ended = threading.Event(), threading.Event(), threading.Event()
+
+        def handle(r):
+            began.set()
+            go.wait()
+            why.append(r.stopping)
+            ended.set()
+
+        c = self.consumer(handle, grace=0.1)
+        self.assertTrue(began.wait(20))
+        session = c._session
+        c.close()
+        go.set()
+        self.assertTrue(ended.wait(10))
+        self.assertEqual(why, ["grace_over"])
+        box = Box()
+        self.consumer(box.put)
+        self.assertEqual(box.wait(1)[0].attempt, 1)
+        p.check()
+        self.assertIs(p._session, session)
+
+    def test_a_lease_is_lost_while_a_handler_runs(self):
+        with tempfile.TemporaryDirectory() as d:
+            other = os.path.join(d, "vegas-engine")  # another name, another engine
+            os.symlink(ENGINE, other)
+            with vegas.Producer(self.stream) as p:
+                p.send("k", b"x").result(10)
+            first, why, go, box = Box(), Box(), threading.Event(), Box()
+
+            def handle(r):
+                first.put(r)
+                go.wait()
+                why.put(r.stopping)
+
+            c = self.consumer(handle, lease_time=1)
+            record = first.wait(1)[0]
+            session = c._session
+            os.kill(session.process.pid, signal.SIGSTOP)
+            try:
+                again = vegas.Consumer(self.stream, "g", box.put, engine=other, lease_time=1, **FAST)
+                self.addCleanup(again.close)
+                self.assertGreater(box.wait(1)[0].possession, record.possession)
+            finally:
+                os.kill(session.process.pid, signal.SIGCONT)
+            eventually(lambda: record.stopping)
+            go.set()
+            self.assertEqual(why.wait(1), ["lease_lost"])
+            c.check()
+            self.assertIs(c._session, session)
+
+    def test_external_that_fails_at_first(self):
+        calls, box = Box(), Box()
+
+        def begin(shard):
+            calls.put(shard.id)
+            if len(calls.items) <= 2:
+                raise ValueError("not yet")
+
+        self.consumer(lambda r: box.put(r.data), external=begin)
+        with vegas.Producer(self.stream) as p:
+            p.send("k", b"x")
+        self.assertEqual(box.wait(1), [b"x"])
+
     def test_the_host_is_killed(self):
         code = f"""
 import os, signal, vegas

@@ -391,7 +391,10 @@ class Consumer(Receiving):
                     position = await position
             shard.answer_start(call, position)
         except Exception as e:
+            # The engine forgets the shard, and starts it anew.
+            self._shards.pop(shard.number, None)
             shard.answer(call, failure_text(e))
+            shard.inbox.put_nowait(None)  # type: ignore[attr-defined]
         while True:
             item = await shard.inbox.get()  # type: ignore[attr-defined]
             if isinstance(item, wire.Chunk):

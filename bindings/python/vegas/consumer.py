@@ -279,10 +279,16 @@ class Receiving:
     def _finished(self, error: Optional[spec.VegasError]) -> None:
         if self._engine is not None:
             self._engine.detach(self)
+        shards, self._shards = self._shards, {}
+        for shard in shards.values():
+            if shard.stopping is None:
+                self._stop(shard, "shutdown")
+            self._end(shard, None)
+        if error is not None and not self._ended.done():
+            log = _engine.log.warning if self._closing else _engine.log.error
+            log("%s has ended: %s", self._of, error)
         if self._ended.done():
             return
-        if error is not None and not self._closing:
-            _engine.log.error("%s has ended: %s", self._of, error)
         self._ended.finish(None, None if self._closing else error)
 
     def lost(self, session: _engine.Session, why: spec.VegasError) -> None:
@@ -301,10 +307,18 @@ class Receiving:
         try:
             if method == spec.METHOD_START_SHARD:
                 shard = Shard(self, session, args)
+                for number_before, before in list(self._shards.items()):
+                    if before.id == shard.id:  # lost before it had started
+                        self._stop(self._shards.pop(number_before), "lease_lost")
+                        self._end(before, None)
                 self._shards[shard.number] = shard
                 self._start(shard, number)
             elif method == spec.METHOD_END_SHARD:
-                self._end(self._shards.pop(args["shard"]), number)
+                ended = self._shards.pop(args["shard"], None)
+                if ended is None:  # its start has failed
+                    session.answer_call(number, {})
+                else:
+                    self._end(ended, number)
             else:
                 error = {"code": "protocol", "text": f"a consumer has no method {method!r:.50}"}
                 session.answer_call(number, {"error": error})
@@ -544,7 +558,10 @@ class Consumer(Receiving):
         try:
             shard.answer_start(call, self._external(shard) if self._external is not None else None)
         except BaseException as e:
+            # The engine forgets the shard, and starts it anew.
+            self._shards.pop(shard.number, None)
             shard.answer(call, failure_text(e))
+            inbox.put(None)
         while True:
             item = inbox.get()
             if isinstance(item, wire.Chunk):
