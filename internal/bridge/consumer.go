@@ -242,9 +242,6 @@ func (w *worker) settle(body []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.shards[f.shard]
-	if l == nil && f.shard > 0 && f.shard <= w.last {
-		return nil // it was lost, or its time was over, while the host said this
-	}
 	if l == nil {
 		return protocolf("settle: consumer %d has no shard %d that is open", w.number, f.shard)
 	}
