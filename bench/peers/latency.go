@@ -72,8 +72,8 @@ func measureLatency(ctx context.Context, r *runner, s *partSettings) (string, []
 		}
 	}
 	return latencyText(all), []figures.Goal{
-		{What: "fan-out latency added to the server's own, ms, p50 at the worst load and linger", Most: 2, Measured: worstOf(worst[0.5])},
-		{What: "the same, p99", Most: 10, Measured: worstOf(worst[0.99])},
+		{What: "fan-out latency added to the server's own, ms, p50 at the worst load and linger", Most: 2, Measured: worstOf(worst[0.5]), Account: "latency"},
+		{What: "the same, p99", Most: 10, Measured: worstOf(worst[0.99]), Account: "latency"},
 	}, nil
 }
 

@@ -166,8 +166,7 @@ func notes(k *task, rows []*row) []string {
 			notes = append(notes, fmt.Sprintf("%s: %s records a turn.", name, whole(n)))
 		}
 		for _, err := range r.failures {
-			text, _, _ := strings.Cut(err.Error(), "\n")
-			notes = append(notes, fmt.Sprintf("%s: a turn failed: %s.", name, text))
+			notes = append(notes, fmt.Sprintf("%s: a turn failed: %s.", name, firstLine(err)))
 		}
 		if r.contender.Floor {
 			continue // it keeps no order, and is not there to
@@ -183,6 +182,11 @@ func notes(k *task, rows []*row) []string {
 		}
 	}
 	return notes
+}
+
+func firstLine(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text
 }
 
 // settingsTable has the versions of all, and how they were set.

@@ -88,10 +88,15 @@ func cells(s *partSettings) []*cell {
 func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []figures.Goal, error) {
 	all := cells(s)
 	p := newProgress(s.rounds * len(all))
+	var again []string // turns that were taken twice
 	for round := range s.rounds {
 		for _, c := range all {
 			res := r.run(ctx, c.contender, c.task, round)
 			fmt.Fprintln(os.Stderr, p.next(), res.line(s.rounds))
+			if res.err != nil && ctx.Err() == nil {
+				again = append(again, fmt.Sprintf("%s, %s: %s", c.task.name, c.column, firstLine(res.err)))
+				res = r.run(ctx, c.contender, c.task, round)
+			}
 			if res.err != nil {
 				return "", nil, fmt.Errorf("%s, %s: %w", c.task.name, c.column, res.err)
 			}
@@ -105,6 +110,9 @@ func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []fi
 	fmt.Fprintf(&b, "CPU time of a record of 100 bytes, aggregated, in microseconds: the middle of %d rounds (least–most). "+
 		"Everything but what grows is as above: %d shards, %s keys, one producer, as fast as it goes. "+
 		"Of what receives, all is counted from its start on, where a stream of that many records is there already.\n", s.rounds, shards, figures.Number(keys))
+	for _, what := range again {
+		fmt.Fprintf(&b, "\nA turn failed and was taken again: %s.\n", what)
+	}
 	for i := range axes {
 		a := &axes[i]
 		t := figures.Table{Head: append([]string{a.what}, a.columns...)}
