@@ -39,9 +39,9 @@ type scratch struct {
 	verdicts []mark.Verdict
 }
 
-// scratches are those that nobody uses. When each shard had its own they were, for
-// aggregates of 1,000 records, 100 KiB of each of a thousand shards, and half of what
-// these allocated.
+// scratches are those that nobody uses. When each shard had its own, that was some
+// 100 KiB where aggregates have 1,000 records: a consumer of a thousand shards had 199
+// MiB resident, and has 106 to 124.
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // counts are of one answer.
