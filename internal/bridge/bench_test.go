@@ -37,6 +37,9 @@ func (w *wire) read() {
 		groups := littleEndian.Uint32(body[4:])
 		for body = body[8:]; groups > 0; groups-- {
 			count := int(littleEndian.Uint32(body[4:]))
+			if body[0] != statusStored {
+				panic("a record was not stored")
+			}
 			n += count
 			body = body[8+int(littleEndian.Uint16(body[2:]))+count*reportRow:]
 		}
@@ -59,7 +62,7 @@ func TestMain(m *testing.M) {
 func process(b *testing.B) *host {
 	b.Helper()
 	c := exec.CommandContext(b.Context(), os.Args[0])
-	c.Env, c.Stderr = append(os.Environ(), "BRIDGE_TEST_ENGINE=1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local"), os.Stderr
+	c.Env, c.Stderr = append(os.Environ(), "BRIDGE_TEST_ENGINE=1"), os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -89,6 +92,8 @@ func process(b *testing.B) *host {
 // serve serves a stream of this process, over TCP.
 func serve(b *testing.B) aws.Config {
 	b.Helper()
+	b.Setenv("AWS_ACCESS_KEY_ID", "local")
+	b.Setenv("AWS_SECRET_ACCESS_KEY", "local")
 	s := localkinesis.New(func(o *localkinesis.Options) { o.Streams, o.NoLimits = map[string]int{"orders": 4}, true })
 	l, err := localkinesis.Listen("127.0.0.1:0")
 	if err != nil {
@@ -104,8 +109,7 @@ func serve(b *testing.B) aws.Config {
 
 // benchmarkSend sends b.N records of 100 bytes in frames of some size, as fast as
 // they are reported.
-func benchmarkSend(b *testing.B, h *host, size int) {
-	cfg := serve(b)
+func benchmarkSend(b *testing.B, cfg aws.Config, h *host, size int) {
 	h.open(*cfg.BaseEndpoint, map[string]any{"deadline": 0})
 	w := &wire{frames: h.frames, reports: make(chan int, 1000)}
 	go w.read()
@@ -142,14 +146,14 @@ func benchmarkSend(b *testing.B, h *host, size int) {
 // BenchmarkSend is a session over pipes in memory.
 func BenchmarkSend(b *testing.B) {
 	for _, size := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, start(b, Config{}), size) })
+		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, serve(b), start(b, Config{}), size) })
 	}
 }
 
 // BenchmarkProcess is one over the pipes of a process.
 func BenchmarkProcess(b *testing.B) {
 	for _, size := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, process(b), size) })
+		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, serve(b), process(b), size) })
 	}
 }
 

@@ -38,6 +38,7 @@ type producer struct {
 	queue     []queued
 	work      *sync.Cond // queue has something, stopped changed, or open became 0
 	reports   reports
+	failing   said // the last failure
 	dirty     bool // the writer knows of reports
 }
 
@@ -251,12 +252,7 @@ func (w *pending) ended(at record.Receipt, err error) {
 	status, text := byte(statusStored), ""
 	switch {
 	case err != nil:
-		status = statusNotStored
-		f := failureOf(err)
-		if f.unknown {
-			status = statusUnknown
-		}
-		text = string(appendValue(nil, f.value()))
+		status, text = p.failure(err)
 	case at.Durable:
 		status = statusDurable
 	}
@@ -277,6 +273,33 @@ func (w *pending) ended(at record.Receipt, err error) {
 	if tell {
 		p.s.out.report(p)
 	}
+}
+
+// failure is what a report says of a failed record. What fails seldom fails alone, so
+// the last one is remembered.
+func (p *producer) failure(err error) (status byte, text string) {
+	now := said{text: err.Error()}
+	p.mu.Lock()
+	last := p.failing
+	p.mu.Unlock()
+	if last.text == now.text {
+		return last.status, last.value
+	}
+	f := failureOf(err)
+	now.value, now.status = string(appendValue(nil, f.value())), statusNotStored
+	if f.unknown {
+		now.status = statusUnknown
+	}
+	p.mu.Lock()
+	p.failing = now
+	p.mu.Unlock()
+	return now.status, now.value
+}
+
+// said is an error, whose text has its outcome, and what was made of it.
+type said struct {
+	text, value string
+	status      byte
 }
 
 // take is the writer's.
