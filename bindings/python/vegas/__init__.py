@@ -35,7 +35,8 @@ __all__ = [
     "Record",
     "Shard",
     "errors",
-    *errors.__all__,
+    # Not TimeoutError: a star import would hide the language's own.
+    *(name for name in errors.__all__ if name != "TimeoutError"),
 ]
 
 
