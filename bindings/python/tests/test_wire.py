@@ -8,7 +8,7 @@ import unittest
 
 from vegas import _spec as spec
 from vegas import _wire as wire
-from vegas.consumer import Done, Headers, Record
+from vegas.record import Done, Headers, Record
 
 
 def chunk(rows, number=3, dead=0, text=b""):

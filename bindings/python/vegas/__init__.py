@@ -17,9 +17,10 @@ from . import errors
 from ._engine import VERSION as __version__
 from ._future import Future
 from ._spec import ConsumerOptions, ProducerOptions
-from .consumer import Consumer, Headers, Record, Shard
+from .consumer import Consumer
 from .errors import *  # noqa: F403
 from .producer import Producer, Receipt
+from .record import Headers, Record, Shard
 
 if TYPE_CHECKING:
     from . import aio, testing

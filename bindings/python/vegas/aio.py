@@ -20,8 +20,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Coroutine, Deque, Dict, Generator, Iterable, List, Optional, Set, Tuple, Union
 
 from . import _engine, _future, _spec as spec, _wire as wire
-from .consumer import Done, Receiving, Record, Shard, failure_text
+from .consumer import Receiving, failure_text
 from .producer import Bytes, Headers, Place, Receipt, Sending
+from .record import Done, Record, Shard
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
