@@ -77,7 +77,7 @@ func (e *Engine) SendAll(ctx context.Context, rs []*record.Record) ([]record.Rec
 		for len(ds) > 0 {
 			n, err := e.accept(ctx, ds)
 			if ds = ds[n:]; err != nil {
-				e.refuse(&ds[0], e.refused(ds[0].Record, err))
+				e.refuse(&ds[0], e.refused(rs[ds[0].at], err))
 				ds = ds[1:]
 			}
 		}
@@ -238,7 +238,7 @@ func (e *Engine) sendable(d *draft) error {
 		return link("record-too-large", fmt.Errorf("%w: data and partition key are %d bytes, the stream's MaxRecordSize is %d",
 			record.ErrTooLarge, d.whole(), e.shards.recordBytes()))
 	case lane.Single:
-		if len(d.Headers) > 0 {
+		if len(d.headers) > 0 {
 			return link("headers-need-aggregation", errHeaders)
 		}
 		if d.bare {

@@ -201,7 +201,7 @@ func (e *Engine) Admit(r *record.Record) error {
 	if n <= sharedBytes && len(r.Headers) == 0 && !e.cfg.Raw && !e.cfg.RequireOrder && !e.over() {
 		return nil
 	}
-	d := draft{Record: r, data: r.Data, bare: aggregate.LooksLikeAggregate(r.Data)}
+	d := draft{key: r.PartitionKey, headers: r.Headers, data: r.Data, bare: aggregate.LooksLikeAggregate(r.Data)}
 	d.bound = int32(lane.Bound(r.PartitionKey, r.ExplicitHashKey, r.Data, r.Headers))
 	e.mu.Lock()
 	defer e.mu.Unlock()
