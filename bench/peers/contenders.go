@@ -9,6 +9,7 @@ import (
 // peer more is one file and one line here.
 var contenders = []contest.Contender{
 	produceVegas,
+	produceAll,
 	produceDurable,
 	produceSDK,
 	produceA8M,

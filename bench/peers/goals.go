@@ -16,7 +16,9 @@ func (t *table) goals() []figures.Goal {
 	goals := []figures.Goal{
 		ofFloor("send 100 B, aggregated", 1.1, small, "vegas", false),
 		ofFloor("send 100 B, aggregated", 1.1, small, "vegas", true),
+		ofFloor("send 100 B, aggregated, by SendAll", 1.1, small, "vegas, SendAll", false),
 		ofPeers("send 100 B, aggregated, of a8m/kinesis-producer", 1, named(small, "vegas"), all(small, "a8m/kinesis-producer")),
+		ofPeers("send 100 B, aggregated, by SendAll, of a8m/kinesis-producer", 1, named(small, "vegas, SendAll"), all(small, "a8m/kinesis-producer")),
 		ofFloor("send 1 KiB, aggregated", 1.25, packed, "vegas", false),
 		ofFloor("send 1 KiB, aggregated", 1.25, packed, "vegas", true),
 		ofFloor("send 1 KiB, not aggregated", 1.25, plain, "vegas", false),

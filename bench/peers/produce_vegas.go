@@ -25,6 +25,14 @@ var produceDurable = contest.Contender{
 	Run:      runVegas(func(o *vegas.ProducerOptions, w *contest.Work) { o.Durable = w.Dir }),
 }
 
+// What a program sends that has its records at hand.
+var produceAll = contest.Contender{
+	Name: "vegas, SendAll", Side: contest.Produce,
+	Settings: "SendAll of 10,000 records at a time, otherwise as vegas",
+	Not:      onlyAggregated,
+	Run:      runSendAll,
+}
+
 // onlyAggregated is the Contender.Not of those that always aggregate.
 func onlyAggregated(w *contest.Work) string {
 	if w.Aggregated {
@@ -98,4 +106,42 @@ func (s *sender) done(_ vegas.Receipt, err error) {
 	if err != nil {
 		s.failed.CompareAndSwap(nil, &err)
 	}
+}
+
+func runSendAll(ctx context.Context, w *contest.Work, m *contest.Meter) error {
+	const batch = 10_000
+	p, err := vegas.NewProducer(w.Stream, func(o *vegas.ProducerOptions) { o.AWS = local(w) })
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close(ctx) }() // SendAll tells what failed
+	var (
+		keys     = w.AllKeys()
+		payloads = make([]byte, 0, batch*w.Size)
+		records  = make([]vegas.Record, batch)
+		rs       = make([]*vegas.Record, batch)
+	)
+	for i := range rs {
+		rs[i] = &records[i]
+	}
+	send := func(from, to int) error {
+		for ; from < to; from += batch {
+			n := min(batch, to-from)
+			all := payloads
+			for i := range n {
+				had := len(all)
+				all = w.AppendPayload(all, from+i)
+				records[i].PartitionKey, records[i].Data = keys[w.KeyIndex(from+i)], all[had:]
+			}
+			if _, err := p.SendAll(ctx, rs[:n]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := send(0, w.Warm); err != nil {
+		return err
+	}
+	m.Begin()
+	return send(w.Warm, w.Records)
 }
