@@ -67,7 +67,7 @@ func TestInsert(t *testing.T) {
 var update = flag.Bool("update", false, "write testdata anew")
 
 func TestSVG(t *testing.T) {
-	p := Bars{Title: "Sending: CPU time of the client for each record", Unit: "microseconds; less is better", Groups: []Group{
+	p := Bars{Title: "Sending: client CPU time a record", Unit: "microseconds; less is better", Groups: []Group{
 		{
 			Title: "100 B, aggregated", Line: 0.6, LineLabel: "wire floor, JSON",
 			Bars: []Bar{

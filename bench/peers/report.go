@@ -216,7 +216,7 @@ func (t *table) version(c *contest.Contender) string {
 
 // picture of a side.
 func (t *table) picture(side contest.Side, title string) *figures.Bars {
-	p := &figures.Bars{Title: title + ": CPU time of the client for each record", Unit: fmt.Sprintf("us, the middle of %d turns, least to most; less is better", t.settings.rounds)}
+	p := &figures.Bars{Title: title + ": client CPU time a record", Unit: fmt.Sprintf("us, the middle of %d turns, least to most; less is better", t.settings.rounds)}
 	for _, k := range t.tasks {
 		rows := t.rows(k)
 		if k.side != side || len(rows) == 0 {
