@@ -41,6 +41,22 @@ test-ruby: engine ## the Ruby binding, with Ruby and its minitest
 test-js: engine ## the JavaScript binding, with Node.js
 	VEGAS_ENGINE=$(ENGINE) node --test $(CURDIR)/bindings/js/test/*.test.js
 
+.PHONY: test-java package-java
+JDK = $(if $(JAVA_HOME),$(JAVA_HOME)/bin/)
+JAVA := $(CURDIR)/.cache/java
+test-java: engine ## the Java binding, with a JDK of 17 or later (JAVA_HOME)
+	rm -rf $(JAVA)/main $(JAVA)/test
+	$(JDK)javac --release 17 -Xlint:all -Werror -d $(JAVA)/main $$(find bindings/java/src/main -name '*.java')
+	$(JDK)javac --release 17 -cp $(JAVA)/main -d $(JAVA)/test $$(find bindings/java/src/test -name '*.java')
+	VEGAS_ENGINE=$(ENGINE) AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \
+		$(JDK)java -cp $(JAVA)/main:$(JAVA)/test io.libvegas.Tests
+
+package-java: engine ## the jar with the engine of this platform (linux-x64) in it, by Maven
+	mkdir -p $(JAVA)/native/linux-x64
+	cp $(ENGINE) $(JAVA)/native/linux-x64/
+	cd $(JAVA)/native/linux-x64 && sha256sum vegas-engine > vegas-engine.sha256
+	mvn -q -f bindings/java/pom.xml -DskipTests package
+
 .PHONY: simulate
 SEEDS ?= 1000000
 DURABLE_SEEDS ?= 1000000

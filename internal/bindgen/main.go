@@ -22,6 +22,7 @@ var languages = []language{
 	golang,
 	python,
 	javascript,
+	java,
 	ruby,
 	documentation,
 }

@@ -1,0 +1,571 @@
+package io.libvegas;
+
+import io.libvegas.internal.Callbacks;
+import io.libvegas.internal.Client;
+import io.libvegas.internal.Engine;
+import io.libvegas.internal.Limit;
+import io.libvegas.internal.Log;
+import io.libvegas.internal.Session;
+import io.libvegas.internal.Sink;
+import io.libvegas.internal.Spec;
+import io.libvegas.internal.Value;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Sends records to one stream. Make one per stream and share it: it is safe for use by many
+ * threads, and the more is sent before results are asked for, the fuller the batches are.
+ * Order is kept between sends that follow each other.
+ *
+ * <pre>{@code
+ * try (var p = new Producer("orders")) {
+ *     p.send("customer-17", bytes);
+ * }
+ * }</pre>
+ *
+ * <p>Constructors return when records can be sent; an option that is wrong is a {@link
+ * VegasException.BadOption}. What is wrong with the stream, the credentials or the network is
+ * the error of records, or of {@link #check}.
+ */
+public final class Producer implements AutoCloseable {
+    private static final byte[] NOTHING = new byte[0];
+
+    private final String stream;
+    private final String of;
+    private final Options options;
+    private final OnStats onStats;
+    private final boolean durable;
+    private final Failures failures;
+    private final Engine engine;
+    private final Member member = new Member();
+    private final CompletableFuture<Void> isOpen = new CompletableFuture<>();
+
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition(); // there is room, or a session
+    // Of the lock:
+    private final ArrayDeque<Batch> full = new ArrayDeque<>();
+    private Batch gathering = new Batch();
+    private Batch spare;
+    private Session session; // where it is open
+    private boolean put; // the session's writer knows of what has gathered
+    private final Open open = new Open();
+    private long next; // number of the record that the session gets next
+    private long held; // what those cost that gather or are open
+    private long window;
+    private int recordCost;
+    private int waiting; // for room
+    private VegasException refusal; // why nothing more is accepted
+    private boolean closed;
+    private boolean broken; // there will be no engine any more
+
+    private volatile boolean ended;
+    private CompletableFuture<Map<String, Object>> closing; // at the program's end
+
+    public Producer(String stream) {
+        this(stream, o -> {});
+    }
+
+    /** With options, as in {@code new Producer("orders", o -> o.linger(Duration.ofMillis(5)))}. */
+    public Producer(String stream, java.util.function.Consumer<ProducerOptions> configure) {
+        ProducerOptions o = new ProducerOptions();
+        configure.accept(o);
+        this.stream = java.util.Objects.requireNonNull(stream, "stream");
+        of = "Producer(\"" + stream + "\")";
+        options = o.options;
+        onStats = options.given("on_stats", OnStats.class);
+        durable = !"".equals(options.value("durable"));
+        failures = new Failures(of);
+        window = options.number("buffer_bytes");
+        engine = Engine.of(options.given("engine", String.class));
+        engine.connect();
+        engine.attach(member);
+        Limit.await(isOpen);
+    }
+
+    // Sending.
+
+    /**
+     * Sends a record and returns at once; the future has its {@link Receipt} when the stream,
+     * or the durable buffer, has it, or a {@link VegasException}. It waits while bufferBytes
+     * are on their way. A failure that nobody looks at is logged, and raised by flush and close.
+     *
+     * <p>What depends on futures runs, without Async, in one thread for all of the program:
+     * what takes long there delays the results of other records.
+     */
+    public CompletableFuture<Receipt> send(String partitionKey, byte[] data) {
+        return send(partitionKey, data, Headers.NONE, null);
+    }
+
+    /** Sends text as UTF-8. */
+    public CompletableFuture<Receipt> send(String partitionKey, String text) {
+        return send(partitionKey, text.getBytes(StandardCharsets.UTF_8), Headers.NONE, null);
+    }
+
+    /** Sends a record with headers. */
+    public CompletableFuture<Receipt> send(String partitionKey, byte[] data, Headers headers) {
+        return send(partitionKey, data, headers, null);
+    }
+
+    /** Sends a record with headers and an explicit hash key in decimal digits, or null. */
+    public CompletableFuture<Receipt> send(String partitionKey, byte[] data, Headers headers, String explicitHashKey) {
+        byte[] key = Batch.key(partitionKey);
+        byte[] hash = explicitHashKey == null ? NOTHING : Batch.hash(explicitHashKey);
+        byte[] more = headers == Headers.NONE ? NOTHING : headers.list().isEmpty() ? NOTHING : headers.encode();
+        long size = (long) key.length + hash.length + more.length + data.length;
+        if (size > Batch.RECORD_MOST) {
+            throw Batch.tooLarge(size);
+        }
+        lock.lock();
+        try {
+            if (refusal != null) {
+                throw Limit.again(refusal);
+            }
+            Sent sent = new Sent((int) size + recordCost);
+            if (held + sent.cost > window && held > 0) {
+                waitForRoom(sent.cost);
+            }
+            held += sent.cost;
+            if (!gathering.hasRoom((int) size)) {
+                full.add(gathering);
+                gathering = new Batch();
+            }
+            gathering.add(key, hash, more, data, sent);
+            if (!put && session != null) {
+                put = true;
+                session.put(member);
+            }
+            return sent;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void waitForRoom(int cost) {
+        waiting++;
+        try {
+            while (held + cost > window && held > 0) {
+                changed.await();
+                if (refusal != null) {
+                    throw Limit.again(refusal);
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new VegasException.BufferFull(of + ": the thread was interrupted while it waited for room; the record was not sent", null);
+        } finally {
+            waiting--;
+        }
+    }
+
+    // Waiting and asking.
+
+    /** Returns when all that was sent before has its result. Raises a failure that nobody looked at. */
+    public void flush() {
+        flush(null);
+    }
+
+    /** Like flush; {@link VegasException.Timeout} where that takes longer. */
+    public void flush(Duration timeout) {
+        long left = ended ? 0 : settle(Spec.METHOD_FLUSH, timeout);
+        failures.raise();
+        if (left > 0 && !durable) {
+            throw new VegasException.Timeout(of + ": " + left + " records have no result after " + timeout.toMillis() + " ms", null);
+        }
+    }
+
+    /** Flushes for closeTimeout, and ends the producer. */
+    @Override
+    public void close() {
+        close(options.duration("close_timeout"));
+    }
+
+    /** Like close; what has no result by then fails, or stays in the durable buffer. */
+    public void close(Duration timeout) {
+        lock.lock();
+        try {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            refuse();
+        } finally {
+            lock.unlock();
+        }
+        settle(Spec.METHOD_CLOSE_PRODUCER, timeout);
+        ended = true;
+        engine.detach(member);
+        drop(new VegasException.EngineGone(of + " was closed, and the engine did not say what became of the record", null, true, null));
+        failures.raise();
+    }
+
+    private void refuse() {
+        if (refusal == null) {
+            refusal = new VegasException.Closed(of + " is closed", null);
+        }
+        changed.signalAll();
+    }
+
+    /** Asks whether the stream can be sent to, and throws why not. */
+    public void check() {
+        ask(Spec.METHOD_CHECK);
+    }
+
+    /** Statistics by the names of the metrics. */
+    @SuppressWarnings("unchecked")
+    public Map<String, Object> stats() {
+        return (Map<String, Object>) ask(Spec.METHOD_STATS).get("stats");
+    }
+
+    private Map<String, Object> ask(String method) {
+        Session s;
+        lock.lock();
+        try {
+            if (refusal != null) {
+                throw Limit.again(refusal);
+            }
+        } finally {
+            lock.unlock();
+        }
+        do {
+            s = opened(new Limit(null));
+        } while (s == null);
+        return Limit.await(s.request(method, Map.of("producer", member.number())));
+    }
+
+    public String stream() {
+        return stream;
+    }
+
+    @Override
+    public String toString() {
+        return of;
+    }
+
+    /** The session in which the producer is open; null where it has just ended, or in time there was none. */
+    private Session opened(Limit limit) {
+        Session now = engine.connect();
+        lock.lock();
+        try {
+            while (session != now && !broken && !limit.over()) {
+                if (!changed.await(Math.min(limit.left(), TimeUnit.SECONDS.toNanos(1)), TimeUnit.NANOSECONDS) && now.over()) {
+                    return null;
+                }
+            }
+            if (broken) {
+                throw Limit.again(refusal);
+            }
+            return session == now ? now : null;
+        } catch (InterruptedException e) {
+            throw Limit.interrupted();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Has the engine flush or close, and returns how many records are left. */
+    private long settle(String method, Duration timeout) {
+        Limit limit = new Limit(timeout);
+        while (!isBroken()) {
+            try {
+                Session s = opened(limit);
+                if (s == null && limit.over()) {
+                    break;
+                }
+                if (s == null) {
+                    continue;
+                }
+                Map<String, Object> arguments = new LinkedHashMap<>();
+                arguments.put("producer", member.number());
+                if (!limit.none()) {
+                    arguments.put("timeout", TimeUnit.NANOSECONDS.toMicros(limit.left()));
+                }
+                long patience = limit.left() + TimeUnit.SECONDS.toNanos(5);
+                long left = Session.number(Limit.await(s.request(method, arguments), patience), "left");
+                Callbacks.barrier(patience);
+                return left;
+            } catch (TimeoutException e) {
+                break; // an engine that does not answer
+            } catch (VegasException.EngineGone e) {
+                if (limit.over()) {
+                    break;
+                }
+            }
+        }
+        Callbacks.barrier(limit.left());
+        return left();
+    }
+
+    private boolean isBroken() {
+        lock.lock();
+        try {
+            return broken;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private long left() {
+        lock.lock();
+        try {
+            long n = open.count() + gathering.count();
+            for (Batch b : full) {
+                n += b.count();
+            }
+            return n;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    // Results. What the program has depend on them runs in the thread of callbacks.
+
+    private void fail(List<Sent> sents, VegasException error) {
+        if (!sents.isEmpty()) {
+            Callbacks.put(() -> sents.forEach(s -> s.fail(error, failures)));
+        }
+    }
+
+    /** Fails all that gathers or is open. */
+    private void drop(VegasException error) {
+        List<Sent> all;
+        lock.lock();
+        try {
+            all = open.clear();
+            full.add(gathering);
+            for (Batch b : full) {
+                for (int i = 0; i < b.count(); i++) {
+                    all.add(b.sent(i));
+                }
+            }
+            full.clear();
+            gathering = new Batch();
+            held = 0;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+        fail(all, error);
+    }
+
+    /** The producer as the engine sees it. */
+    private final class Member implements Client {
+        private final int number = Engine.number();
+
+        @Override
+        public int number() {
+            return number;
+        }
+
+        @Override
+        public String openMethod() {
+            return Spec.METHOD_OPEN_PRODUCER;
+        }
+
+        @Override
+        public Map<String, Object> openArguments() {
+            return Map.of("producer", number, "stream", stream, "options", options.crossing());
+        }
+
+        @Override
+        public void opened(Session s, Map<String, Object> answer) {
+            lock.lock();
+            try {
+                session = s;
+                next = 0;
+                window = Session.number(answer, "window_bytes");
+                recordCost = (int) Session.number(answer, "record_cost");
+                put = gathering.count() > 0 || !full.isEmpty();
+                if (put) {
+                    s.put(this);
+                }
+                changed.signalAll();
+            } finally {
+                lock.unlock();
+            }
+            isOpen.complete(null);
+        }
+
+        @Override
+        public void broken(VegasException error) {
+            lock.lock();
+            try {
+                session = null;
+                broken = true;
+                if (refusal == null) {
+                    refusal = error;
+                }
+            } finally {
+                lock.unlock();
+            }
+            drop(error);
+            isOpen.completeExceptionally(error);
+        }
+
+        /** What was written and has no report is unknown; what was not goes to the next session. */
+        @Override
+        public void lost(Session s, VegasException why) {
+            List<Sent> all;
+            lock.lock();
+            try {
+                if (session != s) {
+                    return;
+                }
+                session = null;
+                put = false;
+                all = open.clear();
+                for (Sent sent : all) {
+                    held -= sent.cost;
+                }
+                changed.signalAll();
+            } finally {
+                lock.unlock();
+            }
+            String remedy = durable ? "if the durable buffer has it, the next engine sends it" : why.remedy();
+            fail(all, new VegasException.EngineGone(why.text(), remedy, true, null));
+            if (!all.isEmpty() && "fail_key".equals(options.value("on_failure"))) {
+                drop(new VegasException.EarlierFailed("the results of earlier records are unknown, since the engine has ended", null));
+            }
+        }
+
+        @Override
+        public void take(Session s, Sink sink) throws IOException {
+            List<Batch> batches = new ArrayList<>(1);
+            long first;
+            lock.lock();
+            try {
+                if (session != s) {
+                    return;
+                }
+                put = false;
+                first = next;
+                batches.addAll(full);
+                full.clear();
+                batches.add(gathering);
+                gathering = spare != null ? spare : new Batch();
+                spare = null;
+                for (Batch b : batches) {
+                    for (int i = 0; i < b.count(); i++) {
+                        Sent sent = b.sent(i);
+                        sent.number = next++;
+                        open.add(sent);
+                    }
+                }
+            } finally {
+                lock.unlock();
+            }
+            for (Batch b : batches) {
+                if (b.count() > 0) {
+                    b.write(number, first, sink);
+                    first += b.count();
+                }
+                if (b.clear()) {
+                    lock.lock();
+                    spare = b;
+                    lock.unlock();
+                }
+            }
+        }
+
+        @Override
+        public void frame(Session s, int kind, byte[] body) {
+            if (kind != Spec.KIND_REPORT) {
+                throw Value.broken("a producer was sent a frame of kind " + kind);
+            }
+            Report report = new Report();
+            lock.lock();
+            try {
+                if (session != s) {
+                    return;
+                }
+                report.read(body, this::close);
+                if (waiting > 0) {
+                    changed.signalAll();
+                }
+            } finally {
+                lock.unlock();
+                if (!report.isEmpty()) {
+                    Callbacks.put(() -> report.finish(failures));
+                }
+            }
+        }
+
+        /** The open record of a number, which now has its report. */
+        private Sent close(long n) {
+            Sent sent = open.remove(n);
+            if (sent != null) {
+                held -= sent.cost;
+            }
+            return sent;
+        }
+
+        @Override
+        public void called(Session s, long call, Map<String, Object> arguments) {
+            throw Value.broken("a producer was called");
+        }
+
+        @Override
+        @SuppressWarnings("unchecked")
+        public void event(Map<String, Object> event) {
+            if (onStats != null && "stats".equals(event.get("event")) && event.get("stats") instanceof Map<?, ?> stats) {
+                Callbacks.put(() -> onStats.accept((Map<String, Object>) stats));
+            }
+        }
+
+        // The program's end.
+
+        @Override
+        public boolean endsFirst() {
+            return false;
+        }
+
+        @Override
+        public void exitBegin() {
+            lock.lock();
+            try {
+                if (ended || broken || closing != null) {
+                    return;
+                }
+                refuse();
+                if (session != null) {
+                    long timeout = options.number("close_timeout");
+                    closing = session.request(Spec.METHOD_CLOSE_PRODUCER, Map.of("producer", number, "timeout", timeout));
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+
+        @Override
+        public void exitEnd(long began) {
+            if (closing != null) {
+                long limit = TimeUnit.MICROSECONDS.toNanos(options.number("close_timeout")) + TimeUnit.SECONDS.toNanos(1);
+                long left = limit - (System.nanoTime() - began);
+                try {
+                    Limit.await(closing, Math.max(0, left));
+                } catch (TimeoutException | VegasException e) {
+                    // What is left tells.
+                }
+                Callbacks.barrier(TimeUnit.SECONDS.toNanos(1));
+            }
+            long left = left();
+            VegasException error = failures.take();
+            if (error != null) {
+                Log.last(of + ": " + error.getMessage());
+            }
+            if (left > 0) {
+                Log.last(of + ": the program ends with " + left + " records that have no result");
+            }
+        }
+    }
+}
