@@ -84,7 +84,7 @@ func (s *session) method(name string, m arguments) (do func() (results, error), 
 			return func() (results, error) { return p.flush(reached, limit) }, nil
 		}
 		p.stop()
-		return func() (results, error) { return p.close(limit), nil }, nil
+		return func() (results, error) { return p.close(limit, limit), nil }, nil
 	case methodCloseConsumer:
 		return func() (results, error) { return nil, s.closeConsumer(m) }, nil
 	case methodCheckpoint:

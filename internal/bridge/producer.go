@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/internal/filesys"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -80,7 +81,7 @@ func (s *session) openProducer(number uint32, m arguments) (_ results, err error
 	if err != nil {
 		return nil, err
 	}
-	sends, err := vegas.NewProducer(stream, func(v *vegas.ProducerOptions) {
+	sends, err := s.newProducer(stream, func(v *vegas.ProducerOptions) {
 		v.AWS, v.Logger = cfg, s.log
 		v.Linger, v.Aggregate, v.RequireOrder = o.Linger, o.Aggregate, o.RequireOrder
 		v.Deadline, v.RequestTimeout, v.MaxRequests = o.Deadline, o.RequestTimeout, o.MaxRequests
@@ -102,7 +103,8 @@ func (s *session) openProducer(number uint32, m arguments) (_ results, err error
 	stopped := p.stopped
 	p.mu.Unlock()
 	if stopped { // the host went meanwhile
-		ctx, cancel := context.WithTimeout(s.ctx, s.grace)
+		_, storing := p.patience(s.grace)
+		ctx, cancel := context.WithTimeout(s.ctx, storing)
 		defer cancel()
 		return nil, errors.Join(record.ErrClosed, sends.Close(ctx))
 	}
@@ -111,6 +113,38 @@ func (s *session) openProducer(number uint32, m arguments) (_ results, err error
 		s.spawn(func() { s.tellStats(p.until, "producer", number, o.StatsEvery, p.stats) })
 	}
 	return results{"window_bytes": o.BufferBytes, "record_cost": recordCost}, nil
+}
+
+// leaving is how long the engine of a host that is gone may keep a durable directory.
+const leaving = 3 * time.Second
+
+// newProducer makes a producer. A program that was killed and starts again meets the
+// engine of its predecessor, which is about to leave the durable directory.
+func (s *session) newProducer(stream string, options func(*vegas.ProducerOptions)) (*vegas.Producer, error) {
+	until := time.Now().Add(leaving)
+	for {
+		sends, err := vegas.NewProducer(stream, options)
+		if err == nil || !errors.Is(err, filesys.ErrLocked) || time.Now().After(until) {
+			return sends, err
+		}
+		select {
+		case <-time.After(leaving / 60):
+		case <-s.gone:
+			return nil, err
+		}
+	}
+}
+
+// patience is how long a producer whose host is gone waits until what it was sent is
+// accepted, and then until that is stored. What is in a durable directory is safe, and
+// whoever starts the program again needs it: nothing waits to be stored then.
+func (p *producer) patience(grace time.Duration) (accepting, storing time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.durable {
+		return min(grace, leaving/3), 0
+	}
+	return grace, grace
 }
 
 // sent takes a send frame. It does not wait.
@@ -340,9 +374,9 @@ func (p *producer) left(abandoned int) int64 {
 	return n
 }
 
-// close ends the producer: what is open has limit to end by itself. Whoever calls it
-// again waits for the same end.
-func (p *producer) close(limit time.Duration) results {
+// close ends the producer: what it was sent has one limit to be accepted, and another
+// to end by itself. Whoever calls it again waits for the same end.
+func (p *producer) close(accepting, storing time.Duration) results {
 	r := results{"left": 0}
 	p.stop()
 	p.closed.Do(func() {
@@ -350,14 +384,16 @@ func (p *producer) close(limit time.Duration) results {
 		if p.usable() != nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(p.until, limit)
+		accept, cancel := context.WithTimeout(p.until, accepting)
+		defer cancel()
+		store, cancel := context.WithTimeout(p.until, storing)
 		defer cancel()
 		select {
 		case <-p.mark():
-		case <-ctx.Done():
+		case <-accept.Done():
 			p.cut() // whoever waits for room
 		}
-		_ = p.sends.Close(ctx) // records that it gives up have a report each
+		_ = p.sends.Close(store) // records that it gives up have a report each
 		p.mu.Lock()
 		for p.open > 0 {
 			p.work.Wait()

@@ -313,10 +313,11 @@ func (s *session) drain() {
 		}
 	}
 	for _, p := range s.producers {
-		defer time.AfterFunc(s.grace, p.cut).Stop() // whoever closes it already may have more time
+		accepting, storing := p.patience(s.grace)
+		defer time.AfterFunc(max(accepting, storing), p.cut).Stop() // whoever closes it already may have more time
 		closers.Go(func() {
 			defer s.caught()
-			p.close(s.grace)
+			p.close(accepting, storing)
 		})
 	}
 	s.mu.Unlock()
