@@ -1,0 +1,97 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// language is one that scenarios are told in, by its driver.
+type language struct {
+	name, title string
+	driver      string   // in the folder of drivers
+	needs       []string // programs that have to be there
+	// command runs the driver, of the repository root and what build made in tools.
+	command func(root, tools string) []string
+	// environment are variables of the driver's.
+	environment func(root, tools string) []string
+	// build makes the driver, where one has to be made.
+	build func(ctx context.Context, root, tools string) error
+}
+
+// all are the languages in the order of the table.
+var all = []*language{
+	{
+		name: "go", title: "Go", driver: "go/main.go", needs: []string{"go"},
+		command: func(_, tools string) []string { return []string{filepath.Join(tools, "go-driver")} },
+		build: func(ctx context.Context, root, tools string) error {
+			return run(ctx, root, "go", "build", "-o", filepath.Join(tools, "go-driver"), "./bindings/scenarios/drivers/go")
+		},
+	},
+	{
+		name: "python", title: "Python", driver: "driver.py", needs: []string{"python3"},
+		command: func(root, _ string) []string { return []string{"python3", driver(root, "driver.py")} },
+		environment: func(root, _ string) []string {
+			return []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + filepath.Join(root, "bindings", "python")}
+		},
+	},
+	{
+		name: "js", title: "JavaScript", driver: "driver.mjs", needs: []string{"node"},
+		command: func(root, _ string) []string { return []string{"node", driver(root, "driver.mjs")} },
+		environment: func(root, _ string) []string {
+			return []string{"VEGAS_BINDING=" + filepath.Join(root, "bindings", "js", "index.mjs")}
+		},
+	},
+	{
+		name: "ruby", title: "Ruby", driver: "driver.rb", needs: []string{"ruby"},
+		command: func(root, _ string) []string {
+			return []string{"ruby", "-I", filepath.Join(root, "bindings", "ruby", "lib"), driver(root, "driver.rb")}
+		},
+	},
+}
+
+func init() {
+	for _, l := range all {
+		if l.environment == nil {
+			l.environment = func(string, string) []string { return nil }
+		}
+	}
+}
+
+func driver(root, name string) string {
+	return filepath.Join(root, "bindings", "scenarios", "drivers", name)
+}
+
+// ready makes the driver, or tells what is missing on this machine.
+func (l *language) ready(ctx context.Context, root, tools string) (missing, err error) {
+	for _, program := range l.needs {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is not on the PATH", program), nil
+		}
+	}
+	if _, err := os.Stat(driver(root, l.driver)); err != nil {
+		return err, nil
+	}
+	if l.build == nil {
+		return nil, nil
+	}
+	if err := l.build(ctx, root, tools); err != nil {
+		return nil, fmt.Errorf("build the driver for %s: %w", l.title, err)
+	}
+	return nil, nil
+}
+
+func run(ctx context.Context, dir, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s %v: %w", program, args, err), errors.New(string(out)))
+	}
+	return nil
+}
