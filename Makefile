@@ -41,6 +41,15 @@ test-ruby: engine ## the Ruby binding, with Ruby and its minitest
 test-js: engine ## the JavaScript binding, with Node.js
 	VEGAS_ENGINE=$(ENGINE) node --test $(CURDIR)/bindings/js/test/*.test.js
 
+.PHONY: test-dotnet
+DOTNET ?= bindings/dotnet/sdk.sh $(CURDIR)/.cache/dotnet/sdk
+DOTNET_TESTS := .cache/dotnet/built/bin/Tests
+test-dotnet: engine ## the C# binding, with an SDK 3.1 (DOTNET=dotnet: the machine's), and mono where there is one
+	$(DOTNET) build -nologo -v quiet -clp:NoSummary bindings/dotnet/Tests
+	VEGAS_ENGINE=$(ENGINE) $(DOTNET) exec $(DOTNET_TESTS)/netcoreapp3.1/Tests.dll
+	@if command -v mono >/dev/null; then echo "with mono:"; VEGAS_ENGINE=$(ENGINE) mono $(DOTNET_TESTS)/netstandard2.0/Tests.dll; \
+		else echo "mono is not installed: left out"; fi
+
 .PHONY: test-java package-java
 JDK = $(if $(JAVA_HOME),$(JAVA_HOME)/bin/)
 JAVA := $(CURDIR)/.cache/java

@@ -22,6 +22,7 @@ var languages = []language{
 	golang,
 	python,
 	javascript,
+	csharp,
 	java,
 	ruby,
 	documentation,

