@@ -114,12 +114,13 @@ class Consumer {
   // over: the consumer has ended, with an error if it is not null.
   over(error) {
     if (this.#ended !== null) return;
-    this.#ended = { error };
+    const closing = this.#closing !== null;
+    this.#ended = { error: closing ? null : error }; // whoever closed it waits for no more
     clearInterval(this.#timer);
     this.#options.signal?.removeEventListener('abort', this.#abort);
     this.#engine.leave(this.#member);
     exit.remove(this);
-    if (error !== null) log('error', `the consumer of ${JSON.stringify(this.stream)} has ended: ${error.message}`, { stream: this.stream, group: this.group });
+    if (error !== null) log(closing ? 'warn' : 'error', `the consumer of ${JSON.stringify(this.stream)} has ended: ${error.message}`, { stream: this.stream, group: this.group });
     for (const shard of this.#shards.values()) this.#stop(shard, REASON.SHUTDOWN);
     this.#waiters.look();
     this.#iterator?.look();
@@ -212,7 +213,7 @@ class Consumer {
       session.consumers.delete(this.#number);
     }
     this.over(null);
-    if (this.#ended.error !== null) throw this.#ended.error;
+    if (this.#ended.error !== null) throw this.#ended.error; // of before
   }
 
   async #opened(signal) {
