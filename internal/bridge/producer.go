@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -93,8 +94,8 @@ func (s *session) openProducer(number uint32, m arguments) (_ results, err error
 	})
 	if err != nil {
 		f := failureOf(err)
-		if f.code == codeFailed && o.Durable == "" {
-			f.code = codeBadOption // it does no I/O
+		if f.code == codeFailed && (o.Durable == "" || ofOption.MatchString(f.text)) {
+			f.code = codeBadOption // without a directory it does no I/O
 		}
 		return nil, f
 	}
@@ -114,6 +115,9 @@ func (s *session) openProducer(number uint32, m arguments) (_ results, err error
 	}
 	return results{"window_bytes": o.BufferBytes, "record_cost": recordCost}, nil
 }
+
+// ofOption is how errors of the library name the option that is wrong.
+var ofOption = regexp.MustCompile(`: o\.[A-Z]`)
 
 // leaving is how long the engine of a host that is gone may keep a durable directory.
 const leaving = 3 * time.Second
