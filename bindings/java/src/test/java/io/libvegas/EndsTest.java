@@ -103,10 +103,12 @@ public final class EndsTest extends Local {
         contains(e.getMessage(), "/nowhere/vegas-engine cannot be started");
         e = thrown(VegasException.EngineMissing.class, () -> new Producer("s", o -> o.engine("/bin/true")));
         contains(e.getMessage(), "/bin/true is no vegas engine");
-        e = thrown(VegasException.EngineMissing.class, () -> new Producer("s", o -> o.engine("/bin/pwd")));
-        contains(e.getMessage(), "/bin/pwd is no vegas engine: a frame of");
+        e = thrown(VegasException.EngineMissing.class, () -> new Producer("s", o -> o.engine("/usr/bin/yes")));
+        contains(e.getMessage(), "/usr/bin/yes is no vegas engine: a frame of");
+        e = thrown(VegasException.EngineMissing.class, () -> new Producer("s", o -> o.engine("/bin/cat")));
+        contains(e.getMessage(), "its first words are not the engine's");
         e = thrown(VegasException.EngineMissing.class, () -> new Producer("s", o -> o.engine("/etc/passwd")));
-        contains(e.getMessage(), "noexec");
+        contains(e.getMessage(), "give it execute permission");
     }
 
     public void testAnEngineThatDiesAgainAndAgain() throws Exception {

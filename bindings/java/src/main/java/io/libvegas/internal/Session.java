@@ -8,6 +8,9 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -24,6 +27,11 @@ import java.util.function.BiConsumer;
 public final class Session {
     /** How many calls may be without an answer; what is beyond waits here. */
     private static final int CALLS = 1000;
+
+    // Errors of the system.
+    private static final int ENOEXEC = 8;
+    private static final int EACCES = 13;
+    private static final int ETXTBSY = 26;
 
     private static final byte[] END = new byte[0];
 
@@ -61,7 +69,7 @@ public final class Session {
             } catch (IOException e) {
                 // Text file busy: another thread started a process while the file was being
                 // written, and that one has it open for a moment.
-                if (tries == 5 || !String.valueOf(e.getMessage()).contains("error=26")) {
+                if (tries == 5 || !failedBy(e, ETXTBSY)) {
                     throw e;
                 }
             }
@@ -74,15 +82,27 @@ public final class Session {
     }
 
     private static VegasException missing(String path, IOException e) {
-        String text = String.valueOf(e.getMessage());
         String remedy = "name one by the option engine or VEGAS_ENGINE";
-        if (text.contains("error=13")) {
-            remedy = "give it execute permission; if it has that, its file system is mounted noexec:"
-                + " name a folder elsewhere by -Dvegas.dir, or an engine by VEGAS_ENGINE";
-        } else if (text.contains("error=8,")) {
+        if (failedBy(e, EACCES)) {
+            remedy = mayBeStarted(path) ? "its file system is mounted noexec: name a folder elsewhere by -Dvegas.dir, or an engine by VEGAS_ENGINE"
+                : "give it execute permission";
+        } else if (failedBy(e, ENOEXEC)) {
             remedy = "it is of another system or architecture: use the package for this one";
         }
-        return VegasException.of("engine_missing", "the engine " + path + " cannot be started: " + text, remedy, false, e);
+        return VegasException.of("engine_missing", "the engine " + path + " cannot be started: " + e.getMessage(), remedy, false, e);
+    }
+
+    /** Whether a process could not be started by an error of the system, which is in the text alone. */
+    private static boolean failedBy(IOException e, int number) {
+        return String.valueOf(e.getMessage()).matches("(?s).*error[=:] ?" + number + "\\b.*");
+    }
+
+    private static boolean mayBeStarted(String path) {
+        try {
+            return Files.getPosixFilePermissions(Path.of(path)).contains(PosixFilePermission.OWNER_EXECUTE);
+        } catch (IOException | UnsupportedOperationException e) {
+            return false;
+        }
     }
 
     /** Shakes hands; throws where this is no engine. */
