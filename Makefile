@@ -66,6 +66,16 @@ package-java: engine ## the jar with the engine of this platform (linux-x64) in 
 	cd $(JAVA)/native/linux-x64 && sha256sum vegas-engine > vegas-engine.sha256
 	mvn -q -f bindings/java/pom.xml -DskipTests package
 
+.PHONY: test-c test-cpp
+test-c: ## the C library, with a C compiler and valgrind
+	$(MAKE) -C bindings/c test
+
+test-cpp: ## its C++ header, with CMake
+	$(MAKE) -C bindings/c install PREFIX=$(CURDIR)/.cache/c/prefix
+	cmake -S bindings/cpp/test -B .cache/cpp -DCMAKE_PREFIX_PATH=$(CURDIR)/.cache/c/prefix -DCMAKE_BUILD_TYPE=Release
+	cmake --build .cache/cpp
+	ctest --test-dir .cache/cpp --output-on-failure
+
 .PHONY: simulate
 SEEDS ?= 1000000
 DURABLE_SEEDS ?= 1000000

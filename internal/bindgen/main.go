@@ -22,9 +22,11 @@ var languages = []language{
 	golang,
 	python,
 	javascript,
-	csharp,
 	java,
+	csharp,
 	ruby,
+	plainC,
+	cpp,
 	documentation,
 }
 
