@@ -21,6 +21,7 @@ type ConsumerStats struct {
 	Malformed     int64 // aggregates that did not decode, delivered as they are
 	HandlerErrors int64 // errors and panics
 	Skipped       int64 // given up, or given to the dead letters
+	Deduplicated  int64 // passed over by package dedupe
 	Checkpoints   int64 // written
 	Throttles     int64 // reads refused for a shard's rate
 
@@ -56,7 +57,7 @@ func (c *Consumer) Stats() ConsumerStats {
 	s := ConsumerStats{
 		Records: t.records.Load(), Bytes: t.bytes.Load(), Duplicates: t.duplicates.Load(), Misplaced: t.misplaced.Load(),
 		Foreign: t.foreign.Load(), Malformed: t.malformed.Load(), HandlerErrors: t.handlerErrors.Load(), Skipped: t.skipped.Load(),
-		Checkpoints: t.checkpoints.Load(), Throttles: t.throttles.Load(),
+		Deduplicated: t.deduplicated.Load(), Checkpoints: t.checkpoints.Load(), Throttles: t.throttles.Load(),
 	}
 	cur := c.current.Load()
 	if cur == nil {
@@ -79,7 +80,7 @@ func shardStats(l shard.Snapshot) ShardStats {
 // tally counts what Stats tells, and passes everything on.
 type tally struct {
 	observe.Observer
-	records, bytes, duplicates, misplaced, foreign, malformed, handlerErrors, skipped, checkpoints, throttles atomic.Int64
+	records, bytes, duplicates, misplaced, foreign, malformed, handlerErrors, skipped, deduplicated, checkpoints, throttles atomic.Int64
 }
 
 func newTally(next observe.Observer) *tally { return &tally{Observer: next} }
@@ -103,6 +104,8 @@ func (t *tally) Count(c observe.Counter, at observe.Where, n int64) {
 		t.handlerErrors.Add(n)
 	case observe.RecordsSkipped:
 		t.skipped.Add(n)
+	case observe.Deduplicated:
+		t.deduplicated.Add(n)
 	case observe.Checkpoints:
 		t.checkpoints.Add(n)
 	case observe.Throttles:

@@ -414,20 +414,14 @@ func (a *Admin) clear(ctx context.Context) error {
 	if err := a.removeAll(ctx, a.table.markID("")); err != nil {
 		return err
 	}
+	if err := a.removeAll(ctx, a.table.layerPrefix()); err != nil {
+		return err
+	}
 	return a.removeAll(ctx, a.table.leasePrefix())
 }
 
 func (a *Admin) removeAll(ctx context.Context, prefix string) error {
-	rows, err := a.list(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if err := remove(ctx, a.Store, a.Name, row.ID, storeTime, nil); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.table.removeAll(ctx, prefix, storeTime)
 }
 
 // setStart writes where a group starts.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/libvegas/vegas/internal/backoff"
@@ -13,6 +14,7 @@ import (
 	"github.com/libvegas/vegas/internal/fleet"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/shard"
+	"github.com/libvegas/vegas/layer"
 	"github.com/libvegas/vegas/observe"
 	"github.com/libvegas/vegas/record"
 )
@@ -25,6 +27,8 @@ type life struct {
 	cancel context.CancelCauseFunc
 	grace  *time.Timer // from when it drains; the loop's
 	left   bool        // nobody waits for it any more; the loop's
+
+	ancestors []string
 }
 
 var retries = backoff.Backoff{Min: 50 * time.Millisecond, Max: 5 * time.Second}
@@ -69,7 +73,7 @@ func (s *session) begin(a fleet.Act) {
 				return s.reader.Read(ctx, e.ID, from, deliver)
 			},
 		},
-		act: a, brake: shard.NewBrake(), cancel: cancel,
+		act: a, brake: shard.NewBrake(), cancel: cancel, ancestors: s.ancestors(e),
 	}
 	var parents []fleet.Lease
 	for _, p := range e.Parents {
@@ -91,6 +95,22 @@ func (s *session) begin(a fleet.Act) {
 			c.remade = errors.Is(c.err, fetch.ErrRemade) || s.another()
 		}
 	}()
+}
+
+// ancestors are the shards that one comes from, the nearest first, as far as they are
+// known.
+func (s *session) ancestors(e fleet.Lease) []string {
+	all := slices.Clone(e.Parents)
+	for i := 0; i < len(all); i++ {
+		if known, ok := s.m.Lease(all[i]); ok {
+			for _, p := range known.Parents {
+				if !slices.Contains(all, p) {
+					all = append(all, p)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // count changes the lives, and tells how many there are.
@@ -149,7 +169,9 @@ func (s *session) possess(ctx context.Context, l *life, parents []fleet.Lease) c
 		How: l.act.How.String(), Worker: from})
 	s.Log.Info("reading shard", append(attrs, slog.String("from", at), slog.Uint64("possession", e.Possession), slog.String("how", l.act.How.String()), slog.String("former_owner", from))...)
 
-	r, err := l.Run(ctx, l.brake, s.fn)
+	around := s.around(l, where)
+	r, err := l.Run(layer.With(ctx, around), l.brake, s.fn)
+	endLayers(ctx, around, err)
 	if err != nil && kinesisapi.NotFound(err) && ctx.Err() == nil {
 		// Retention has passed over the whole shard, if the stream is still
 		// there and goes on elsewhere.
@@ -190,6 +212,27 @@ func (s *session) ended(where observe.Where, c closed) closed {
 	s.Observer.Event(observe.Event{Kind: observe.Ended, Time: time.Now(), Where: where})
 	s.Log.Info("shard ended", append(s.attrs(), slog.String("shard", c.life.ID), slog.Int("children", len(c.children)))...)
 	return c
+}
+
+// around is what layers around the handlers see of a possession.
+func (s *session) around(l *life, where observe.Where) *layer.Shard {
+	return &layer.Shard{
+		ID: l.ID, Ancestors: l.ancestors, Possession: l.Possession,
+		Checkpoint: func() record.Position { return l.Snapshot().Checkpoint },
+		Store:      s.table.store, Group: s.table.group, Rows: s.table.layerPrefix(),
+		Observer: s.Observer, Where: where, Warn: s.Warn.Warn,
+	}
+}
+
+// endLayers has them write what they know of the shard, before anybody else may begin
+// with it. Nothing of that is worth waiting for if it is somebody else's already.
+func endLayers(ctx context.Context, around *layer.Shard, why error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+	defer cancel()
+	if errors.Is(why, record.ErrLeaseLost) {
+		cancel()
+	}
+	around.End(ctx)
 }
 
 // goneTo lists the children of a shard that the service does not know any more.

@@ -55,6 +55,7 @@ func (t *table) workerPrefix() string            { return "worker#" + t.stream +
 func (t *table) leasePrefix() string             { return "lease#" + t.stream + ":" }
 func (t *table) leaseID(shard string) string     { return t.leasePrefix() + shard }
 func (t *table) markID(shard string) string      { return "mark#" + t.stream + ":" + shard }
+func (t *table) layerPrefix() string             { return "layer#" + t.stream + ":" }
 func (t *table) shardOf(row store.Row) string    { return strings.TrimPrefix(row.ID, t.leasePrefix()) }
 func (t *table) workerIDOf(row store.Row) string { return strings.TrimPrefix(row.ID, t.workerPrefix()) }
 
@@ -303,6 +304,9 @@ func (t *table) forget(ctx context.Context, a *fleet.Ask, limit time.Duration) f
 	defer c.unlock()
 	err := remove(ctx, t.store, t.group, t.markID(a.Lease), limit, nil)
 	if err == nil {
+		err = t.removeAll(ctx, t.layerPrefix()+a.Lease+":", limit)
+	}
+	if err == nil {
 		err = remove(ctx, t.store, t.group, t.leaseID(a.Lease), limit, func(r store.Row) bool {
 			l, err := readLease(r, a.Lease)
 			return err == nil && l.Ended() && l.Possession == a.Possession
@@ -437,4 +441,20 @@ func remove(ctx context.Context, s store.Store, group, id string, limit time.Dur
 			return err
 		}
 	}
+}
+
+// removeAll deletes the rows whose IDs begin with prefix.
+func (t *table) removeAll(ctx context.Context, prefix string, limit time.Duration) error {
+	listCtx, cancel := context.WithTimeout(ctx, 2*limit)
+	rows, err := t.store.List(listCtx, t.group, prefix)
+	cancel()
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := remove(ctx, t.store, t.group, row.ID, limit, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -118,8 +118,17 @@ func TestAsksOfALease(t *testing.T) {
 	if got := ans.Leases[0]; len(ans.Leases) != 1 || !got.Ended() || got.Owner != "" || got.Possession != p+3 || got.Takeovers != 0 || len(got.Children) != 2 {
 		t.Errorf("%+v", ans)
 	}
+	of := func(shard string) string { return a.layerPrefix() + shard + ":dedupe" }
+	for _, id := range []string{of(oneShard), of(oneShard) + ":1", of(oneShard + "0")} {
+		if _, err := f.Swap(t.Context(), newRow("g", id)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if ans := do(t, a, fleet.Ask{Verb: fleet.Forget, Lease: oneShard, Possession: p + 3}); ans.Outcome != fleet.Done {
 		t.Errorf("forget: %+v", ans)
+	}
+	if rows, err := f.List(t.Context(), "g", a.layerPrefix()); err != nil || len(rows) != 1 || rows[0].ID != of(oneShard+"0") {
+		t.Errorf("layers keep %v, %v", rows, err)
 	}
 	// What is made anew starts above all that was.
 	c := tableOn(f, "c")

@@ -36,7 +36,7 @@ var house = []floor{
 		name: "port",
 		packages: []string{
 			"store", "store/storetest", "buffer", "buffer/buffertest",
-			"observe", "connect", "connect/connecttest",
+			"observe", "layer", "connect", "connect/connecttest",
 		},
 		imports: []string{"leaf", "port"},
 		plain:   true,
