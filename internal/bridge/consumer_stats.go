@@ -11,7 +11,7 @@ func (w *worker) stats() results {
 	r := results{
 		string(observe.RecordsReceived): s.Records, string(observe.BytesReceived): s.Bytes,
 		string(observe.Duplicates): s.Duplicates, string(observe.Misplaced): s.Misplaced, string(observe.Foreign): s.Foreign,
-		string(observe.Malformed): s.Malformed, string(observe.HandlerErrors): s.HandlerErrors, string(observe.RecordsSkipped): s.Skipped,
+		string(observe.Malformed): s.Malformed, string(observe.HandlerErrors): s.HandlerErrors, string(observe.RecordsSkipped): s.Skipped, string(observe.Deduplicated): s.Deduplicated,
 		string(observe.Checkpoints): s.Checkpoints, string(observe.Throttles): s.Throttles,
 		string(observe.PrefetchBytes): s.PrefetchBytes, "window_bytes": used, "shards_waiting": s.Waiting,
 	}

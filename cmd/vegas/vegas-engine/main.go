@@ -5,8 +5,8 @@
 package main
 
 import (
-	"github.com/libvegas/vegas/cmd/vegas/internal/stores"
+	"github.com/libvegas/vegas/cmd/vegas/internal/extensions"
 	"github.com/libvegas/vegas/engine"
 )
 
-func main() { engine.Main(stores.Extensions()...) }
+func main() { engine.Main(extensions.All()...) }
