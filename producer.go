@@ -12,6 +12,7 @@ import (
 
 	"github.com/libvegas/vegas/buffer"
 	"github.com/libvegas/vegas/internal/durable"
+	"github.com/libvegas/vegas/internal/inner"
 	"github.com/libvegas/vegas/internal/kinesisapi"
 	"github.com/libvegas/vegas/internal/send"
 	"github.com/libvegas/vegas/observe"
@@ -221,6 +222,10 @@ func (o *ProducerOptions) check() error {
 		o.Observer = observe.Nop{}
 	}
 	return nil
+}
+
+func init() {
+	inner.Engine = func(producer any) *send.Engine { return producer.(*Producer).engine }
 }
 
 // Send sends one record and returns when the stream has it, or with

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime/pprof"
 	"slices"
 	"testing"
 	"time"
@@ -52,7 +53,20 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BRIDGE_TEST_ENGINE") == "" {
 		os.Exit(m.Run())
 	}
-	if err := Serve(context.Background(), os.Stdin, os.Stdout, Config{}); err != nil {
+	ended := func() {}
+	if name := os.Getenv("BRIDGE_TEST_PROFILE"); name != "" { // where the CPU time of a benchmark's engine goes
+		f, err := os.Create(name)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			panic(err)
+		}
+		ended = pprof.StopCPUProfile
+	}
+	err := Serve(context.Background(), os.Stdin, os.Stdout, Config{})
+	ended()
+	if err != nil {
 		os.Exit(1)
 	}
 	os.Exit(0)

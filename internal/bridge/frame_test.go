@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/libvegas/vegas/internal/send"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -118,12 +119,15 @@ func TestRowsCrossUnchanged(t *testing.T) {
 	if err != nil || f.producer != 7 || f.first != 1<<40 || f.count != len(rs) {
 		t.Fatalf("%+v, %v", f, err)
 	}
-	var got record.Record
+	var row send.Row
 	for i := range rs {
-		if _, err := f.next(&got); err != nil {
+		if err := f.next(&row); err != nil {
 			t.Fatal(err)
 		}
-		w := &rs[i]
+		got, w := &row.Record, &rs[i]
+		if row.Number != 1<<40+uint64(i) {
+			t.Errorf("record %d has number %d", i, row.Number)
+		}
 		if got.PartitionKey != w.PartitionKey || got.ExplicitHashKey != w.ExplicitHashKey || !bytes.Equal(got.Data, w.Data) || !slices.Equal(got.Headers, w.Headers) {
 			t.Errorf("record %d is %+v", i, got)
 		}
@@ -131,8 +135,8 @@ func TestRowsCrossUnchanged(t *testing.T) {
 }
 
 func TestReportsComeInGroups(t *testing.T) {
-	stored := func(shard, sequence string, sub int64) record.Receipt {
-		return record.Receipt{Shard: shard, Position: record.Position{Sequence: sequence, SubSequence: sub}}
+	stored := func(shard, sequence string, sub int64) *record.Receipt {
+		return &record.Receipt{Shard: shard, Position: record.Position{Sequence: sequence, SubSequence: sub}}
 	}
 	var r reports
 	failed := string(appendValue(nil, results{"code": "failed"}))
@@ -141,9 +145,9 @@ func TestReportsComeInGroups(t *testing.T) {
 		case n%3 == 0:
 			r.add(5, n, statusStored, stored("s0", "1", int64(n)), "")
 		case n%30 < 15:
-			r.add(5, n, statusDurable, record.Receipt{}, "")
+			r.add(5, n, statusDurable, &record.Receipt{}, "")
 		default:
-			r.add(5, n, statusUnknown, record.Receipt{}, failed)
+			r.add(5, n, statusUnknown, &record.Receipt{}, failed)
 		}
 	}
 	h := &host{t: t, results: map[uint64]result{}}
@@ -174,7 +178,7 @@ func TestReportsComeInGroups(t *testing.T) {
 func TestReportsOfAnAggregateTakeLittle(t *testing.T) {
 	var r reports
 	for n := range uint64(500) {
-		r.add(0, n, statusStored, record.Receipt{Shard: "shardId-000000000000", Position: record.Position{Sequence: strings.Repeat("4", 56), SubSequence: int64(n)}}, "")
+		r.add(0, n, statusStored, &record.Receipt{Shard: "shardId-000000000000", Position: record.Position{Sequence: strings.Repeat("4", 56), SubSequence: int64(n)}}, "")
 	}
 	if b := r.take(nil); len(b) > 500*reportRow+120 {
 		t.Errorf("%d bytes for 500 records of one aggregate", len(b))
@@ -184,7 +188,7 @@ func TestReportsOfAnAggregateTakeLittle(t *testing.T) {
 func TestWritingAllocatesNothing(t *testing.T) {
 	var r reports
 	var b []byte
-	at := record.Receipt{Shard: "s", Position: record.Position{Sequence: "1"}}
+	at := &record.Receipt{Shard: "s", Position: record.Position{Sequence: "1"}}
 	if n := testing.AllocsPerRun(100, func() {
 		for n := range uint64(100) {
 			r.add(0, n, statusStored, at, "")
@@ -222,13 +226,15 @@ func FuzzSend(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var r record.Record
+		var row send.Row
+		r := &row.Record
 		sum, n := 0, frame.count
 		for range n {
-			bytes, err := frame.next(&r)
+			err := frame.next(&row)
+			bytes := int(row.Cost) - recordCost
 			sum += bytes
 			if err == nil && len(r.PartitionKey)+len(r.ExplicitHashKey)+headersBytes(r.Headers)+len(r.Data) > bytes+2 {
-				t.Errorf("a record of %d bytes has %+v", bytes, r)
+				t.Errorf("a record of %d bytes has %+v", bytes, *r)
 			}
 		}
 		if sum+n*sendRow+sendHead != len(b) {

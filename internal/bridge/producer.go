@@ -10,6 +10,8 @@ import (
 
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/internal/filesys"
+	"github.com/libvegas/vegas/internal/inner"
+	"github.com/libvegas/vegas/internal/send"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -28,6 +30,7 @@ type producer struct {
 
 	mu        sync.Mutex
 	sends     *vegas.Producer // nil while it is not open
+	engine    *send.Engine    // its; nil with a durable buffer
 	failed    bool            // it could not be opened
 	durable   bool
 	window    int64
@@ -101,6 +104,9 @@ func (s *session) openProducer(number uint32, m arguments) (_ results, err error
 	}
 	p.mu.Lock()
 	p.window, p.durable, p.sends = o.BufferBytes, o.Durable != "", sends
+	if p.engine = inner.Engine(sends); p.engine != nil {
+		p.engine.TellEnds(p.ended)
+	}
 	stopped := p.stopped
 	p.mu.Unlock()
 	if stopped { // the host went meanwhile
@@ -181,7 +187,7 @@ func (s *session) sent(body []byte) error {
 	p.open += f.count
 	if p.over {
 		p.mu.Unlock()
-		p.give(&f, new(record.Record), true)
+		p.give(&f, make([]send.Row, 1), true)
 		p.mu.Lock()
 		return nil
 	}
@@ -217,7 +223,7 @@ func (p *producer) stop() {
 // run gives records to the library until the producer is closed.
 func (p *producer) run() {
 	var todo []queued
-	var r record.Record
+	var rows [rowsAtOnce]send.Row
 	refuse := false
 	for {
 		p.mu.Lock()
@@ -237,100 +243,126 @@ func (p *producer) run() {
 			case q.frame.count == 0:
 				refuse = true
 			default:
-				p.give(&q.frame, &r, refuse)
+				p.give(&q.frame, rows[:], refuse)
 			}
 			todo[i] = queued{}
 		}
 	}
 }
 
-// give gives the records of a frame away. They have a report each, from the library
-// or here.
-func (p *producer) give(f *sendFrame, r *record.Record, refuse bool) {
-	for n := range uint64(f.count) {
-		bytes, err := f.next(r)
-		w := p.pending(f.first+n, int64(bytes)+recordCost)
-		switch {
-		case err != nil:
-			err = protocolf("headers: %w", err)
-		case refuse:
-			err = record.ErrClosed
-		default:
-			err = p.sends.SendAsync(p.until, r, w.done)
+// rowsAtOnce is how many records are given away at once.
+const rowsAtOnce = 64
+
+// give gives the records of a frame away, by way of rows. They have a report each,
+// from the library or here.
+func (p *producer) give(f *sendFrame, rows []send.Row, refuse bool) {
+	for f.count > 0 {
+		n := 0
+		var bad error
+		for n < min(len(rows), f.count) && bad == nil {
+			if bad = f.next(&rows[n]); bad == nil {
+				n++
+			}
 		}
+		for good := rows[:n]; len(good) > 0; {
+			accepted, err := 0, record.ErrClosed
+			if !refuse {
+				accepted, err = p.accept(good)
+			}
+			if good = good[accepted:]; err != nil {
+				p.end(good[0].Number, good[0].Cost, record.Receipt{}, err)
+				good = good[1:]
+			}
+		}
+		if bad != nil {
+			p.end(rows[n].Number, rows[n].Cost, record.Receipt{}, protocolf("headers: %w", bad))
+		}
+		for i := range rows[:min(n+1, len(rows))] { // nothing holds the frame
+			r := &rows[i].Record
+			r.PartitionKey, r.ExplicitHashKey, r.Data = "", "", nil
+		}
+	}
+}
+
+// accept gives rows to the library, and returns how many it took, and why not the one
+// behind those.
+func (p *producer) accept(rows []send.Row) (int, error) {
+	if p.engine != nil {
+		return p.engine.SendRows(p.until, rows)
+	}
+	for i := range rows {
+		number, cost := rows[i].Number, rows[i].Cost
+		err := p.sends.SendAsync(p.until, &rows[i].Record, func(at record.Receipt, err error) { p.end(number, cost, at, err) })
 		if err != nil {
-			w.done(record.Receipt{}, err)
+			return i, err
 		}
 	}
+	return len(rows), nil
 }
 
-// pending is a record without report.
-type pending struct {
-	p      *producer
-	number uint64
-	cost   int64
-	done   func(record.Receipt, error) // ended, made once
+// end reports one record.
+func (p *producer) end(number uint64, cost uint32, at record.Receipt, err error) {
+	p.ended([]send.End{{Number: number, Cost: cost, Receipt: at, Err: err}})
+	p.tell()
 }
 
-var pendings sync.Pool // of *pending
-
-func (p *producer) pending(number uint64, cost int64) *pending {
-	w, _ := pendings.Get().(*pending)
-	if w == nil {
-		w = new(pending)
-		w.done = w.ended
-	}
-	w.p, w.number, w.cost = p, number, cost
-	return w
-}
-
-// ended reports a record.
-func (w *pending) ended(at record.Receipt, err error) {
-	p := w.p
-	status, text := byte(statusStored), ""
-	switch {
-	case err != nil:
-		status, text = p.failure(err)
-	case at.Durable:
-		status = statusDurable
+// ended reports records; after the last ones for now there are none.
+func (p *producer) ended(ends []send.End) {
+	if len(ends) == 0 {
+		p.tell()
+		return
 	}
 	p.mu.Lock()
-	p.reports.add(p.number, w.number, status, at, text)
-	p.cost -= w.cost
-	if p.open--; p.open == 0 {
+	defer p.mu.Unlock()
+	for i := range ends {
+		p.report(&ends[i])
+	}
+	if p.open == 0 {
 		p.work.Broadcast()
 	}
-	if p.stopped && errors.Is(err, record.ErrClosed) {
-		p.abandoned++
-	}
-	tell := !p.dirty
+}
+
+// tell has the writer know of what was reported.
+func (p *producer) tell() {
+	p.mu.Lock()
+	known := p.dirty
 	p.dirty = true
 	p.mu.Unlock()
-	w.p = nil
-	pendings.Put(w)
-	if tell {
+	if !known {
 		p.s.out.report(p)
 	}
 }
 
+// report reports a record; the lock is held.
+func (p *producer) report(e *send.End) {
+	status, text := byte(statusStored), ""
+	switch {
+	case e.Err != nil:
+		status, text = p.failure(e.Err)
+	case e.Receipt.Durable:
+		status = statusDurable
+	}
+	p.reports.add(p.number, e.Number, status, &e.Receipt, text)
+	p.cost -= int64(e.Cost)
+	p.open--
+	if p.stopped && errors.Is(e.Err, record.ErrClosed) {
+		p.abandoned++
+	}
+}
+
 // failure is what a report says of a failed record. What fails seldom fails alone, so
-// the last one is remembered.
+// the last one is remembered; the lock is held.
 func (p *producer) failure(err error) (status byte, text string) {
 	now := said{text: err.Error()}
-	p.mu.Lock()
-	last := p.failing
-	p.mu.Unlock()
-	if last.text == now.text {
-		return last.status, last.value
+	if p.failing.text == now.text {
+		return p.failing.status, p.failing.value
 	}
 	f := failureOf(err)
 	now.value, now.status = string(appendValue(nil, f.value())), statusNotStored
 	if f.unknown {
 		now.status = statusUnknown
 	}
-	p.mu.Lock()
 	p.failing = now
-	p.mu.Unlock()
 	return now.status, now.value
 }
 
@@ -364,6 +396,7 @@ func (p *producer) flush(reached <-chan struct{}, limit time.Duration) (results,
 	if p.sends.Flush(ctx) != nil { // for it has not sent all in time
 		left = p.left(0)
 	}
+	p.tell() // before the answer
 	return results{"left": left}, nil
 }
 
@@ -404,6 +437,7 @@ func (p *producer) close(accepting, storing time.Duration) results {
 		}
 		abandoned := p.abandoned
 		p.mu.Unlock()
+		p.tell() // before the answer
 		r["left"] = p.left(abandoned)
 	})
 	p.mu.Lock()

@@ -2,7 +2,9 @@ package bridge
 
 import (
 	"encoding/binary"
+	"unsafe"
 
+	"github.com/libvegas/vegas/internal/send"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -48,22 +50,28 @@ func parseSend(body []byte) (sendFrame, error) {
 	return f, nil
 }
 
-// next takes the first record out of the frame, into r, whose headers are made
-// use of again. Data is part of the frame, texts are not. It returns the bytes that
-// the record has.
-func (f *sendFrame) next(r *record.Record) (bytes int, err error) {
+// next takes the first record out of the frame, into a row, whose headers are made
+// use of again. All but the headers is part of the frame.
+func (f *sendFrame) next(row *send.Row) (err error) {
 	data, headers := int(littleEndian.Uint32(f.rows)), int(littleEndian.Uint32(f.rows[4:]))
 	key, hash := int(littleEndian.Uint16(f.rows[8:])), int(f.rows[10])
 	f.rows = f.rows[sendRow:]
-	bytes = key + hash + headers + data
+	bytes := key + hash + headers + data
 	b := f.bytes[:bytes]
 	f.bytes = f.bytes[bytes:]
-	r.PartitionKey, b = string(b[:key]), b[key:]
-	r.ExplicitHashKey, b = string(b[:hash]), b[hash:]
+	row.Number, row.Cost = f.first, uint32(bytes+recordCost)
+	f.first++
+	f.count--
+	r := &row.Record
+	r.PartitionKey, b = text(b[:key]), b[key:]
+	r.ExplicitHashKey, b = text(b[:hash]), b[hash:]
 	r.Headers, err = parseHeaders(r.Headers[:0], b[:headers])
 	r.Data = b[headers:]
-	return bytes, err
+	return err
 }
+
+// text is b as a string, which changes if b does.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // parseHeaders appends the headers that b is.
 func parseHeaders(to []record.Header, b []byte) ([]record.Header, error) {
@@ -137,7 +145,7 @@ const reportBytes = 256 << 10
 
 // add adds the result of a record: where it was stored, or with another status the
 // text.
-func (r *reports) add(producer uint32, number uint64, status byte, at record.Receipt, text string) {
+func (r *reports) add(producer uint32, number uint64, status byte, at *record.Receipt, text string) {
 	if r.groups == 0 || status != r.status || at.Shard != r.shard || at.Position.Sequence != r.sequence || text != r.text {
 		r.begin(producer, status, at, text)
 	}
@@ -147,7 +155,7 @@ func (r *reports) add(producer uint32, number uint64, status byte, at record.Rec
 }
 
 // begin begins a group.
-func (r *reports) begin(producer uint32, status byte, at record.Receipt, text string) {
+func (r *reports) begin(producer uint32, status byte, at *record.Receipt, text string) {
 	r.endGroup()
 	if r.groups > 0 && len(r.b)-r.frame > reportBytes {
 		r.endFrame()

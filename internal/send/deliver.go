@@ -34,8 +34,11 @@ func (f flights) before(p *parcel) bool {
 	return ok && n < p.Counter
 }
 
+// called tells of a record that somebody is to be called for.
+func (p *parcel) called() bool { return p.done != nil || p.row }
+
 // failsACallback tells of a failed record that somebody is to be called for.
-func failsACallback(it *lane.Item) bool { return it.Err != nil && of(it).done != nil }
+func failsACallback(it *lane.Item) bool { return it.Err != nil && of(it).called() }
 
 // deliver tells those who wait that their records have ended; callbacks go to
 // the dispatcher. A record that failed can have ended before an earlier one of
@@ -45,7 +48,7 @@ func (e *Engine) deliver(items []*lane.Item, flying flights) {
 	if len(items) == 0 && len(e.heldBack) == 0 {
 		return
 	}
-	calls := e.toCall[:0]
+	calls, rows := e.toCall[:0], e.toTell[:0]
 	var t tally
 	now := e.now()
 	others := false   // than those with callbacks
@@ -65,10 +68,13 @@ func (e *Engine) deliver(items []*lane.Item, flying flights) {
 			// It never left, so the machine knows no other cause.
 			p.Err = fmt.Errorf("%w: %w", p.Err, e.lastLook)
 		}
-		if p.done != nil {
-			if flying.before(p) {
+		if p.called() {
+			switch {
+			case flying.before(p):
 				e.heldBack = append(e.heldBack, p)
-			} else {
+			case p.row:
+				rows = append(rows, p)
+			default:
 				calls = append(calls, p)
 			}
 			continue
@@ -93,17 +99,25 @@ func (e *Engine) deliver(items []*lane.Item, flying flights) {
 	}
 	if flying != nil {
 		e.heldBack = slices.DeleteFunc(e.heldBack, func(p *parcel) bool {
-			if flying.before(p) {
+			switch {
+			case flying.before(p):
 				return false
+			case p.row:
+				rows = append(rows, p)
+			default:
+				calls = append(calls, p)
 			}
-			calls = append(calls, p)
 			return true
 		})
-		slices.SortFunc(calls, func(a, b *parcel) int { return cmp.Compare(a.Counter, b.Counter) })
+		inOrder := func(a, b *parcel) int { return cmp.Compare(a.Counter, b.Counter) }
+		slices.SortFunc(calls, inOrder)
+		slices.SortFunc(rows, inOrder)
 	}
 	e.calls.add(calls)
+	e.tellRows(rows)
 	clear(calls)
-	e.toCall = calls
+	clear(rows)
+	e.toCall, e.toTell = calls, rows
 }
 
 // answer tells those who wait without a callback, and lets go of the records that
@@ -111,7 +125,7 @@ func (e *Engine) deliver(items []*lane.Item, flying flights) {
 func (e *Engine) answer(items []*lane.Item) {
 	for _, it := range items {
 		switch p := of(it); {
-		case p.done != nil:
+		case p.called():
 		case p.wait && !p.abandoned:
 			p.signal <- struct{}{}
 		default: // nobody waits, or a batch that has its result

@@ -84,7 +84,10 @@ type Engine struct {
 	wg       sync.WaitGroup
 	calls    *dispatcher
 	sums     sums
-	toCall   []*parcel    // the loop's
+	tell     func([]End)  // of rows
+	told     []End        // the loop's
+	toCall   []*parcel    // likewise
+	toTell   []*parcel    // likewise
 	heldBack []*parcel    // likewise: they wait for an earlier record of their key
 	gauged   gauged       // likewise
 	ends     ends         // likewise

@@ -221,12 +221,31 @@ func (m *moody) PutRecords(context.Context, []types.PutRecordsRequestEntry) (*wi
 // A record that everybody's refusal ended waits with its callback for an earlier
 // one of its key also when that one leaves once more.
 func TestCallbacksWaitForWhatLeavesAgain(t *testing.T) {
+	t.Run("callbacks", func(t *testing.T) { waitForWhatLeavesAgain(t, (*Engine).SendAsync) })
+	t.Run("rows", func(t *testing.T) {
+		var dones []func(record.Receipt, error)
+		tell := func(ends []End) {
+			for _, end := range ends {
+				dones[end.Number](end.Receipt, end.Err)
+			}
+		}
+		waitForWhatLeavesAgain(t, func(e *Engine, ctx context.Context, r *record.Record, done func(record.Receipt, error)) error {
+			if dones = append(dones, done); len(dones) == 1 {
+				e.TellEnds(tell)
+			}
+			_, err := e.SendRows(ctx, []Row{{Record: *r, Number: uint64(len(dones) - 1)}})
+			return err
+		})
+	})
+}
+
+func waitForWhatLeavesAgain(t *testing.T, sendAsync func(*Engine, context.Context, *record.Record, func(record.Receipt, error)) error) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &moody{split: keyspace.Split(2), puts: make(chan func() (*wire.PutAnswer, error))}
 		e := engine(t, m, func(*Config) {})
 		var order []string
 		send := func(name string, hash keyspace.Hash) {
-			err := e.SendAsync(t.Context(), &record.Record{PartitionKey: "k", ExplicitHashKey: hash.String()}, func(_ record.Receipt, err error) {
+			err := sendAsync(e, t.Context(), &record.Record{PartitionKey: "k", ExplicitHashKey: hash.String()}, func(_ record.Receipt, err error) {
 				order = append(order, fmt.Sprint(name, " ", err == nil))
 			})
 			if err != nil {

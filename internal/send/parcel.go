@@ -36,9 +36,11 @@ type parcel struct {
 
 // waiter is who waits for a record's end; one of these, or nobody.
 type waiter struct {
-	wait  bool // Send: signal gets one value
+	wait  bool   // Send: signal gets one value
+	row   bool   // SendRows: it is told of by number
+	cost  uint32 // of a row
 	batch *batch
-	at    int // in batch
+	at    int // in batch, or a row's number
 	done  func(record.Receipt, error)
 }
 
@@ -204,5 +206,5 @@ func (e *Engine) result(p *parcel) (record.Receipt, error) {
 
 // refused is the error of a record that was not accepted.
 func (e *Engine) refused(r *record.Record, cause error) error {
-	return &record.SendError{Stream: e.cfg.Stream, Key: r.PartitionKey, Outcome: record.NotStored, Err: cause}
+	return &record.SendError{Stream: e.cfg.Stream, Key: strings.Clone(r.PartitionKey), Outcome: record.NotStored, Err: cause}
 }

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -82,7 +83,7 @@ func (s *slab) keep(key string, payload []byte) (string, []byte) {
 	s.payload += size
 	n := len(s.data)
 	if size > cap(s.data)-n {
-		return key, append([]byte(nil), payload...)
+		return strings.Clone(key), append([]byte(nil), payload...) // the key can be lent
 	}
 	s.data = append(append(s.data, key...), payload...)
 	k := n + len(key)
