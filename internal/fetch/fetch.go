@@ -176,15 +176,22 @@ type reading struct {
 func (r *reading) hand(ctx context.Context, w *wire.Answer, a Answer) error {
 	a.Trimmed = r.missed(w.Records, &a) || r.late(w.Records, &a)
 	a.Records, a.from = w.Records[:0], w
+	last, floor := r.last, r.floor
 	for i := range w.Records {
 		k := &w.Records[i]
 		// An event delivered twice, or a reading that went back.
-		if r.last != "" && record.CompareSequence(k.Sequence, r.last) <= 0 || r.floor != "" && record.CompareSequence(k.Sequence, r.floor) < 0 {
+		if last != "" && record.CompareSequence(k.Sequence, last) <= 0 || floor != "" && record.CompareSequence(k.Sequence, floor) < 0 {
 			continue
 		}
-		r.last, r.at.after, r.pushed, r.floor = k.Sequence, k.Sequence, "", ""
-		a.Records = append(a.Records, *k)
+		last, floor = k.Sequence, ""
+		n := len(a.Records)
+		if a.Records = w.Records[:n+1]; n < i {
+			a.Records[n] = *k // it moves up
+		}
 		a.bytes += int64(len(k.Sequence) + len(k.Key) + len(k.Data))
+	}
+	if len(a.Records) > 0 {
+		r.last, r.at.after, r.pushed, r.floor = last, last, "", ""
 	}
 	r.failures = 0
 	r.Observer.Count(observe.EntriesReceived, r.where, int64(len(a.Records)))

@@ -6,8 +6,9 @@ import (
 )
 
 // Decoder decodes answers. It reads one in two steps: first it notes where
-// everything stands, then it allocates once for all payloads, once for all strings
-// and, unless an answer's was recycled, once for all records, as much as they take.
+// everything stands, then it allocates once for all strings, once for each slab of
+// payloads and, unless an answer's was recycled, once for all records, as much as they
+// take.
 //
 // The zero Decoder is ready for use, by one goroutine at a time. It keeps the
 // memory of its notes for the next answer.
@@ -16,7 +17,6 @@ type Decoder struct {
 	records []noted
 	results []notedResult
 	text    []byte            // keys, sequence numbers and messages
-	size    int               // of all payloads
 	words   map[string]string // see word
 }
 
@@ -74,7 +74,7 @@ func (d *Decoder) forget() {
 	if max(cap(d.records), cap(d.results)) > recordsKept {
 		d.records, d.results, d.text = nil, nil, nil
 	}
-	d.scanner, d.records, d.results, d.text, d.size = scanner{}, d.records[:0], d.results[:0], d.text[:0], 0
+	d.scanner, d.records, d.results, d.text = scanner{}, d.records[:0], d.results[:0], d.text[:0]
 }
 
 func (d *Decoder) answer(a *Answer, next string) bool {
@@ -157,11 +157,8 @@ func (d *Decoder) payload(r *noted) bool {
 	if r.data, ok = d.quoted(); !ok {
 		return false
 	}
-	if r.size, ok = base64Size(d.b[r.data.from:r.data.to]); !ok {
-		return false
-	}
-	d.size += r.size
-	return true
+	r.size, ok = base64Size(d.b[r.data.from:r.data.to])
+	return ok
 }
 
 // noteString copies a string to the others of the answer.
@@ -225,8 +222,11 @@ func (d *Decoder) build(a *Answer) bool {
 	}
 	a.Records = room(len(d.records))
 	text := string(d.text)
-	payloads := make([]byte, d.size)
+	payloads := []byte{}
 	for i := range d.records {
+		if len(payloads) < d.records[i].size {
+			payloads = make([]byte, d.slab(i))
+		}
 		n, r := &d.records[i], &a.Records[i]
 		r.Key, r.Sequence = text[n.key.from:n.key.to], text[n.sequence.from:n.sequence.to]
 		if n.has&hasArrival != 0 {
@@ -240,6 +240,24 @@ func (d *Decoder) build(a *Answer) bool {
 		}
 	}
 	return true
+}
+
+// slabBytes is how much payload is allocated at a time, unless it is one record. It
+// is written twice, first with zeros: that is to be near to the processor still when
+// the payload comes, which the 4 MiB of an answer are not. Nor is a record that is
+// kept for long to hold all of its answer.
+const slabBytes = 64 << 10
+
+// slab is the size of the payloads from record i on that share an allocation.
+func (d *Decoder) slab(i int) int {
+	size := d.records[i].size
+	for _, r := range d.records[i+1:] {
+		if size+r.size > slabBytes {
+			break
+		}
+		size += r.size
+	}
+	return size
 }
 
 func (d *Decoder) child(a *Answer) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,7 +164,7 @@ func TestAnAnswerIsAFewAllocations(t *testing.T) {
 	const n, size = 1000, 1000
 	body := answer(n, size)
 	var d Decoder
-	if got := testing.AllocsPerRun(20, func() { d.GetRecords(body) }); got > 6 {
+	if got := testing.AllocsPerRun(20, func() { d.GetRecords(body) }); got > 6+n*size/slabBytes {
 		t.Errorf("%v allocations", got)
 	}
 	want := n*(size+56+15+int(unsafe.Sizeof(Record{}))) + 32<<10 // large ones fill whole pages
@@ -173,6 +174,31 @@ func TestAnAnswerIsAFewAllocations(t *testing.T) {
 		}
 	}).AllocedBytesPerOp(); got > int64(want) {
 		t.Errorf("%d bytes, want at most %d", got, want)
+	}
+}
+
+// A record that is kept holds a slab of its neighbours, however large the answer was.
+func TestARecordHoldsItsNeighboursOnly(t *testing.T) {
+	for _, c := range []struct{ sizes, want []int }{
+		{[]int{0}, []int{0}},
+		{[]int{1, slabBytes - 1, 1, 0, 2}, []int{slabBytes, 3}},
+		{[]int{slabBytes + 1, 1, slabBytes}, []int{slabBytes + 1, 1, slabBytes}},
+	} {
+		var d Decoder
+		for _, size := range c.sizes {
+			d.records = append(d.records, noted{size: size})
+		}
+		var got []int
+		for i := 0; i < len(c.sizes); {
+			slab := d.slab(i)
+			got = append(got, slab)
+			for ; i < len(c.sizes) && slab >= c.sizes[i]; i++ {
+				slab -= c.sizes[i]
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("payloads of %v are in slabs of %v, want %v", c.sizes, got, c.want)
+		}
 	}
 }
 

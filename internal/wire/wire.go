@@ -12,7 +12,7 @@ import "time"
 // Answer is what one GetRecords call, or one event of a subscription, gave of a
 // shard.
 //
-// The payloads of its records are one allocation, and so are their strings. Nobody
+// Payloads share allocations with those beside them, and all strings are one. Nobody
 // ever uses that memory again for something else: a record stays valid for as long
 // as it is referenced.
 type Answer struct {
