@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,31 @@ var all = []*language{
 		},
 	},
 	{
+		name: "java", title: "Java", driver: "Driver.java", needs: []string{"java", "javac"},
+		command: func(_, tools string) []string {
+			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(tools, "java"), "Driver"}
+		},
+		build: func(ctx context.Context, root, tools string) error {
+			sources, err := javaSources(filepath.Join(root, "bindings", "java", "src", "main", "java", "io"))
+			if err != nil {
+				return err
+			}
+			args := append([]string{"-d", filepath.Join(tools, "java"), driver(root, "Driver.java")}, sources...)
+			return run(ctx, root, "javac", args...)
+		},
+	},
+	{
+		// An SDK is installed for it where there was none yet.
+		name: "csharp", title: "C#", driver: "csharp/Driver.cs", needs: []string{"npm", "pip", "unzip"},
+		command: func(root, tools string) []string {
+			return append(dotnet(root), "exec", filepath.Join(tools, "csharp", "bin", "Driver", "netcoreapp3.1", "Driver.dll"))
+		},
+		build: func(ctx context.Context, root, tools string) error {
+			args := append(dotnet(root), "build", "-nologo", "-v", "quiet", "-p:Built="+filepath.Join(tools, "csharp")+"/", driver(root, "csharp"))
+			return run(ctx, root, args[0], args[1:]...)
+		},
+	},
+	{
 		name: "ruby", title: "Ruby", driver: "driver.rb", needs: []string{"ruby"},
 		command: func(root, _ string) []string {
 			return []string{"ruby", "-I", filepath.Join(root, "bindings", "ruby", "lib"), driver(root, "driver.rb")}
@@ -65,6 +91,23 @@ func init() {
 
 func driver(root, name string) string {
 	return filepath.Join(root, "bindings", "scenarios", "drivers", name)
+}
+
+// javaSources are the files of a folder that a compiler takes.
+func javaSources(folder string) ([]string, error) {
+	var all []string
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".java" {
+			all = append(all, path)
+		}
+		return err
+	})
+	return all, err
+}
+
+// dotnet begins a command of the .NET SDK.
+func dotnet(root string) []string {
+	return []string{filepath.Join(root, "bindings", "dotnet", "sdk.sh"), filepath.Join(root, ".cache", "dotnet", "sdk")}
 }
 
 // ready makes the driver, or tells what is missing on this machine.

@@ -24,6 +24,9 @@ func match(at string, want, got any) error {
 		}
 		for name, v := range want {
 			if err := match(at+"."+name, v, have[name]); err != nil {
+				if have[name] == nil {
+					return fmt.Errorf("%w, in %s", err, show(got))
+				}
 				return err
 			}
 		}

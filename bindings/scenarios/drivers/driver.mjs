@@ -5,6 +5,7 @@ import readline from 'node:readline';
 const { Producer, Consumer, VegasError, testing } = await import(process.env.VEGAS_BINDING ?? 'libvegas');
 
 const things = new Map();
+const positions = new Map();
 const say = (message) => {
   let line = Buffer.from(`${JSON.stringify(message)}\n`);
   while (line.length > 0) {
@@ -122,8 +123,10 @@ const verbs = {
         throw new TypeError(`cannot handle ${text}`);
       }
       if (behave.checkpoint_every && ++state.handled % behave.checkpoint_every === 0) await things.get(name).checkpoint(r);
+      positions.set(r.shard, { sequence: r.sequence, subSequence: r.subSequence });
     };
     if (given.deadLetter) given.deadLetter = (r, e) => tell(r, { event: 'dead', text: e.message });
+    if (given.external) given.external = (shard) => positions.get(shard.id);
     if (given.onStats) given.onStats = (stats) => say({ event: 'stats', of: name, stats });
     const handler = given.batch
       ? async (rs) => {

@@ -43,6 +43,7 @@ def receipt(r):
 class Driver:
     def __init__(self):
         self.things = {}
+        self.positions = {}
 
     # Producers.
 
@@ -129,6 +130,7 @@ class Driver:
     def consumer(self, c):
         behave, name, given = c.get("behave", {}), c["as"], options(c["options"])
         state = {"free": threading.Event(), "kept": {}, "handled": 0}
+        positions = self.positions
 
         def tell(r, **more):
             event = {
@@ -159,6 +161,7 @@ class Driver:
                 state["handled"] += 1
                 if state["handled"] % every == 0:
                     r.consumer.checkpoint(r)
+            positions[r.shard] = (r.sequence, r.sub_sequence)
 
         def handle(r):
             tell(r)
@@ -172,6 +175,8 @@ class Driver:
 
         if given.get("dead_letter"):
             given["dead_letter"] = lambda r, text: tell(r, event="dead", text=text)
+        if given.get("external"):
+            given["external"] = lambda shard: positions.get(shard.id)
         if given.get("on_stats"):
             given["on_stats"] = lambda stats: say({"event": "stats", "of": name, "stats": stats})
         consumer = vegas.Consumer(c["stream"], c["group"], handle_batch if given.get("batch") else handle, **given)

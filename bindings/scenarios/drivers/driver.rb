@@ -13,6 +13,7 @@ class Driver
   def initialize
     @out = Mutex.new
     @things = {}
+    @positions = {}
     $stdout.sync = true
   end
 
@@ -101,6 +102,7 @@ class Driver
     given = options(cmd['options'])
     state = State.new(Queue.new, {}, 0)
     given[:dead_letter] = ->(r, e) { tell(name, r, event: 'dead', text: e.is_a?(Exception) ? e.message : e.to_s) } if given[:dead_letter]
+    given[:external] = ->(start) { @positions[start.shard] } if given[:external]
     given[:on_stats] = ->(stats) { say({ event: 'stats', of: name, stats: stats }) } if given[:on_stats]
     handler = if given[:batch]
                 lambda do |rs|
@@ -212,9 +214,9 @@ class Driver
     if behave['fail'] && text.start_with?(behave['fail']) && (!behave['times'] || rec.attempt <= behave['times'])
       raise ArgumentError, "cannot handle #{text}"
     end
-    every = behave['checkpoint_every'] or return
-    state.handled += 1
-    @things[name].checkpoint(rec) if (state.handled % every).zero?
+    every = behave['checkpoint_every']
+    @things[name].checkpoint(rec) if every && ((state.handled += 1) % every).zero?
+    @positions[rec.shard] = Vegas::Position.new(rec.sequence, rec.sub_sequence)
   end
 end
 

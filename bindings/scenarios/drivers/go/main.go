@@ -167,6 +167,7 @@ type driver struct {
 	mu        sync.Mutex
 	producers map[string]*vegas.Producer
 	consumers map[string]*consumer
+	positions sync.Map // of shards, kept by the program
 }
 
 func (d *driver) producer(c *command) error {
@@ -288,12 +289,13 @@ func (d *driver) many(ctx context.Context, c *command) (results, error) {
 
 // consumer is one that runs.
 type consumer struct {
-	name   string
-	behave behaviour
-	stop   context.CancelFunc
-	free   chan struct{}
-	ended  chan struct{}
-	err    error // once ended
+	name      string
+	positions *sync.Map
+	behave    behaviour
+	stop      context.CancelFunc
+	free      chan struct{}
+	ended     chan struct{}
+	err       error // once ended
 
 	mu      sync.Mutex
 	failed  map[vegas.Position]int // how often
@@ -310,7 +312,7 @@ var errHandler = errors.New("the handler failed")
 
 func (d *driver) consumer(c *command) (results, error) {
 	k := &consumer{
-		name: c.As, behave: c.Behave, free: make(chan struct{}), ended: make(chan struct{}),
+		name: c.As, behave: c.Behave, positions: &d.positions, free: make(chan struct{}), ended: make(chan struct{}),
 		failed: map[vegas.Position]int{}, kept: map[string]kept{},
 	}
 	batch, manual := false, false
@@ -325,6 +327,13 @@ func (d *driver) consumer(c *command) (results, error) {
 			case "checkpoint":
 				manual = one.Value == "manual"
 			case "window": // of the bridge
+			case "external":
+				o.Resume = func(_ context.Context, s *vegas.Shard) (vegas.Position, error) {
+					if at, ok := d.positions.Load(s.ID()); ok {
+						return at.(vegas.Position), nil
+					}
+					return s.Start(), nil
+				}
 			case "on_error":
 				o.OnError = map[any]vegas.OnError{"hold": vegas.Hold, "skip": vegas.Skip, "stop": vegas.Stop}[one.Value]
 			case "start":
@@ -448,9 +457,12 @@ func (k *consumer) act(ctx context.Context, s *vegas.Shard, r *vegas.Record) err
 		now := k.handled%b.CheckpointEvery == 0
 		k.mu.Unlock()
 		if now {
-			return s.Checkpoint(ctx, r.Position)
+			if err := s.Checkpoint(ctx, r.Position); err != nil {
+				return err
+			}
 		}
 	}
+	k.positions.Store(r.Shard, r.Position)
 	return nil
 }
 
