@@ -66,6 +66,14 @@ package-java: engine ## the jar with the engine of this platform (linux-x64) in 
 	cd $(JAVA)/native/linux-x64 && sha256sum vegas-engine > vegas-engine.sha256
 	mvn -q -f bindings/java/pom.xml -DskipTests package
 
+.PHONY: test-bindings
+test-bindings: engine ## the short scenarios in every language that this machine has
+	VEGAS_ENGINE=$(ENGINE) go run ./bindings/scenarios
+
+.PHONY: test-bindings-all
+test-bindings-all: engine ## all scenarios in every language; writes the table of docs/languages.md
+	VEGAS_ENGINE=$(ENGINE) go run ./bindings/scenarios -all -v -write
+
 .PHONY: test-c test-cpp
 test-c: ## the C library, with a C compiler and valgrind
 	$(MAKE) -C bindings/c test
