@@ -67,7 +67,7 @@ func FromSettings(settings map[string]any) (func(next record.Handler) record.Han
 var names = slices.Sorted(slices.Values([]string{"key", "window", "max_keys", "save_every", "in_memory"}))
 
 func bad(name string, err error) error {
-	return fmt.Errorf("dedupe: setting %.80q: %w (see docs/troubleshooting.md#dedupe-settings)", name, err)
+	return fmt.Errorf("setting %.80q: %w (see docs/troubleshooting.md#dedupe-settings)", name, err)
 }
 
 func duration(v any) (time.Duration, error) {
