@@ -51,7 +51,7 @@ var all = []*language{
 	{
 		name: "java", title: "Java", driver: "Driver.java", needs: []string{"java", "javac"},
 		command: func(_, tools string) []string {
-			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(tools, "java"), "Driver"}
+			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", filepath.Join(tools, "java"), "Driver"}
 		},
 		build: func(ctx context.Context, root, tools string) error {
 			sources, err := javaSources(filepath.Join(root, "bindings", "java", "src", "main", "java", "io"))
