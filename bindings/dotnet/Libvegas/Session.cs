@@ -89,14 +89,15 @@ namespace Libvegas
                 {
                     throw Wire.Error(Wire.DecodeMap(buffer, from, to).Get("error"));
                 }
-                if (kind != Spec.KindHello || !(Wire.DecodeMap(buffer, from, to).Get("protocol") is long protocol))
+                var answer = kind == Spec.KindHello ? Wire.DecodeMap(buffer, from, to) : new Map();
+                if (!(answer.Get("protocol") is long protocol))
                 {
                     throw new ProtocolException("its first words are not the engine's");
                 }
                 if (protocol != Spec.Protocol)
                 {
                     throw new VersionException(
-                        $"the engine {path} speaks protocol {protocol}, this package {Spec.Protocol}", "use the engine that comes with the package");
+                        $"the engine {path} of version {answer.Text("version")} speaks protocol {protocol}, this package {Spec.Protocol}", "use the engine that comes with the package");
                 }
             }
             catch (Exception e) when (e is IOException || e is ObjectDisposedException || e is ProtocolException)
