@@ -56,7 +56,7 @@ func (w *world) head() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b := make([]byte, 1<<16)
 	_, err = io.ReadFull(f, b)
 	return b, err

@@ -59,7 +59,7 @@ func (w *world) launch(name string, l *language, s step) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer stderr.Close()
+	defer func() { _ = stderr.Close() }()
 	h.cmd.Stderr = stderr
 	out, err := h.cmd.StdoutPipe()
 	if err != nil {
@@ -71,7 +71,7 @@ func (w *world) launch(name string, l *language, s step) (*host, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		h.in = wr
 		h.cmd.ExtraFiles = []*os.File{r}
 		h.cmd.Env = append(h.cmd.Env, "VEGAS_SCENARIO_COMMANDS=/dev/fd/3")

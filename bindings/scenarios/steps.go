@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"syscall"
 	"time"
@@ -95,9 +96,7 @@ func (w *world) ask(s step) error {
 		return err
 	}
 	args := map[string]any{}
-	for name, v := range s {
-		args[name] = v
-	}
+	maps.Copy(args, s)
 	for _, name := range common {
 		if name != "do" {
 			delete(args, name)
@@ -107,14 +106,10 @@ func (w *world) ask(s step) error {
 	if do == "producer" || do == "consumer" {
 		given := map[string]any{}
 		if do == "consumer" {
-			for name, v := range fast {
-				given[name] = v
-			}
+			maps.Copy(given, fast)
 		}
 		named, _ := s["options"].(map[string]any)
-		for name, v := range named {
-			given[name] = v
-		}
+		maps.Copy(given, named)
 		if args["options"], err = w.protocol.options(do, given); err != nil {
 			return err
 		}
@@ -170,7 +165,7 @@ func judge(s step, answer map[string]any) error {
 		return fmt.Errorf("error: %s", show(answer["error"]))
 	}
 	if want, ok := s["want"]; ok {
-		return match("the answer", want, map[string]any(answer))
+		return match("the answer", want, answer)
 	}
 	return nil
 }
@@ -483,7 +478,7 @@ func (w *world) audit(s step) error {
 
 func (w *world) free(s step) error {
 	rows := file.New(w.store())
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	w.mu.Lock()
 	name := w.onlyGroup(s)
 	w.mu.Unlock()

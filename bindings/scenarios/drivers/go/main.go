@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"reflect"
@@ -417,9 +418,7 @@ func (k *consumer) tell(r *vegas.Record, more results) {
 	} else {
 		e["size"], e["crc"] = len(r.Data), crc32.ChecksumIEEE(r.Data)
 	}
-	for name, v := range more {
-		e[name] = v
-	}
+	maps.Copy(e, more)
 	say(e)
 }
 
