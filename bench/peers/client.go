@@ -42,7 +42,7 @@ func client(ctx context.Context, args []string) error {
 		defer pprof.StopCPUProfile()
 	}
 	m := contest.NewMeter(&w, os.Stdout)
-	m.Look = func() (contest.Reading, error) { return readingOf(os.Getpid(), w.ServerPID) }
+	m.Look = func() (contest.Reading, error) { return readingOfSelf(w.ServerPID) }
 	if err := c.Run(ctx, &w, m); err != nil {
 		return err
 	}

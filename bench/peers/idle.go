@@ -52,9 +52,9 @@ func attend(ctx context.Context, w *contest.Work, m *contest.Meter, group string
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
 	until := func(done func() bool) error {
+		look := time.NewTicker(50 * time.Millisecond)
+		defer look.Stop()
 		for !done() {
 			select {
 			case <-look.C:
@@ -64,19 +64,24 @@ func attend(ctx context.Context, w *contest.Work, m *contest.Meter, group string
 		}
 		return nil
 	}
-	after := func(d time.Duration) func() bool {
-		end := time.Now().Add(d)
-		return func() bool { return !time.Now().Before(end) }
+	// A look costs as much as a call: nobody looks while that is measured.
+	pass := func(d time.Duration) error {
+		select {
+		case <-time.After(d):
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	if err := until(func() bool { return len(c.Stats().Shards) == w.Shards }); err != nil {
 		return err
 	}
 	measured := time.Duration(w.Seconds) * time.Second
-	if err := until(after(measured / 4)); err != nil { // until what starting took has passed
+	if err := pass(measured / 4); err != nil { // until what starting took has passed
 		return err
 	}
 	m.Begin()
-	if err := until(after(measured)); err != nil {
+	if err := pass(measured); err != nil {
 		return err
 	}
 	all := int64(w.Records * w.Seconds)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"github.com/libvegas/vegas/bench/contest"
@@ -21,6 +22,17 @@ func readingOf(client, server int) (r contest.Reading, err error) {
 		r.Client += cpu
 	}
 	return r, nil
+}
+
+// readingOfSelf is readingOf for a contender that looks itself, and has no children:
+// to look for them reads all of /proc, which takes as long as 10,000 records.
+func readingOfSelf(server int) (r contest.Reading, err error) {
+	r.At = time.Now()
+	if r.Client, err = cpuOf(os.Getpid()); err != nil {
+		return r, err
+	}
+	r.Server, err = cpuOf(server)
+	return r, err
 }
 
 // peakOf is the most memory that a contender's processes had resident, in bytes:

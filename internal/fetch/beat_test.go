@@ -22,3 +22,14 @@ func TestBeat(t *testing.T) {
 		t.Errorf("without a beat 7 is moved to %v", got)
 	}
 }
+
+// TestBetween: few shards are asked together, many in parts of the time.
+func TestBetween(t *testing.T) {
+	for shards, want := range map[int]time.Duration{
+		0: time.Second, 1: time.Second, 100: time.Second, 199: time.Second, 200: time.Second / 2, 500: time.Second / 5, 10_000: time.Second / 5,
+	} {
+		if got := between(time.Second, shards); got != want {
+			t.Errorf("%d shards: %v between two beats, want %v", shards, got, want)
+		}
+	}
+}

@@ -28,6 +28,13 @@ func (b *Budget) Used() int64 {
 	return b.used
 }
 
+// readings is how many shards have a share.
+func (b *Budget) readings() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shares
+}
+
 func (b *Budget) share() *Share {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -87,7 +87,7 @@ func (p *poller) step(ctx context.Context) (end bool, next time.Time, err error)
 	}
 	next = began.Add(p.pace.answered(records, bytes, a.Behind, p.random()))
 	if p.pace.quiet {
-		next = p.beat.nearest(next, p.pace.idle/beats)
+		next = p.beat.nearest(next, between(p.pace.idle, p.Budget.readings()))
 	}
 	return a.End, next, nil
 }
