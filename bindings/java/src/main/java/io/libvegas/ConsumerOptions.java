@@ -64,8 +64,8 @@ public final class ConsumerOptions {
 
     /**
      * Where the group's leases and positions are: dynamodb, dynamodb:TABLE,
-     * file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or
-     * dynamodb.
+     * file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it.
+     * Default: VEGAS_STORE, or dynamodb.
      */
     public ConsumerOptions store(String store) {
         options.put("store", store);

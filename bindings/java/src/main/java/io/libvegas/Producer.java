@@ -40,6 +40,7 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 public final class Producer implements AutoCloseable {
     private static final byte[] NOTHING = new byte[0];
+    private static final long PATIENCE = 100; // milliseconds that callbacks may take to go on
 
     private final String stream;
     private final String of;
@@ -53,6 +54,7 @@ public final class Producer implements AutoCloseable {
 
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition(); // there is room, or a session
+    private final Condition caughtUp = lock.newCondition(); // results were given
     // Of the lock:
     private final ArrayDeque<Batch> full = new ArrayDeque<>();
     private Batch gathering = new Batch();
@@ -62,6 +64,9 @@ public final class Producer implements AutoCloseable {
     private final Open open = new Open();
     private long next; // number of the record that the session gets next
     private long held; // what those cost that gather or are open
+    private long behind; // what those cost that have their report, and not their results yet
+    private long progress; // how often results were given
+    private long stuck = -1; // the progress that nobody waits to be more
     private long window;
     private int recordCost;
     private int waiting; // for room
@@ -132,6 +137,9 @@ public final class Producer implements AutoCloseable {
                 throw Limit.again(refusal);
             }
             Sent sent = new Sent((int) size + recordCost);
+            if (behind > window) {
+                waitForCallbacks();
+            }
             if (held + sent.cost > window && held > 0) {
                 waitForRoom(sent.cost);
             }
@@ -165,6 +173,30 @@ public final class Producer implements AutoCloseable {
             throw new VegasException.BufferFull(of + ": the thread was interrupted while it waited for room; the record was not sent", null);
         } finally {
             waiting--;
+        }
+    }
+
+    /**
+     * Results wait for what the program does with those before them. It is given time for
+     * that as long as it goes on; it may also wait for a lock that the thread here has.
+     */
+    private void waitForCallbacks() {
+        if (Callbacks.here()) {
+            return;
+        }
+        try {
+            while (behind > window && stuck != progress) {
+                long before = progress;
+                caughtUp.await(PATIENCE, TimeUnit.MILLISECONDS);
+                if (progress == before) {
+                    stuck = before;
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        if (refusal != null) {
+            throw Limit.again(refusal);
         }
     }
 
@@ -329,6 +361,15 @@ public final class Producer implements AutoCloseable {
     }
 
     // Results. What the program has depend on them runs in the thread of callbacks.
+
+    /** Results of records that cost so much were given. */
+    private void given(long cost) {
+        lock.lock();
+        behind -= cost;
+        progress++;
+        caughtUp.signalAll();
+        lock.unlock();
+    }
 
     private void fail(List<Sent> sents, VegasException error) {
         if (!sents.isEmpty()) {
@@ -495,7 +536,7 @@ public final class Producer implements AutoCloseable {
             } finally {
                 lock.unlock();
                 if (!report.isEmpty()) {
-                    Callbacks.put(() -> report.finish(failures));
+                    Callbacks.put(() -> report.finish(failures, Producer.this::given));
                 }
             }
         }
@@ -505,6 +546,7 @@ public final class Producer implements AutoCloseable {
             Sent sent = open.remove(n);
             if (sent != null) {
                 held -= sent.cost;
+                behind += sent.cost;
             }
             return sent;
         }

@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.LongConsumer;
 import java.util.function.LongFunction;
 
 /** What became of records, in groups that share a Kinesis record or an error. */
@@ -18,6 +19,8 @@ final class Report {
             return new Group(sents, "", "", false, error);
         }
     }
+
+    private static final int OFTEN = 32; // records
 
     private final List<Group> groups = new ArrayList<>(4);
 
@@ -87,8 +90,13 @@ final class Report {
         return groups.isEmpty();
     }
 
-    /** Gives the records their results. What the program has depend on them runs here. */
-    void finish(Failures failures) {
+    /**
+     * Gives the records their results. What the program has depend on them runs here. Now and
+     * then it tells what those cost that have theirs.
+     */
+    void finish(Failures failures, LongConsumer given) {
+        long cost = 0;
+        int n = 0;
         for (Group g : groups) {
             for (Sent s : g.sents) {
                 if (g.error == null) {
@@ -96,7 +104,13 @@ final class Report {
                 } else {
                     s.fail(g.error, failures);
                 }
+                cost += s.cost;
+                if (++n % OFTEN == 0) {
+                    given.accept(cost);
+                    cost = 0;
+                }
             }
         }
+        given.accept(cost);
     }
 }

@@ -17,6 +17,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 public final class RecordsTest extends Local {
     private record Sent(String key, byte[] data, Headers headers, String hash) {}
@@ -135,6 +136,47 @@ public final class RecordsTest extends Local {
         });
         box.await(1);
         p.flush();
+    }
+
+    public void testSlowCallbacksHoldUpWhoSends() throws Exception {
+        Producer p = producer(o -> o.bufferBytes(20_000));
+        AtomicInteger open = new AtomicInteger();
+        int most = 0;
+        for (int i = 0; i < 500; i++) {
+            most = Math.max(most, open.incrementAndGet());
+            p.send("k" + i, new byte[1000]).whenComplete((r, e) -> {
+                pause(2);
+                open.decrementAndGet();
+            });
+        }
+        p.flush();
+        yes(most < 200, most);
+        equal(0, open.get());
+    }
+
+    /** A program may send with a lock that its callbacks want, too. */
+    public void testCallbacksThatWantALockOfWhoSends() throws Exception {
+        Producer p = producer(o -> o.bufferBytes(20_000));
+        AtomicInteger ended = new AtomicInteger();
+        synchronized (this) {
+            for (int i = 0; i < 60; i++) {
+                p.send("k" + i, new byte[1000]).whenComplete((r, e) -> {
+                    synchronized (this) {
+                        ended.incrementAndGet();
+                    }
+                });
+            }
+        }
+        p.flush();
+        equal(60, ended.get());
+    }
+
+    private static void pause(int ms) {
+        try {
+            Thread.sleep(ms);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     public void testStatsAndTwoGroups() throws Exception {

@@ -130,7 +130,7 @@ public final class RowsTest {
         Report report = new Report();
         report.read(report(), open::remove);
         Failures failures = new Failures("test");
-        report.finish(failures);
+        report.finish(failures, cost -> {});
         equal(new Receipt("s", "49", 0, false), all.get(0L).join());
         equal(new Receipt("s", "49", 1, false), all.get(2L).join());
         VegasException e = thrown(VegasException.Deadline.class, () -> {

@@ -28,9 +28,14 @@ public final class Callbacks {
         Holder.THREAD.isAlive();
     }
 
+    /** Whether it is the thread of callbacks that asks. */
+    public static boolean here() {
+        return Thread.currentThread() == Holder.THREAD;
+    }
+
     /** Waits until all that was put before has been called, unless this is such a call. */
     public static void barrier(long nanos) {
-        if (Thread.currentThread() == Holder.THREAD) {
+        if (here()) {
             return;
         }
         CountDownLatch reached = new CountDownLatch(1);
