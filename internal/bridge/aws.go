@@ -119,6 +119,10 @@ func (s *session) openStore(text, endpoint string, cfg aws.Config) (store.Store,
 		return memory.New(), nil
 	}
 	names := []string{"dynamodb", "dynamodb:TABLE", "file:DIR"}
+	has := func(e Extension) bool { return e.Name == "sqlite" && e.Store != nil }
+	if name == "sqlite" && !slices.ContainsFunc(s.cfg.Extensions, has) {
+		return nil, badOption("%s is %.80q: this engine is without SQLite, to be small: take file:DIR, or an engine that has it (see docs/troubleshooting.md#engine-without-sqlite)", from, text)
+	}
 	for _, e := range s.cfg.Extensions {
 		if e.Store == nil {
 			continue

@@ -443,6 +443,7 @@ func TestConsumerOptionsAreChecked(t *testing.T) {
 			"window is 0":              {"window": 0},
 			"o.LeaseTime is":           {"lease_time": 1},
 			"want dynamodb":            {"store": "nowhere:x"},
+			"without SQLite":           {"store": "sqlite:x.db"},
 			"trim_horizon, latest":     {"start": "yesterday"},
 			"extensions and batch":     {"extensions": []any{map[string]any{"e": nil}}, "batch": true},
 			"extensions and checkpoin": {"extensions": []any{map[string]any{"e": nil}}, "checkpoint": "manual"},

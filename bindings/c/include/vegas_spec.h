@@ -130,8 +130,8 @@ typedef enum vegas_stop {
  *     How often on_stats is called. Default 0: 10 s where it is given.
  * store (text)
  *     Where the group's leases and positions are: dynamodb, dynamodb:TABLE,
- *     file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or
- *     dynamodb.
+ *     file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it.
+ *     Default: VEGAS_STORE, or dynamodb.
  * start (trim_horizon, latest, a time; trim_horizon)
  *     Where a group starts that the store does not know yet: trim_horizon,
  *     latest or a time.

@@ -297,8 +297,8 @@ struct ConsumerOptions {
 	/// How often on_stats is called. Default 0: 10 s where it is given.
 	std::optional<std::chrono::microseconds> stats_every = std::nullopt;
 	/// Where the group's leases and positions are: dynamodb, dynamodb:TABLE,
-	/// file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or
-	/// dynamodb.
+	/// file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it.
+	/// Default: VEGAS_STORE, or dynamodb.
 	std::optional<std::string> store = std::nullopt;
 	/// Where a group starts that the store does not know yet: trim_horizon, latest
 	/// or a time.

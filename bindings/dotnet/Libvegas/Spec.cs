@@ -351,7 +351,7 @@ namespace Libvegas
             set => Set("stats_every", value);
         }
 
-        /// <summary>Where the group's leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or dynamodb.</summary>
+        /// <summary>Where the group's leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it. Default: VEGAS_STORE, or dynamodb.</summary>
         public string Store
         {
             get => (string)Get("store")!;

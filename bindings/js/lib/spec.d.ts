@@ -279,8 +279,8 @@ export interface ConsumerOptions {
   statsEvery?: number;
   /**
    * Where the group's leases and positions are: dynamodb, dynamodb:TABLE,
-   * file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or
-   * dynamodb.
+   * file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it.
+   * Default: VEGAS_STORE, or dynamodb.
    */
   store?: string;
   /**

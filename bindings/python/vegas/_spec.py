@@ -321,7 +321,7 @@ class ConsumerOptions(TypedDict, total=False):
     """How often on_stats is called. Default 0: 10 s where it is given."""
 
     store: str
-    """Where the group's leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or dynamodb."""
+    """Where the group's leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it. Default: VEGAS_STORE, or dynamodb."""
 
     start: Start
     """Where a group starts that the store does not know yet: trim_horizon, latest or a time."""
@@ -451,7 +451,7 @@ CONSUMER_OPTIONS: Dict[str, Option] = {
         "",
         (),
         False,
-        "Where the group's leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or dynamodb.",
+        "Where the group's leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it. Default: VEGAS_STORE, or dynamodb.",
     ),
     "start": Option(
         "start",

@@ -19,7 +19,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/libvegas/vegas/cmd/vegas/internal/extensions"
+	"github.com/libvegas/vegas/cmd/vegas/internal/stores"
 	"github.com/libvegas/vegas/engine"
 )
 
@@ -55,7 +55,7 @@ func vegas_engine_open() C.int32_t {
 	go func() {
 		defer close(c.ended)
 		defer func() { _ = c.out.Close() }()
-		_ = engine.Serve(context.Background(), c.in, c.out, extensions.All()...) // it has told the host why
+		_ = engine.Serve(context.Background(), c.in, c.out, stores.Extensions()...) // it has told the host why
 	}()
 	return last
 }

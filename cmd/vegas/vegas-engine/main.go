@@ -9,4 +9,4 @@ import (
 	"github.com/libvegas/vegas/engine"
 )
 
-func main() { engine.Main(extensions.All()...) }
+func main() { engine.Main(extensions.Packaged()...) }

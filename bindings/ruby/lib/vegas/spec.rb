@@ -163,7 +163,7 @@ module Vegas
       ),
       Option.new(
         name: :store, type: :text, default: '', words: %w[], host: false,
-        doc: 'Where the group\'s leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, sqlite:PATH, postgres:URL or memory. Default: VEGAS_STORE, or dynamodb.'
+        doc: 'Where the group\'s leases and positions are: dynamodb, dynamodb:TABLE, file:DIR, postgres:URL or memory; sqlite:PATH with an engine that has it. Default: VEGAS_STORE, or dynamodb.'
       ),
       Option.new(
         name: :start, type: :start, default: :trim_horizon, words: %w[], host: false,

@@ -3,7 +3,7 @@ package command
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/libvegas/vegas/cmd/vegas/internal/extensions"
+	"github.com/libvegas/vegas/cmd/vegas/internal/stores"
 	"github.com/libvegas/vegas/engine"
 )
 
@@ -20,7 +20,7 @@ its standard input does, and ignores interrupts.`,
 		Hidden: true,
 		Args:   exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
-			engine.Main(extensions.All()...)
+			engine.Main(stores.Extensions()...)
 			return nil
 		},
 	}

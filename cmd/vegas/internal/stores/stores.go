@@ -13,11 +13,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/libvegas/vegas/cmd/vegas/internal/extensions"
 	"github.com/libvegas/vegas/store"
 	"github.com/libvegas/vegas/store/dynamodb"
 	"github.com/libvegas/vegas/store/file"
 	"github.com/libvegas/vegas/store/memory"
-	"github.com/libvegas/vegas/store/postgres"
 	"github.com/libvegas/vegas/store/sqlite"
 )
 
@@ -49,9 +49,7 @@ type kind struct {
 var kinds = []kind{
 	{name: "dynamodb", open: openTable},
 	{name: "file", place: true, open: func(dir string, _ Options) (store.Store, error) { return file.New(dir), nil }},
-	{name: "sqlite", place: true, open: func(path string, o Options) (store.Store, error) {
-		return sqlite.New(path, func(s *sqlite.Options) { s.Logger = o.Log }), nil
-	}},
+	{name: "sqlite", place: true, open: openSQLite},
 	{name: "postgres", place: true, open: openPostgres},
 	{name: "postgresql", place: true, open: openPostgres}, // the other usual scheme of its URLs
 	{name: "memory", alone: true, open: func(string, Options) (store.Store, error) { return memory.New(), nil }},
@@ -95,11 +93,10 @@ func openTable(table string, o Options) (store.Store, error) {
 	}), nil
 }
 
-// openPostgres takes "postgres:" before a URL or a connection string, and a URL
-// by itself, which begins the same way.
 func openPostgres(place string, o Options) (store.Store, error) {
-	if strings.HasPrefix(place, "//") {
-		place = "postgres:" + place
-	}
-	return postgres.New(place, func(p *postgres.Options) { p.Logger = o.Log }), nil
+	return extensions.Postgres(place, o.Log)
+}
+
+func openSQLite(path string, o Options) (store.Store, error) {
+	return sqlite.New(path, func(s *sqlite.Options) { s.Logger = o.Log }), nil
 }
