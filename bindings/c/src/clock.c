@@ -7,11 +7,19 @@
 #include <string.h>
 #include <time.h>
 
-int64_t vgs_now(void) {
+static int64_t read_clock(clockid_t clock) {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
+
+int64_t vgs_now(void) { return read_clock(CLOCK_MONOTONIC); }
+
+#ifdef CLOCK_MONOTONIC_COARSE
+int64_t vgs_about_now(void) { return read_clock(CLOCK_MONOTONIC_COARSE); }
+#else
+int64_t vgs_about_now(void) { return vgs_now(); }
+#endif
 
 int64_t vgs_until(int64_t millis) { return millis < 0 ? VGS_NEVER : vgs_now() + millis * 1000; }
 

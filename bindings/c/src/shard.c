@@ -26,11 +26,24 @@ vegas_chunk *vgs_chunk(vegas_shard *s, const struct vgs_deliver *d, struct vgs_v
 	/* One piece of memory: the chunk, its records, their bytes, texts and states. */
 	size_t records = d->count * sizeof(vegas_record);
 	size_t data = body.size - (size_t)(d->bytes - body.at);
-	char *piece = vgs_alloc(sizeof(vegas_chunk) + records + data + d->texts + d->count + d->text.size + 1);
-	vegas_chunk *c = (vegas_chunk *)(void *)piece;
+	size_t room = sizeof(vegas_chunk) + records + data + d->texts + d->count + d->text.size + 1;
+	vegas_chunk *c = s->spare;
+	s->spare = NULL;
+	if (c != NULL && c->room < room) {
+		free(c);
+		c = NULL;
+	}
+	if (c == NULL) {
+		room += room / 4; /* the next one may be somewhat larger */
+		c = vgs_alloc(room);
+	} else {
+		room = c->room;
+	}
+	char *piece = (char *)c;
 	char *bytes = piece + sizeof *c + records, *texts = bytes + data;
 	*c = (vegas_chunk){
 	    .shard = s,
+	    .room = room,
 	    .number = d->chunk,
 	    .behind = d->behind,
 	    .count = d->count,
@@ -104,7 +117,7 @@ void vegas_chunk_done(vegas_chunk *chunk, size_t from, size_t to) {
 		}
 	}
 	/* A batch is done with as a whole, and a dead letter is one record. */
-	if (vgs_now() > chunk->next_word && !chunk->shard->consumer->batch) {
+	if (vgs_about_now() > chunk->next_word && !chunk->shard->consumer->batch) {
 		settle(chunk, false);
 	}
 	pthread_mutex_unlock(&chunk->lock);
@@ -154,8 +167,13 @@ void vegas_settle(vegas_chunk *chunk) {
 	pthread_mutex_unlock(&chunk->lock);
 	pthread_mutex_destroy(&chunk->lock);
 	vgs_free_buffer(&chunk->failures);
-	vgs_shard_drop(chunk->shard);
-	free(chunk);
+	vegas_shard *s = chunk->shard;
+	pthread_mutex_lock(&s->consumer->lock);
+	vegas_chunk *other = s->spare;
+	s->spare = chunk; /* memory of this size is costly to get anew */
+	pthread_mutex_unlock(&s->consumer->lock);
+	free(other);
+	vgs_shard_drop(s);
 }
 
 /* ---- Shards */
@@ -185,6 +203,7 @@ void vgs_shard_drop(vegas_shard *s) {
 	}
 	vgs_drop(&s->consumer->client);
 	pthread_cond_destroy(&s->came);
+	free(s->spare);
 	free(s->id);
 	free(s->stream);
 	free(s);
@@ -270,7 +289,7 @@ bool vgs_shard_answer(vegas_shard *s) {
 /* ---- Handling */
 
 /* Calls a handler, and says what failed. */
-static bool handle(vegas_chunk *c, size_t from, size_t count) {
+static bool call(vegas_chunk *c, size_t from, size_t count) {
 	vegas_consumer *of = c->shard->consumer;
 	vegas_error why;
 	why.text[0] = 0;
@@ -283,7 +302,6 @@ static bool handle(vegas_chunk *c, size_t from, size_t count) {
 	}
 	handling = NULL;
 	if (failed == 0) {
-		vegas_chunk_done(c, from, from + count);
 		return true;
 	}
 	if (why.text[0] == 0) {
@@ -291,6 +309,24 @@ static bool handle(vegas_chunk *c, size_t from, size_t count) {
 	}
 	vegas_chunk_failed(c, from, why.text);
 	return false;
+}
+
+static bool handle(vegas_chunk *c, size_t from, size_t count) {
+	bool fine = call(c, from, count);
+	if (fine) {
+		vegas_chunk_done(c, from, from + count);
+	}
+	return fine;
+}
+
+/* The chunk is this thread's alone. */
+static void one_by_one(vegas_chunk *c) {
+	for (size_t i = 0; i < c->count && !stopping(c->shard) && call(c, i, 1); i++) {
+		c->state[i] = DONE;
+		if (vgs_about_now() > c->next_word) {
+			settle(c, false);
+		}
+	}
 }
 
 /* The records of a chunk by their keys: those of one key follow each other. */
@@ -421,8 +457,7 @@ static void handle_chunk(vegas_shard *s, vegas_chunk *c) {
 	} else if (of->parallel > 1 && c->count > 1) {
 		side_by_side(s, c);
 	} else {
-		for (size_t i = 0; i < c->count && !stopping(s) && handle(c, i, 1); i++) {
-		}
+		one_by_one(c);
 	}
 	vegas_settle(c);
 }

@@ -43,6 +43,7 @@ struct vegas_shard {
 
 	/* Of the consumer's lock. */
 	vegas_chunk *inbox;
+	vegas_chunk *spare; /* memory of a chunk that was settled */
 	bool over; /* nothing more comes */
 	pthread_cond_t came;
 
@@ -56,6 +57,7 @@ struct vegas_shard {
 struct vegas_chunk {
 	vegas_chunk *next;
 	vegas_shard *shard; /* one reference */
+	size_t room; /* bytes of this piece of memory */
 	uint32_t number, behind;
 	char *dead; /* the last error of a dead letter, or NULL */
 	size_t count;
@@ -83,7 +85,7 @@ void vgs_shard_serve(vegas_shard *s);
 /* Takes it out of the consumer's list. The consumer's lock is held. */
 void vgs_shard_unlist(vegas_shard *s);
 
-/* A chunk of a frame's body; NULL where that cannot be read. */
+/* A chunk of a frame's body. The consumer's lock is held. */
 vegas_chunk *vgs_chunk(vegas_shard *s, const struct vgs_deliver *d, struct vgs_view body);
 
 #endif

@@ -625,9 +625,13 @@ public:
 
 	/// Begins nothing further, waits for handlers for as long as grace says, writes
 	/// checkpoints and gives the shards back. Called by a handler it does not wait.
-	void close() {
+	/// False: the time is over, and handlers still run.
+	bool close() {
 		vegas_error e{};
-		detail::check(vegas_consumer_close(c_, &e), e);
+		vegas_code code = vegas_consumer_close(c_, &e);
+		if (code == VEGAS_GRACE_OVER) return false;
+		detail::check(code, e);
+		return true;
 	}
 
 	/// Moves the group's position behind a record, with checkpoint = "manual".

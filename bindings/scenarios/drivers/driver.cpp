@@ -503,17 +503,23 @@ static std::string run(const Json &cmd) {
 	throw std::runtime_error("there is no command " + what);
 }
 
+static int interrupts[2];
+
 int main() {
-	// A program that ends at Ctrl-C has said so: it exits, which closes what is open.
-	sigset_t interrupts;
-	sigemptyset(&interrupts);
-	sigaddset(&interrupts, SIGINT);
-	sigaddset(&interrupts, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &interrupts, nullptr);
-	std::thread([interrupts] {
-		int which = 0;
-		sigwait(&interrupts, &which);
-		std::exit(128 + which);
+	// A program that ends at Ctrl-C has said so: it exits, which closes what is open. The
+	// handler may run on a thread of the engine, where signals have a stack of their own.
+	if (pipe(interrupts) != 0) return 1;
+	struct sigaction action = {};
+	action.sa_handler = [](int which) {
+		char c = static_cast<char>(which);
+		if (write(interrupts[1], &c, 1) < 0) return;
+	};
+	action.sa_flags = SA_ONSTACK | SA_RESTART;
+	sigaction(SIGINT, &action, nullptr);
+	sigaction(SIGTERM, &action, nullptr);
+	std::thread([] {
+		char which = 0;
+		if (read(interrupts[0], &which, 1) == 1) std::exit(128 + which);
 	}).detach();
 
 	const char *path = std::getenv("VEGAS_SCENARIO_COMMANDS");
