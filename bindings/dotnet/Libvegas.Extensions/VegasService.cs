@@ -65,7 +65,18 @@ namespace Libvegas.Extensions
 
         private IEnumerable<Producer> Started => producers.Values.Where(p => p.IsValueCreated).Select(p => p.Value);
 
-        public Task FlushAsync(CancellationToken cancellation) => Task.WhenAll(Started.Select(p => p.FlushAsync(null, cancellation)));
+        /// <summary>Waits for what was sent; what failed is told one by one.</summary>
+        public Task FlushAsync(Action<VegasException> failed, CancellationToken cancellation) => Task.WhenAll(Started.Select(async p =>
+        {
+            try
+            {
+                await p.FlushAsync(null, cancellation);
+            }
+            catch (VegasException e)
+            {
+                failed(e);
+            }
+        }));
 
         public void Dispose()
         {
@@ -118,19 +129,12 @@ namespace Libvegas.Extensions
             var closed = Task.WhenAll(consumers.Select(c => c.CloseAsync()));
             try
             {
-                if (!await closed.Within(null, cancellation))
-                {
-                    return;
-                }
-                await sender.FlushAsync(cancellation);
+                await closed.Within(null, cancellation);
+                await sender.FlushAsync(e => logger.LogError(e, "records were not sent"), cancellation);
             }
             catch (OperationCanceledException)
             {
                 logger.LogWarning("the host ends while vegas closes: give it more time by HostOptions.ShutdownTimeout");
-            }
-            catch (VegasException e)
-            {
-                logger.LogError(e, "records were not sent");
             }
         }
 
