@@ -79,6 +79,18 @@ var all = []*language{
 			return []string{"ruby", "-I", filepath.Join(root, "bindings", "ruby", "lib"), driver(root, "driver.rb")}
 		},
 	},
+	{
+		name: "cpp", title: "C++", driver: "driver.cpp", needs: []string{"go", "gcc", "g++", "make"},
+		command: func(_, tools string) []string { return []string{filepath.Join(tools, "cpp-driver")} },
+		build: func(ctx context.Context, root, tools string) error {
+			library := filepath.Join(root, ".cache", "c")
+			if err := run(ctx, root, "make", "-s", "-C", "bindings/c", "OUT="+library); err != nil {
+				return err
+			}
+			return run(ctx, root, "g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Ibindings/c/include", "-Ibindings/cpp/include",
+				driver(root, "driver.cpp"), filepath.Join(library, "libvegas.a"), "-pthread", "-o", filepath.Join(tools, "cpp-driver"))
+		},
+	},
 }
 
 func init() {
