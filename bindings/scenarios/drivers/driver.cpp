@@ -213,6 +213,7 @@ struct Things {
 	std::map<std::string, std::shared_ptr<vegas::Producer>> producers;
 	std::map<std::string, std::shared_ptr<State>> consumers;
 	std::map<std::string, std::shared_ptr<vegas::LocalKinesis>> locals;
+	std::map<std::string, vegas::Position> positions; // of what was handled, by shard
 };
 
 static Things &things = *new Things; // what is left open, the exit closes
@@ -397,6 +398,12 @@ static void act(const Json &behave, const std::shared_ptr<State> &s, const vegas
 	if (due && c) c->checkpoint(r);
 }
 
+static void handle(const Json &behave, const std::shared_ptr<State> &s, const vegas::Record &r) {
+	act(behave, s, r);
+	std::lock_guard<std::mutex> hold(things.lock);
+	things.positions[std::string(r.shard().id())] = r.mark().position();
+}
+
 static std::string do_consumer(const Json &cmd) {
 	vegas::ConsumerOptions o;
 	const std::string name = cmd["as"].s;
@@ -412,13 +419,21 @@ static std::string do_consumer(const Json &cmd) {
 			say_locked("\"event\":\"stats\",\"of\":" + quote(name) + ",\"stats\":" + std::string(json));
 		};
 	}
+	if (read_options(cmd["options"], o, "external")) {
+		o.external = [](const vegas::Shard &at) -> std::optional<vegas::Position> {
+			std::lock_guard<std::mutex> hold(things.lock);
+			auto found = things.positions.find(std::string(at.id()));
+			if (found == things.positions.end()) return std::nullopt;
+			return found->second;
+		};
+	}
 	std::shared_ptr<vegas::Consumer> c;
 	if (o.by_name.count("batch") > 0 && o.by_name["batch"] == "true") {
 		c = std::make_shared<vegas::Consumer>(
 		    cmd["stream"].s, cmd["group"].s,
 		    [name, behave, s](const vegas::Records &all) {
 			    for (const auto &r : all) tell(name, r, "\"event\":\"record\",\"batch\":" + std::to_string(all.size()));
-			    for (const auto &r : all) act(behave, s, r);
+			    for (const auto &r : all) handle(behave, s, r);
 		    },
 		    o);
 	} else {
@@ -426,7 +441,7 @@ static std::string do_consumer(const Json &cmd) {
 		    cmd["stream"].s, cmd["group"].s,
 		    [name, behave, s](const vegas::Record &r) {
 			    tell(name, r, "\"event\":\"record\"");
-			    act(behave, s, r);
+			    handle(behave, s, r);
 		    },
 		    o);
 	}
