@@ -34,8 +34,8 @@ func (m *Machine) Check() error {
 	if open != m.open {
 		return fmt.Errorf("%d items are open, %d are counted", open, m.open)
 	}
-	if m.open == 0 && len(m.raw.last) > 0 {
-		return fmt.Errorf("%d hashes are remembered for nothing", len(m.raw.last))
+	if m.open == 0 && m.raw.last.n > 0 {
+		return fmt.Errorf("%d hashes are remembered for nothing", m.raw.last.n)
 	}
 	known := 0
 	for _, l := range slices.Concat(m.lanes, m.draining) {

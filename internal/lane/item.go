@@ -51,6 +51,7 @@ type Item struct {
 	group         int32 // raw: see Entry.group
 	next, prev    *Item // in the queue that holds it
 	ahead, behind *Item // raw: the unfinished neighbours of the same hash
+	other         *Item // raw: see tails
 	owner         *lane // of the queue that holds it, nil before the first map
 }
 

@@ -138,7 +138,8 @@ func (m *Machine) cut(l *lane, now time.Duration) *Entry {
 // build makes an entry of the head of the queue.
 func (m *Machine) build(l *lane) *Entry {
 	head := l.q.head
-	e := &Entry{Shard: l.shard.ID, lane: l, Laned: m.laned, Range: l.shard.Range, Producer: head.Producer}
+	e := m.entry(l)
+	e.Shard, e.lane, e.Laned, e.Range, e.Producer = l.shard.ID, l, m.laned, l.shard.Range, head.Producer
 	if head.form != Shared {
 		e.one[0] = head
 		e.Items = e.one[:]
@@ -161,6 +162,23 @@ func (m *Machine) build(l *lane) *Entry {
 	l.q.take(e.Items)
 	return e
 }
+
+// entry is a new entry. Where each record is one they are made together: they leave
+// together, and end so. By itself each was one of the two or three objects that a
+// record took.
+func (m *Machine) entry(l *lane) *Entry {
+	if !m.c.Raw {
+		return new(Entry)
+	}
+	if len(m.blank) == 0 {
+		m.blank = make([]Entry, min(l.q.n, entriesAtOnce))
+	}
+	e := &m.blank[0]
+	m.blank = m.blank[1:]
+	return e
+}
+
+const entriesAtOnce = 64
 
 // joins tells whether an item may be in an aggregate that head begins.
 func (m *Machine) joins(it, head *Item) bool {

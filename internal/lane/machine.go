@@ -79,6 +79,7 @@ type Machine struct {
 	failed  []*Item // with FailKey: those whose followers have to fail
 	counts  Counts
 
+	blank   []Entry // raw: for those to come
 	touched []*lane // scratch of spread
 	ready   roll    // scratch of Poll
 	tag     any     // see Tag

@@ -20,11 +20,12 @@ type pace struct {
 	cut            time.Duration // when share was last cut
 	learnt         bool          // throttled at least once
 	held           bool          // it made the lane wait since the last growth
+	spent          bool          // the allowance is used up: a quantum is waited for
 }
 
 const (
-	paceBurst   = 0.25 // seconds of allowance that an idle lane keeps
-	paceQuantum = 0.005
+	paceBurst   = 0.25  // seconds of allowance that an idle lane keeps
+	paceQuantum = 0.005 // seconds of allowance that an exhausted lane gathers, so as not to send records one by one
 	paceLeast   = 0.01
 	paceMost    = 1000
 	paceCut     = 0.8   // of the share, at a throttle
@@ -50,16 +51,17 @@ func (p *pace) refill(now time.Duration) {
 
 // ready is the time from which something may leave.
 func (p *pace) ready(now time.Duration) time.Duration {
-	if p.bytes > 0 && p.records > 0 {
+	if !p.spent && p.bytes > 0 && p.records > 0 {
 		return now
 	}
 	p.refill(now)
-	if p.bytes > 0 && p.records > 0 {
+	seconds := min(p.bytes/limits.ShardWriteBytes, p.records/limits.ShardWriteRecords) / p.share
+	if seconds > paceQuantum || seconds > 0 && !p.spent {
+		p.spent = false
 		return now
 	}
-	p.held = true
-	short := max(-p.bytes/limits.ShardWriteBytes, -p.records/limits.ShardWriteRecords)/p.share + paceQuantum
-	return now + time.Duration(short*float64(time.Second))
+	p.spent, p.held = true, true
+	return now + 1 + time.Duration((paceQuantum-seconds)*float64(time.Second))
 }
 
 func (p *pace) take(now time.Duration, bytes int) {
