@@ -13,7 +13,7 @@ check: ## all that CI runs, with its time budget
 	.ci/run
 
 # The stages of .ci/run; each prints its wall time and what failed.
-STAGES := test race vet-cross lint fuzz gate rehearse-release test-peers-short test-stores bench-peers-short
+STAGES := test race vet-cross lint fuzz gate rehearse-release test-peers-short test-stores test-languages bench-peers-short
 .PHONY: $(STAGES)
 $(STAGES):
 	.ci/run $@
