@@ -467,13 +467,17 @@ func (w *world) untilEvent(s step) error {
 	return nil
 }
 
-func (w *world) audit(s step) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.wrong) > 0 {
-		return errors.Join(w.wrong...)
-	}
-	return w.account.audit(w.onlyGroup(s), s.flag("again"))
+func (w *world) audit(s step) (err error) {
+	// What was acknowledged may still be on its way to the group.
+	_ = w.until(10*time.Second, "what is missing", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if err = errors.Join(w.wrong...); err == nil {
+			err = w.account.audit(w.onlyGroup(s), s.flag("again"))
+		}
+		return err == nil
+	})
+	return err
 }
 
 func (w *world) free(s step) error {
