@@ -29,9 +29,9 @@ type partSettings struct {
 }
 
 var parts = map[string]part{
-	"latency": {3, []string{withLimits}, measureLatency},
-	"scale":   {2, nil, measureScale},
-	"idle":    {3, nil, measureIdle},
+	"latency": {5, []string{withLimits}, measureLatency},
+	"scale":   {5, nil, measureScale},
+	"idle":    {5, nil, measureIdle},
 }
 
 // alone are the contenders of parts that no table of the contest has.
