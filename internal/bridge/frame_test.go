@@ -134,6 +134,24 @@ func TestRowsCrossUnchanged(t *testing.T) {
 	}
 }
 
+// TestRowsAreFilled: what few records there are at the end of a frame come together too.
+func TestRowsAreFilled(t *testing.T) {
+	frame := appendSend(nil, 0, 7, make([]record.Record, 100))
+	f, err := parseSend(frame[frameHead:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make([]send.Row, 64)
+	for _, want := range []int{64, 36, 0} {
+		if n, err := f.fill(rows); n != want || err != nil {
+			t.Errorf("%d records, %v: want %d", n, err, want)
+		}
+	}
+	if rows[35].Number != 7+99 {
+		t.Errorf("the last one is number %d", rows[35].Number)
+	}
+}
+
 func TestReportsComeInGroups(t *testing.T) {
 	stored := func(shard, sequence string, sub int64) *record.Receipt {
 		return &record.Receipt{Shard: shard, Position: record.Position{Sequence: sequence, SubSequence: sub}}

@@ -257,13 +257,7 @@ const rowsAtOnce = 64
 // from the library or here.
 func (p *producer) give(f *sendFrame, rows []send.Row, refuse bool) {
 	for f.count > 0 {
-		n := 0
-		var bad error
-		for n < min(len(rows), f.count) && bad == nil {
-			if bad = f.next(&rows[n]); bad == nil {
-				n++
-			}
-		}
+		n, bad := f.fill(rows)
 		for good := rows[:n]; len(good) > 0; {
 			accepted, err := 0, record.ErrClosed
 			if !refuse {

@@ -50,6 +50,17 @@ func parseSend(body []byte) (sendFrame, error) {
 	return f, nil
 }
 
+// fill takes records out of the frame until there are no more, or no more rows. It tells
+// how many, and what is wrong with the one behind them.
+func (f *sendFrame) fill(rows []send.Row) (n int, bad error) {
+	for ; n < len(rows) && f.count > 0; n++ {
+		if bad := f.next(&rows[n]); bad != nil {
+			return n, bad
+		}
+	}
+	return n, nil
+}
+
 // next takes the first record out of the frame, into a row, whose headers are made
 // use of again. All but the headers is part of the frame.
 func (f *sendFrame) next(row *send.Row) (err error) {
