@@ -107,9 +107,10 @@ type ConsumerOptions struct {
 	// MaxCrashes is how many workers may die while they handle one record before
 	// OnError, or DeadLetter (which is told ErrKillsProcess), applies to it
 	// without calling the handler; under Hold its shard then waits. Default 3; 0:
-	// a record is never blamed. Deaths are few: from the second one at a
-	// checkpoint on a shard is read one record at a time for a while, so that
-	// the one that kills is found, and no other. RunShards is on its own, see
+	// a record is never blamed. From the second death at a checkpoint on a shard
+	// is read one record at a time for a while, so that the one that kills is
+	// found, and no other; of the deaths before that one counts at most, so one or
+	// two workers more die (1 is as 2). RunShards is on its own, see
 	// Shard.Takeovers.
 	MaxCrashes int
 

@@ -25,7 +25,8 @@ import (
 //     tries it while no other shard of the process tries one: where one shard's
 //     record kills, its neighbours' are not to be blamed.
 //  4. After MaxCrashes deaths at its checkpoint the record, and it alone, meets
-//     the failure policy without being handled.
+//     the failure policy without being handled, if all but one of the dead had
+//     tried it, and one at least.
 const (
 	// carefulFrom is after how many deaths at one checkpoint reading is careful.
 	carefulFrom = 2

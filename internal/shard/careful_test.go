@@ -124,6 +124,16 @@ func TestARecordThatKillsItsWorkerMeetsTheFailurePolicyAlone(t *testing.T) {
 			})
 		}
 	}
+	for _, c := range []struct{ max, right, before int }{{1, 3, 4}, {2, 3, 4}, {3, 4, 5}, {4, 5, 6}} {
+		bubble(t, fmt.Sprintf("after how many deaths, at most %d", c.max), func(t *testing.T) {
+			policy := func(p *Policy) { p.OnError, p.MaxAttempts, p.MaxCrashes = Skip, 5, c.max }
+			right := live(t, record.Position{Sequence: "101"}, answers(), Records, policy) // behind the checkpoint at once
+			before := live(t, killer, answers(), Records, policy)
+			if right.died != c.right || before.died != c.before {
+				t.Errorf("%d and %d workers died, want %d and %d", right.died, before.died, c.right, c.before)
+			}
+		})
+	}
 	bubble(t, "dead letter", func(t *testing.T) {
 		var dead []string
 		refused := false

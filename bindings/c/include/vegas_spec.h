@@ -169,7 +169,9 @@ typedef enum vegas_stop {
  *     0: 5, and no limit under hold without such a function.
  * max_crashes (number; 3)
  *     How many workers may die while they handle one record before on_error
- *     applies to it without calling the handler. 0: a record is never blamed.
+ *     applies to it without calling the handler; of the deaths before it is
+ *     handled alone one counts at most, so one or two workers more die (1 is as
+ *     2). 0: a record is never blamed.
  * on_trimmed (skip, stop; skip)
  *     What becomes of a shard that nobody read for longer than the stream keeps
  *     records.

@@ -463,7 +463,7 @@ namespace Libvegas
             set => Set("dead_letter", value);
         }
 
-        /// <summary>How many workers may die while they handle one record before on_error applies to it without calling the handler. 0: a record is never blamed.</summary>
+        /// <summary>How many workers may die while they handle one record before on_error applies to it without calling the handler; of the deaths before it is handled alone one counts at most, so one or two workers more die (1 is as 2). 0: a record is never blamed.</summary>
         public int MaxCrashes
         {
             get => (int)Get("max_crashes")!;

@@ -366,7 +366,9 @@ export interface ConsumerOptions {
   deadLetter?: (...args: any[]) => unknown;
   /**
    * How many workers may die while they handle one record before on_error
-   * applies to it without calling the handler. 0: a record is never blamed.
+   * applies to it without calling the handler; of the deaths before it is
+   * handled alone one counts at most, so one or two workers more die (1 is as
+   * 2). 0: a record is never blamed.
    * @default 3
    */
   maxCrashes?: number;

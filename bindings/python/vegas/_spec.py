@@ -369,7 +369,7 @@ class ConsumerOptions(TypedDict, total=False):
     """Takes records whose attempts are used up, with the last error; having returned, it has taken the record over."""
 
     max_crashes: int
-    """How many workers may die while they handle one record before on_error applies to it without calling the handler. 0: a record is never blamed."""
+    """How many workers may die while they handle one record before on_error applies to it without calling the handler; of the deaths before it is handled alone one counts at most, so one or two workers more die (1 is as 2). 0: a record is never blamed."""
 
     on_trimmed: Literal["skip", "stop"]
     """What becomes of a shard that nobody read for longer than the stream keeps records."""
@@ -579,7 +579,7 @@ CONSUMER_OPTIONS: Dict[str, Option] = {
         3,
         (),
         False,
-        "How many workers may die while they handle one record before on_error applies to it without calling the handler. 0: a record is never blamed.",
+        "How many workers may die while they handle one record before on_error applies to it without calling the handler; of the deaths before it is handled alone one counts at most, so one or two workers more die (1 is as 2). 0: a record is never blamed.",
     ),
     "on_trimmed": Option(
         "on_trimmed",

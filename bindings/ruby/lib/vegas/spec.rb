@@ -227,7 +227,7 @@ module Vegas
       ),
       Option.new(
         name: :max_crashes, type: :number, default: 3, words: %w[], host: false,
-        doc: 'How many workers may die while they handle one record before on_error applies to it without calling the handler. 0: a record is never blamed.'
+        doc: 'How many workers may die while they handle one record before on_error applies to it without calling the handler; of the deaths before it is handled alone one counts at most, so one or two workers more die (1 is as 2). 0: a record is never blamed.'
       ),
       Option.new(
         name: :on_trimmed, type: :word, default: :skip, words: %w[skip stop], host: false,
