@@ -316,13 +316,13 @@ func (p *producer) ended(ends []send.End) {
 	}
 }
 
-// tell has the writer know of what was reported.
+// tell has the writer know of what was reported. When it returns, no frame that is
+// written from then on overtakes that, whoever told.
 func (p *producer) tell() {
 	p.mu.Lock()
-	known := p.dirty
-	p.dirty = true
-	p.mu.Unlock()
-	if !known {
+	defer p.mu.Unlock()
+	if !p.dirty {
+		p.dirty = true
 		p.s.out.report(p)
 	}
 }

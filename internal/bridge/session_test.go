@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -428,6 +429,33 @@ func TestHostGoneInMidFrame(t *testing.T) {
 	}
 	if r := h.results[0]; r.status != statusStored || len(h.results) != 1 {
 		t.Errorf("reports: %+v", h.results)
+	}
+}
+
+// TestNoAnswerOvertakesReports holds up whoever tells the writer of reports: until that
+// knows, nobody is to find that it does.
+func TestNoAnswerOvertakesReports(t *testing.T) {
+	s := &session{ctx: t.Context(), out: newOutput(io.Discard)}
+	p := newProducer(s, 0)
+	told := make(chan struct{})
+	s.out.mu.Lock()
+	go func() {
+		defer close(told)
+		p.tell()
+	}()
+	for range 10_000 {
+		if p.mu.TryLock() {
+			if p.dirty {
+				t.Error("the writer is taken to know of reports before it does")
+			}
+			p.mu.Unlock()
+		}
+		runtime.Gosched()
+	}
+	s.out.mu.Unlock()
+	<-told
+	if !p.dirty || len(s.out.reports) != 1 {
+		t.Errorf("dirty: %v, %d that have reports", p.dirty, len(s.out.reports))
 	}
 }
 
