@@ -193,6 +193,27 @@ func TestReportsComeInGroups(t *testing.T) {
 	}
 }
 
+// TestReportsOfOneFailureFitIntoFrames: a host that was away has a window of them.
+func TestReportsOfOneFailureFitIntoFrames(t *testing.T) {
+	const n = 5 * reportBytes / reportRow
+	var r reports
+	for i := range uint64(n) {
+		r.add(0, i, statusDurable, &record.Receipt{}, "")
+	}
+	h := &host{t: t, results: map[uint64]result{}}
+	for b := r.take(nil); len(b) > 0; {
+		size := 4 + int(littleEndian.Uint32(b))
+		if size > reportBytes+100 {
+			t.Fatalf("a frame of %d bytes", size)
+		}
+		h.report(b[frameHead:size])
+		b = b[size:]
+	}
+	if len(h.results) != n {
+		t.Errorf("%d records", len(h.results))
+	}
+}
+
 func TestReportsOfAnAggregateTakeLittle(t *testing.T) {
 	var r reports
 	for n := range uint64(500) {

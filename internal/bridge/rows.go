@@ -151,13 +151,14 @@ type reports struct {
 	text            string // of a failure
 }
 
-// reportBytes is where a frame of reports ends and another one begins.
+// reportBytes is where a frame of reports ends and another one begins, also within what
+// would be one group.
 const reportBytes = 256 << 10
 
 // add adds the result of a record: where it was stored, or with another status the
 // text.
 func (r *reports) add(producer uint32, number uint64, status byte, at *record.Receipt, text string) {
-	if r.groups == 0 || status != r.status || at.Shard != r.shard || at.Position.Sequence != r.sequence || text != r.text {
+	if r.groups == 0 || len(r.b)-r.frame > reportBytes || status != r.status || at.Shard != r.shard || at.Position.Sequence != r.sequence || text != r.text {
 		r.begin(producer, status, at, text)
 	}
 	r.b = littleEndian.AppendUint64(r.b, number)
