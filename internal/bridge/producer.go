@@ -31,7 +31,6 @@ type producer struct {
 	mu        sync.Mutex
 	sends     *vegas.Producer // nil while it is not open
 	engine    *send.Engine    // its; nil with a durable buffer
-	failed    bool            // it could not be opened
 	durable   bool
 	window    int64
 	next      uint64 // number of the record that the host sends next
@@ -62,17 +61,10 @@ func newProducer(s *session, number uint32) *producer {
 }
 
 // openProducer answers open_producer.
-func (s *session) openProducer(number uint32, m arguments) (_ results, err error) {
+func (s *session) openProducer(number uint32, m arguments) (results, error) {
 	s.mu.Lock()
 	p := s.producers[number]
 	s.mu.Unlock()
-	defer func() {
-		if err != nil {
-			p.mu.Lock()
-			p.failed = true
-			p.mu.Unlock()
-		}
-	}()
 	stream, err := m.text("stream")
 	if err != nil {
 		return nil, err
@@ -206,6 +198,9 @@ func (p *producer) mark() <-chan struct{} {
 		close(reached)
 		return reached
 	}
+	if n := len(p.queue); n > 0 && p.queue[n-1].reached != nil {
+		return p.queue[n-1].reached // so that flushes make no queue
+	}
 	p.queue = append(p.queue, queued{reached: reached})
 	p.work.Broadcast()
 	return reached
@@ -214,10 +209,13 @@ func (p *producer) mark() <-chan struct{} {
 // stop refuses what is sent from now on: it is reported as not stored.
 func (p *producer) stop() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return
+	}
 	p.stopped = true
 	p.queue = append(p.queue, queued{})
 	p.work.Broadcast()
-	p.mu.Unlock()
 }
 
 // run gives records to the library until the producer is closed.

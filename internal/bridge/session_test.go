@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -456,6 +457,22 @@ func TestNoAnswerOvertakesReports(t *testing.T) {
 	<-told
 	if !p.dirty || len(s.out.reports) != 1 {
 		t.Errorf("dirty: %v, %d that have reports", p.dirty, len(s.out.reports))
+	}
+}
+
+// TestCallsMakeNoQueue flushes and closes a producer that gets no further.
+func TestCallsMakeNoQueue(t *testing.T) {
+	p := newProducer(&session{ctx: t.Context()}, 0)
+	p.sends = new(vegas.Producer)
+	for range 100 {
+		p.mark()
+	}
+	for range 100 {
+		p.stop()
+		p.mark()
+	}
+	if len(p.queue) != 3 {
+		t.Errorf("%d wait for it", len(p.queue))
 	}
 }
 
