@@ -90,14 +90,12 @@ namespace Libvegas
             await Task.Yield(); // out of the lock
             await Settle(Spec.MethodCloseProducer, timeout, default).ConfigureAwait(false);
             engine.Detach(this);
-            var records = new List<Sent>();
+            List<Sent> records;
             lock (gate)
             {
                 session = null;
                 broken = true;
-                DropWaiting(records);
-                records.AddRange(gathered.Records);
-                gathered.Clear();
+                records = TakeUnsent();
                 changed.Tell();
             }
             FailAll(records, new TimeoutException($"{of}: the record was not sent when the time to close was over"));

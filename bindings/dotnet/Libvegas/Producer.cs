@@ -309,10 +309,8 @@ namespace Libvegas
                 broken = true;
                 refusal = refusal ?? error;
                 records = open.TakeAll();
-                records.AddRange(gathered.Records);
-                gathered.Clear();
+                records.AddRange(TakeUnsent());
                 held = 0;
-                DropWaiting(records);
                 changed.Tell();
             }
             FailAll(records, error.Again());
@@ -322,13 +320,15 @@ namespace Libvegas
         void IClient.Lost(Session session, VegasException why)
         {
             List<Sent> records;
+            var later = new List<Sent>();
             lock (gate)
             {
                 if (this.session != session)
                 {
                     return;
                 }
-                // What was written is unknown; what was not goes to the next session.
+                // What was written is unknown; what was not goes to the next session, unless it has
+                // to fail behind that.
                 this.session = null;
                 told = false;
                 records = open.TakeAll();
@@ -336,10 +336,15 @@ namespace Libvegas
                 {
                     held -= record.Cost;
                 }
+                if (records.Count > 0 && options.OnFailure == OnFailure.FailKey)
+                {
+                    later = TakeUnsent();
+                }
                 MakeRoom();
                 changed.Tell();
             }
             FailAll(records, new EngineGoneException(why.PlainText, durable ? "if the durable buffer has it, the next engine sends it" : why.PlainRemedy, true));
+            FailAll(later, new EarlierFailedException("the results of earlier records are unknown, since the engine has ended"));
         }
 
         void IGathers.Take(Session session)
@@ -524,15 +529,23 @@ namespace Libvegas
             }
         }
 
-        private void DropWaiting(List<Sent> into)
+        // Takes out what was not given to the writer, in the order of the calls.
+        private List<Sent> TakeUnsent()
         {
+            var records = new List<Sent>(gathered.Records);
+            gathered.Clear();
+            foreach (var record in records)
+            {
+                held -= record.Cost;
+            }
             foreach (var w in waiting)
             {
-                into.Add(w.Sent);
+                records.Add(w.Sent);
             }
             passed += waiting.Count;
             waiting.Clear();
             waitingBytes = 0;
+            return records;
         }
 
         private void FailAll(List<Sent> records, VegasException error)

@@ -32,6 +32,17 @@ namespace Libvegas.Tests
             box.Wait(all => all.Contains("after"));
         }
 
+        public async Task WithFailKeyWhatComesBehindUnknownRecordsFails()
+        {
+            var p = Producer(o => (o.Linger, o.BufferBytes, o.OnFailure) = (TimeSpan.FromMinutes(1), 1, OnFailure.FailKey));
+            var open = p.SendAsync("k", "open");
+            var waits = p.SendAsync("k", "waits for room");
+            await p.StatsAsync(); // the first is with the engine
+            KillEngine();
+            Assert.True((await Assert.Throws<EngineGoneException>(() => open)).Unknown);
+            Assert.True(!(await Assert.Throws<EarlierFailedException>(() => waits)).Unknown);
+        }
+
         public async Task AHandlerEndsBehindTheGraceTime()
         {
             Send("x");
