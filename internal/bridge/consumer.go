@@ -367,9 +367,12 @@ func (w *worker) shard(ctx context.Context, s *vegas.Shard) (err error) {
 			return err
 		}
 	}
-	l.ctx = context.WithValue(ctx, leasedKey{}, l)
+	of := context.WithValue(ctx, leasedKey{}, l)
+	w.mu.Lock()
+	l.ctx = of
+	w.mu.Unlock()
 	unwatch := l.watch(ctx)
-	err = w.handle(l)(l.ctx, s)
+	err = w.handle(l)(of, s)
 	unwatch()
 	if errors.Is(err, shard.ErrDied) || errors.Is(err, errHostGone) {
 		w.forget(l)

@@ -22,8 +22,7 @@ type leased struct {
 	w      *worker
 	number uint32
 	s      *vegas.Shard
-	ctx    context.Context //nolint:containedctx // of the shard's function
-	turn   chan struct{}   // a chunk is on its way; capacity 1
+	turn   chan struct{} // a chunk is on its way; capacity 1
 
 	gathering gathering
 
@@ -32,6 +31,7 @@ type leased struct {
 	chunks    uint32
 	out       *chunk
 	delivered record.Position
+	ctx       context.Context //nolint:containedctx // of the shard's function; nil before it begins
 }
 
 // chunk is a run of records that the host has.
@@ -220,13 +220,16 @@ func (l *leased) stop(why byte) {
 // checkpoint stores what the host names.
 func (l *leased) checkpoint(p record.Position) error {
 	l.w.mu.Lock()
-	delivered := l.delivered
+	delivered, ctx := l.delivered, l.ctx
 	l.w.mu.Unlock()
+	if ctx == nil {
+		return badOption("checkpoint: stream %q %s has not begun: answer start_shard first, which may name a position", l.s.Stream(), l.s.ID())
+	}
 	if !p.IsShardEnd() && p.Compare(delivered) > 0 {
 		return badOption("checkpoint: stream %q %s: %v was not delivered yet: the last record handed out is %v", l.s.Stream(), l.s.ID(), p, delivered)
 	}
-	err := l.s.Checkpoint(l.ctx, p)
-	if err != nil && l.ctx.Err() != nil {
+	err := l.s.Checkpoint(ctx, p)
+	if err != nil && ctx.Err() != nil {
 		return lostLease(l.s.ID())
 	}
 	return err

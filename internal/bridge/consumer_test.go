@@ -196,6 +196,20 @@ func TestManualCheckpoints(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	inWorld(t, "of a shard that has not begun", 1, func(w *world) {
+		w.puts(5)
+		p := w.program()
+		var failed map[string]any
+		p.start = func(m arguments) results {
+			_, failed = p.call(methodCheckpoint, results{"consumer": 1, "shard": m["shard"], "sequence": "SHARD_END"})
+			return nil
+		}
+		p.consume(map[string]any{"checkpoint": "manual"})
+		time.Sleep(10 * time.Second)
+		if failed["code"] != codeBadOption || len(p.handled()) != 5 {
+			t.Error(failed, p.handled())
+		}
+	})
 	inWorld(t, "of a consumer that writes them itself", 1, func(w *world) {
 		p := w.program()
 		p.consume(nil)
