@@ -29,7 +29,7 @@ type worker struct {
 	ctx   context.Context // of Run
 	stop  context.CancelFunc
 	once  sync.Once
-	ended chan struct{} // closed when Run has returned, and was to begin
+	ended chan struct{} // closed when Run has returned, or is not to begin any more
 
 	mu       sync.Mutex
 	closing  bool // the host has said so
@@ -193,11 +193,13 @@ func (w *worker) begin() {
 	})
 }
 
-func (w *worker) run() {
+func (w *worker) run() { w.over(inner.Run(w.ctx, w.c, w.shard)) }
+
+// over tells the host that the consumer has ended, and lets go of what it had.
+func (w *worker) over(err error) {
 	defer close(w.ended)
 	defer w.stop()
 	defer w.closeStore()
-	err := inner.Run(w.ctx, w.c, w.shard)
 	e := results{"event": "consumer_ended", "consumer": w.number}
 	if err != nil {
 		f := failureOf(err)
@@ -222,10 +224,7 @@ func (w *worker) close(ctx context.Context) error {
 	w.closing = w.closing || ctx.Err() == nil
 	w.mu.Unlock()
 	w.stop()
-	w.once.Do(func() { // it was never begun
-		w.closeStore()
-		close(w.ended)
-	})
+	w.once.Do(func() { w.over(nil) }) // it was never begun
 	<-w.ended
 	return nil
 }

@@ -1,8 +1,10 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -215,6 +217,30 @@ func TestManualCheckpoints(t *testing.T) {
 		p.consume(nil)
 		if _, failed := p.call(methodCheckpoint, results{"consumer": 1, "shard": 1, "sequence": "1"}); failed["code"] != codeBadOption {
 			t.Error(failed)
+		}
+	})
+}
+
+// TestAConsumerThatIsClosedBeforeItBeginsEnds closes one in the moment that its host
+// learns that it is open.
+func TestAConsumerThatIsClosedBeforeItBeginsEnds(t *testing.T) {
+	inWorld(t, "", 1, func(w *world) {
+		var written bytes.Buffer
+		s := &session{cfg: Config{aws: &w.cfg}, ctx: w.Context(), gone: make(chan struct{}), out: newOutput(&written)}
+		s.log, s.awses.s = slog.New(slog.DiscardHandler), s
+		c, _, err := s.openConsumer(w.Context(), 3, arguments{"stream": "orders", "group": "g", "options": map[string]any{"store": "memory"}})
+		if err != nil {
+			w.Fatal(err)
+		}
+		if err := c.close(w.Context()); err != nil {
+			w.Error(err)
+		}
+		c.begin()
+		s.out.close()
+		s.out.run()
+		_, body, err := newFrameReader(&written).next()
+		if m, _ := parseMap(body); err != nil || m["event"] != "consumer_ended" || m["consumer"] != int64(3) {
+			w.Error(m, err)
 		}
 	})
 }
