@@ -29,7 +29,7 @@ namespace Libvegas
             lock (gate)
             {
                 refusal = refusal ?? new ClosedException($"{of} is closed");
-                return closing = closing ?? CloseOnce(timeout ?? options.CloseTimeout);
+                return closing = closing ?? Task.Run(() => CloseOnce(timeout ?? options.CloseTimeout)); // out of the lock
             }
         }
 
@@ -87,7 +87,6 @@ namespace Libvegas
 
         private async Task CloseOnce(TimeSpan timeout)
         {
-            await Task.Yield(); // out of the lock
             await Settle(Spec.MethodCloseProducer, timeout, default).ConfigureAwait(false);
             engine.Detach(this);
             List<Sent> records;

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -454,6 +455,8 @@ namespace Libvegas
         // One group of a report: false where the session is not the producer's any more.
         private bool Reported(Session session, int status, byte[] b, int words, int text, int at, int rows)
         {
+            var stored = status == Spec.StatusStored || status == Spec.StatusDurable;
+            var error = stored ? null : Wire.Error(Wire.Decode(b, words, words + text), status == Spec.StatusUnknown);
             if (finished.Length < rows)
             {
                 finished = new Sent[rows];
@@ -467,14 +470,19 @@ namespace Libvegas
                 for (var i = 0; i < rows; i++)
                 {
                     var n = LittleEndian.I64(b, at + 16 * i);
-                    var sent = open.Take(n) ?? throw new ProtocolException($"record {n} was reported, and is not open");
+                    var sent = open.Take(n);
+                    if (sent == null)
+                    {
+                        FailAll(finished.Take(i).ToList(), new EngineGoneException("the engine's report cannot be read", null, true));
+                        throw new ProtocolException($"record {n} was reported, and is not open");
+                    }
                     finished[i] = sent;
                     held -= sent.Cost;
                 }
                 MakeRoom();
                 changed.Tell();
             }
-            if (status == Spec.StatusStored || status == Spec.StatusDurable)
+            if (error == null)
             {
                 var place = Wire.Lenient.GetString(b, words, text).Split(zero, 2);
                 var shard = place[0];
@@ -486,7 +494,6 @@ namespace Libvegas
             }
             else
             {
-                var error = Wire.Error(Wire.Decode(b, words, words + text), status == Spec.StatusUnknown);
                 failures.Add(error, rows);
                 for (var i = 0; i < rows; i++)
                 {

@@ -43,6 +43,53 @@ namespace Libvegas.Tests
             Assert.True(!(await Assert.Throws<EarlierFailedException>(() => waits)).Unknown);
         }
 
+        public async Task WhatAWrongReportNamesHasAResult()
+        {
+            var folder = Program.Folder();
+            var own = Path.Combine(folder, "engine");
+            Program.Sh($"ln -s '{Program.Engine}' '{own}'");
+            var p = Producer(o => (o.Linger, o.Engine) = (TimeSpan.FromMinutes(1), own));
+            var open = p.SendAsync("k", "open");
+            await p.StatsAsync(); // it is with the engine
+            var report = new Bytes();
+            report.U32(0); // producer
+            report.U32(1); // group, with record 0, and one that was never sent
+            report.U8(Spec.StatusStored);
+            report.U8(0);
+            report.U16(0);
+            report.U32(2);
+            foreach (var n in new[] { 0, 0, 77, 0 })
+            {
+                report.I64(n);
+            }
+            Assert.Throws<ProtocolException>(() => ((IClient)p).Frame(Engine.Get(own).Connect(), Spec.KindReport, report.Data, 0, report.Count));
+            Assert.True((await Assert.Throws<EngineGoneException>(() => open)).Unknown);
+            Directory.Delete(folder, true);
+        }
+
+        private sealed class Blocked : SynchronizationContext
+        {
+            public override void Post(SendOrPostCallback call, object? state)
+            {
+                // Its one thread waits for the end of Dispose.
+            }
+        }
+
+        public void DisposeWaitsForNothingInItsOwnThread()
+        {
+            var p = Producer();
+            p.SendAsync("k", "x");
+            SynchronizationContext.SetSynchronizationContext(new Blocked());
+            try
+            {
+                p.Dispose();
+            }
+            finally
+            {
+                SynchronizationContext.SetSynchronizationContext(null);
+            }
+        }
+
         public async Task AHandlerEndsBehindTheGraceTime()
         {
             Send("x");
