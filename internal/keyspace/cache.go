@@ -24,10 +24,7 @@ func Cached(key string) Hash {
 // CachedAll is Cached for several keys at once. sum computes the MD5 sums of several
 // messages, which may be cheaper than one after the other.
 func CachedAll(hashes []Hash, keys []string, sum func(sums [][md5.Size]byte, messages [][]byte)) {
-	const some = 16
-	var at [some]int
-	var missing [some][]byte
-	var sums [some][md5.Size]byte
+	var at [atOnce]int
 	n := 0
 	c := caches.Get().(*cache)
 	for i, key := range keys {
@@ -35,15 +32,16 @@ func CachedAll(hashes []Hash, keys []string, sum func(sums [][md5.Size]byte, mes
 			c.hits++
 			hashes[i] = s.hash
 		} else {
-			at[n], missing[n] = i, unsafe.Slice(unsafe.StringData(key), len(key))
+			at[n], c.missing[n] = i, unsafe.Slice(unsafe.StringData(key), len(key))
 			n++
 		}
-		if n < some && i < len(keys)-1 {
+		if n < atOnce && i < len(keys)-1 {
 			continue
 		}
-		sum(sums[:n], missing[:n])
+		sum(c.sums[:n], c.missing[:n])
+		clear(c.missing[:n])
 		for k, i := range at[:n] {
-			hashes[i] = FromBytes(sums[k])
+			hashes[i] = FromBytes(c.sums[k])
 			if c.skip == 0 && cacheable(keys[i]) {
 				c.put(c.slot(keys[i]), keys[i], hashes[i])
 			}
@@ -67,6 +65,10 @@ type cache struct {
 
 	looks, hits int // since it was last considered whether it is of use
 	skip        int // how many keys not to look for
+
+	// Scratch of CachedAll.
+	missing [atOnce][]byte
+	sums    [atOnce][md5.Size]byte
 }
 
 // cached is a key and its hash. With a key that fits it is one line of memory.
@@ -85,6 +87,8 @@ const (
 	considerEvery = 1 << 12
 	leastHits     = considerEvery / 2 // below that it costs more than it saves
 	skipped       = 16 * considerEvery
+
+	atOnce = 16 // keys whose sums are computed together
 )
 
 var seed = maphash.MakeSeed() // nobody can choose keys that share their slots
@@ -140,6 +144,7 @@ func (c *cache) put(s *cached, key string, h Hash) {
 	s.hash, s.size = h, uint8(copy(s.key[:], key))
 	if 2*c.used > len(c.slots) && len(c.slots) < slotsMost {
 		// Those that it had come in again when they are looked for.
-		*c = cache{slots: make([]cached, 4*len(c.slots))}
+		c.slots, c.used = make([]cached, 4*len(c.slots)), 0
+		c.looks, c.hits = 0, 0
 	}
 }

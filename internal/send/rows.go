@@ -43,7 +43,7 @@ func (e *Engine) SendRows(ctx context.Context, rows []Row) (n int, err error) {
 			if err = e.check(d, &rows[i].Record); err != nil {
 				break
 			}
-			d.explicit = strings.Clone(d.explicit) // seldom there, and copied nowhere else
+			d.explicit = strings.Clone(d.explicit)
 			if d.owned { // its key will not be copied with it
 				d.key = strings.Clone(d.key)
 			}
