@@ -3,9 +3,11 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -186,9 +188,10 @@ func (s *session) localAt(endpoint string) *local {
 		return nil
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.locals {
-		l.mu.Lock()
+	locals := slices.Collect(maps.Values(s.locals))
+	s.mu.Unlock()
+	for _, l := range locals {
+		l.mu.Lock() // which takes long while it ends
 		at := l.server != nil && l.endpoint == endpoint
 		l.mu.Unlock()
 		if at {

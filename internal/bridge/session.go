@@ -323,11 +323,11 @@ func (s *session) drain() {
 	s.mu.Unlock()
 	closers.Wait()
 	s.cancel()
+	s.group.Wait() // from here on nothing is started
 	s.mu.Lock()
 	for _, l := range s.locals {
 		closers.Go(l.close)
 	}
 	s.mu.Unlock()
 	closers.Wait()
-	s.group.Wait()
 }
