@@ -133,6 +133,10 @@ namespace Libvegas
         public async Task CheckpointAsync(Record record)
         {
             var shard = (record ?? throw new ArgumentNullException(nameof(record))).Of;
+            if (shard.Consumer != number)
+            {
+                throw new BadOptionException($"{of}: the record is of another consumer");
+            }
             if (shard.Stopping == StopReason.EngineGone)
             {
                 throw new LeaseLostException($"{of}: checkpoint: the engine that had the shard {shard.Id} is gone");
@@ -194,12 +198,18 @@ namespace Libvegas
 
         void IClient.Opened(Session session, Map answer)
         {
+            bool over;
             lock (gate)
             {
                 this.session = session;
                 Worker = answer.Text("worker");
+                over = closing;
             }
             isOpen.TrySetResult(true);
+            if (over)
+            {
+                Close(session); // it was closed between two sessions
+            }
         }
 
         void IClient.Broken(VegasException error)
@@ -380,9 +390,15 @@ namespace Libvegas
             if (now == null)
             {
                 Finished(null);
-                return;
             }
-            now.Call(Spec.MethodCloseConsumer, new Map { ["consumer"] = number }, (_, error) =>
+            else
+            {
+                Close(now);
+            }
+        }
+
+        private void Close(Session session) =>
+            session.Call(Spec.MethodCloseConsumer, new Map { ["consumer"] = number }, (_, error) =>
             {
                 if (error != null && !(error is EngineGoneException))
                 {
@@ -390,7 +406,6 @@ namespace Libvegas
                 }
                 Finished(null);
             });
-        }
 
         private void Finished(VegasException? error)
         {

@@ -114,11 +114,11 @@ namespace Libvegas
                 {
                     throw failed?.Again() ?? new EngineGoneException("the program is ending");
                 }
-                clients[client.Number] = client;
                 if (session != null)
                 {
-                    Open(session, client);
+                    Open(session, client); // throws where an option cannot cross
                 }
+                clients[client.Number] = client;
             }
         }
 

@@ -151,13 +151,13 @@ namespace Libvegas
         public void Call(string method, Map arguments, Action<Map?, VegasException?> done)
         {
             VegasException? over;
-            long number = 0;
+            var number = Interlocked.Increment(ref lastCall);
+            var frame = Wire.Frame(Spec.KindCall, new Map(arguments) { ["call"] = number, ["method"] = method });
             lock (calls)
             {
                 over = ended;
                 if (over == null)
                 {
-                    number = ++lastCall;
                     calls[number] = done;
                 }
             }
@@ -166,7 +166,7 @@ namespace Libvegas
                 done(null, over);
                 return;
             }
-            Post(Wire.Frame(Spec.KindCall, new Map(arguments) { ["call"] = number, ["method"] = method }));
+            Post(frame);
         }
 
         public Task<Map> CallAsync(string method, Map arguments)

@@ -34,6 +34,7 @@ namespace Libvegas
         {
             this.session = session;
             Stream = stream;
+            Consumer = (uint)start.Number("consumer");
             Number = (uint)start.Number("shard");
             Id = start.Text("id");
             Parents = (start.Get("parents") as List<object?>)?.OfType<string>().ToList() ?? new List<string>();
@@ -65,6 +66,8 @@ namespace Libvegas
 
         /// <summary>Cancelled when what handlers finish does not count any more.</summary>
         public CancellationToken Cancellation => cancel.Token;
+
+        internal uint Consumer { get; }
 
         internal uint Number { get; }
 

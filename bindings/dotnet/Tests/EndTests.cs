@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
@@ -9,11 +10,29 @@ namespace Libvegas.Tests
 {
     public class EndTests : Case
     {
-        private static void KillEngine()
+        private static void KillEngine(string path = "")
         {
-            using var engine = Process.GetProcessById(Engine.Get("").Connect().ProcessId);
+            using var engine = Process.GetProcessById(Engine.Get(path).Connect().ProcessId);
             engine.Kill();
             engine.WaitForExit();
+        }
+
+        // A path of its own for the engine: an engine of its own.
+        private string OwnEngine()
+        {
+            var folder = Keep(new Removed(Program.Folder())).Folder;
+            var path = Path.Combine(folder, "engine");
+            Program.Sh($"ln -s '{Program.Engine}' '{path}'");
+            return path;
+        }
+
+        private sealed class Removed : IDisposable
+        {
+            public readonly string Folder;
+
+            public Removed(string folder) => Folder = folder;
+
+            public void Dispose() => Directory.Delete(Folder, true);
         }
 
         public async Task TheEngineIsKilled()
@@ -34,20 +53,19 @@ namespace Libvegas.Tests
 
         public async Task WithFailKeyWhatComesBehindUnknownRecordsFails()
         {
-            var p = Producer(o => (o.Linger, o.BufferBytes, o.OnFailure) = (TimeSpan.FromMinutes(1), 1, OnFailure.FailKey));
+            var own = OwnEngine();
+            var p = Producer(o => (o.Linger, o.BufferBytes, o.OnFailure, o.Engine) = (TimeSpan.FromMinutes(1), 1, OnFailure.FailKey, own));
             var open = p.SendAsync("k", "open");
             var waits = p.SendAsync("k", "waits for room");
             await p.StatsAsync(); // the first is with the engine
-            KillEngine();
+            KillEngine(own);
             Assert.True((await Assert.Throws<EngineGoneException>(() => open)).Unknown);
             Assert.True(!(await Assert.Throws<EarlierFailedException>(() => waits)).Unknown);
         }
 
         public async Task WhatAWrongReportNamesHasAResult()
         {
-            var folder = Program.Folder();
-            var own = Path.Combine(folder, "engine");
-            Program.Sh($"ln -s '{Program.Engine}' '{own}'");
+            var own = OwnEngine();
             var p = Producer(o => (o.Linger, o.Engine) = (TimeSpan.FromMinutes(1), own));
             var open = p.SendAsync("k", "open");
             await p.StatsAsync(); // it is with the engine
@@ -64,7 +82,23 @@ namespace Libvegas.Tests
             }
             Assert.Throws<ProtocolException>(() => ((IClient)p).Frame(Engine.Get(own).Connect(), Spec.KindReport, report.Data, 0, report.Count));
             Assert.True((await Assert.Throws<EngineGoneException>(() => open)).Unknown);
-            Directory.Delete(folder, true);
+        }
+
+        public async Task WhatCouldNotBeOpenedIsNotOpenedAnew()
+        {
+            var own = OwnEngine();
+            var p = Producer(o => o.Engine = own);
+            var odd = new[] { new Dictionary<string, object?> { ["dedupe"] = new object() } };
+            Assert.Throws<BadOptionException>(() => new Consumer(Stream, "g", r => { }, o => (o.Extensions, o.Engine) = (odd, own)));
+            KillEngine(own);
+            try
+            {
+                await p.SendAsync("k", "x");
+            }
+            catch (EngineGoneException)
+            {
+                await p.SendAsync("k", "x"); // the first one was on its way to the engine that died
+            }
         }
 
         private sealed class Blocked : SynchronizationContext

@@ -87,6 +87,8 @@ namespace Libvegas.Tests
             Send("1", "2", "3");
             var box = new Box<Record>();
             var c = Consumer(box.Put, o => o.Checkpoint = CheckpointMode.Manual);
+            var other = Consumer(r => { }, o => o.Checkpoint = CheckpointMode.Manual, "other");
+            await Assert.Throws<BadOptionException>(() => other.CheckpointAsync(box.Wait(3)[1]));
             await c.CheckpointAsync(box.Wait(3)[1]);
             await c.CloseAsync();
             var e = await Assert.Throws<VegasException>(() => c.CheckpointAsync(box.Items[2]));
