@@ -139,7 +139,7 @@ namespace Libvegas
                     {
                         throw new BufferFullException($"{of}: {waitingBytes} bytes wait for room", "await ReadyAsync() before you send more (see docs/troubleshooting.md#buffer-full)");
                     }
-                    batch = new Batch();
+                    batch = new Batch(1, (int)size);
                 }
                 var rows = batch.Rows;
                 rows.U32(count);
@@ -174,7 +174,7 @@ namespace Libvegas
                 }
                 else
                 {
-                    waiting.Enqueue(new Queued(sent, rows.ToArray(), body.ToArray()));
+                    waiting.Enqueue(new Queued(sent, rows.Data, body.Data));
                     waitingBytes += size + WaitingCost;
                 }
             }
@@ -398,7 +398,7 @@ namespace Libvegas
             {
                 var to = from;
                 long size = 0;
-                if (start == 0 && batch.Body.Count <= FrameMostBytes)
+                if (start == 0 && batch.Rows.Count + batch.Body.Count <= FrameMostBytes)
                 {
                     to = count;
                     size = batch.Body.Count;
@@ -406,7 +406,7 @@ namespace Libvegas
                 for (; to < count; to++)
                 {
                     var length = batch.Length(to);
-                    if (to > from && size + length > FrameMostBytes)
+                    if (to > from && (to + 1 - from) * Batch.RowBytes + size + length > FrameMostBytes)
                     {
                         break;
                     }

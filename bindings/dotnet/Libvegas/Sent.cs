@@ -27,9 +27,16 @@ namespace Libvegas
     internal sealed class Batch
     {
         public const int RowBytes = 12;
-        public readonly Bytes Rows = new Bytes(1024 * RowBytes);
-        public readonly Bytes Body = new Bytes(64 << 10);
+        public readonly Bytes Rows;
+        public readonly Bytes Body;
         public readonly List<Sent> Records = new List<Sent>();
+
+        /// <summary>With room for so much at first.</summary>
+        public Batch(int records = 1024, int bytes = 64 << 10)
+        {
+            Rows = new Bytes(records * RowBytes);
+            Body = new Bytes(bytes);
+        }
 
         public void Clear()
         {
@@ -37,7 +44,7 @@ namespace Libvegas
             Records.Clear();
         }
 
-        /// <summary>Bytes of row n.</summary>
+        /// <summary>What the record of row n takes besides its row.</summary>
         public long Length(int n)
         {
             var at = n * RowBytes;
