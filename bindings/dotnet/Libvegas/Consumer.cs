@@ -440,13 +440,9 @@ namespace Libvegas
             }
         }
 
-        void IClient.ExitBegin(bool producers)
-        {
-            if (!producers)
-            {
-                BeginClose();
-            }
-        }
+        bool IClient.EndsFirst => true;
+
+        void IClient.ExitBegin() => BeginClose();
 
         void IClient.ExitEnd(long began)
         {

@@ -33,8 +33,11 @@ namespace Libvegas
 
         void Event(Map told);
 
-        /// <summary>The program ends: begins to close, if it is this one's turn.</summary>
-        void ExitBegin(bool producers);
+        /// <summary>Consumers end before producers, which their handlers may use.</summary>
+        bool EndsFirst { get; }
+
+        /// <summary>The program ends: begins to close.</summary>
+        void ExitBegin();
 
         /// <summary>Waits for that, and says what is left.</summary>
         void ExitEnd(long began);
@@ -264,11 +267,11 @@ namespace Libvegas
             {
                 all = engines.Values.ToList();
             }
-            foreach (var producers in new[] { false, true })
+            foreach (var first in new[] { true, false })
             {
                 var began = Clock.Now;
-                var list = all.SelectMany(e => e.All()).ToList();
-                list.ForEach(c => c.ExitBegin(producers));
+                var list = all.SelectMany(e => e.All()).Where(c => c.EndsFirst == first).ToList();
+                list.ForEach(c => c.ExitBegin());
                 list.ForEach(c => c.ExitEnd(began));
             }
             foreach (var engine in all)

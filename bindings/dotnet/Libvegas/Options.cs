@@ -142,7 +142,7 @@ namespace Libvegas
                     var time = text != null ? Duration(text) : (TimeSpan)value;
                     return time >= TimeSpan.Zero ? time : throw new ArgumentException("want 0 or more");
                 case "word":
-                    return text != null ? Word(option, text) : Known(value);
+                    return text != null ? Word(option, text) : Known(option, value);
                 case "start":
                     return text != null ? StartOf(text) : value is DateTimeOffset at ? Start.At(at) : (Start)value;
                 case "function":
@@ -156,8 +156,8 @@ namespace Libvegas
 
         private static long Whole(long n) => n >= 0 ? n : throw new ArgumentException("want 0 or more");
 
-        private static object Known(object value) =>
-            value is Enum && Enum.IsDefined(value.GetType(), value) ? value : throw new ArgumentException("want one of its enumeration");
+        private static object Known(Option option, object value) =>
+            value.GetType() == option.Value!.GetType() && Enum.IsDefined(value.GetType(), value) ? value : throw new ArgumentException("want one of its enumeration");
 
         private static object Word(Option option, string text)
         {

@@ -193,12 +193,10 @@ namespace Libvegas
 
         // The program's end.
 
-        void IClient.ExitBegin(bool producers)
+        bool IClient.EndsFirst => false;
+
+        void IClient.ExitBegin()
         {
-            if (!producers)
-            {
-                return;
-            }
             lock (gate)
             {
                 refusal = refusal ?? new ClosedException($"{of}: the program is ending");
@@ -208,14 +206,10 @@ namespace Libvegas
 
         void IClient.ExitEnd(long began)
         {
-            if (exiting == null)
-            {
-                return;
-            }
             var until = began + (long)options.CloseTimeout.TotalMilliseconds + 1000;
             try
             {
-                exiting.Wait((int)Math.Max(0, Math.Min(until - Clock.Now, int.MaxValue)));
+                exiting?.Wait((int)Math.Max(0, Math.Min(until - Clock.Now, int.MaxValue)));
             }
             catch (AggregateException)
             {

@@ -122,6 +122,7 @@ namespace Libvegas.Tests
             Assert.Contains("hold, skip, stop", Assert.Throws<BadOptionException>(() => new ConsumerOptions()["on_error"] = "never").Message);
             Assert.Throws<BadOptionException>(() => new ProducerOptions().Linger = TimeSpan.FromSeconds(-1));
             Assert.Throws<BadOptionException>(() => new ProducerOptions().MaxRequests = -1);
+            Assert.Throws<BadOptionException>(() => new ConsumerOptions()["on_error"] = OnTrimmed.Stop);
         }
 
         public void StatisticsHaveAPeriod()
