@@ -481,7 +481,7 @@ func TestConsumerOptionsAreChecked(t *testing.T) {
 			"on_error is":              {"on_error": "explode"},
 			"leave one of them out":    {"checkpoint": "manual", "dead_letter": true},
 			"window is 0":              {"window": 0},
-			"o.LeaseTime is":           {"lease_time": 1},
+			": lease_time is":          {"lease_time": 1},
 			"want dynamodb":            {"store": "nowhere:x"},
 			"without SQLite":           {"store": "sqlite:x.db"},
 			"trim_horizon, latest":     {"start": "yesterday"},

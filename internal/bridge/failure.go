@@ -116,11 +116,12 @@ const repository = "https://github.com/libvegas/vegas/blob/main/"
 
 // explain takes an error apart: what happened, and what to do about it.
 func explain(err error) (text, remedy string) {
-	text = err.Error()
+	text = namedIn(err)
 	var say []string
 	if call, ok := errors.AsType[*kinesisapi.Error](err); ok && call.Remedy() != "" {
-		text = strings.ReplaceAll(text, ": "+call.Remedy(), "")
-		say = append(say, call.Remedy())
+		todo := named(call.Remedy())
+		text = strings.ReplaceAll(text, ": "+todo, "")
+		say = append(say, todo)
 	}
 	for _, m := range entry.FindAllStringSubmatch(text, -1) {
 		if page := "see " + repository + m[1]; !slices.Contains(say, page) {

@@ -115,7 +115,7 @@ func (h *logTo) Handle(_ context.Context, r slog.Record) error {
 	o := h.s.out
 	o.mu.Lock()
 	if !o.sealed && o.err == nil {
-		o.logs.add(r.Level, logEvent(r.Level, r.Time, brief(r.Message, 8<<10), attrs))
+		o.logs.add(r.Level, logEvent(r.Level, r.Time, brief(named(r.Message), 8<<10), attrs))
 	}
 	o.mu.Unlock()
 	o.wake()
@@ -130,6 +130,10 @@ func logValue(v slog.Value) any {
 		return v.Int64()
 	case slog.KindFloat64:
 		return v.Float64()
+	case slog.KindAny:
+		if err, ok := v.Any().(error); ok {
+			return brief(namedIn(err), 8<<10)
+		}
 	}
 	return brief(v.String(), 8<<10)
 }

@@ -89,7 +89,7 @@ func (s *session) openProducer(number uint32, m arguments) (results, error) {
 	})
 	if err != nil {
 		f := failureOf(err)
-		if f.code == codeFailed && (o.Durable == "" || ofOption.MatchString(f.text)) {
+		if f.code == codeFailed && (o.Durable == "" || ofOption.MatchString(err.Error())) {
 			f.code = codeBadOption // without a directory it does no I/O
 		}
 		return nil, f

@@ -343,7 +343,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"the option linger is -1: want a duration, 0 or more":           {"linger": -1},
 		"the option on_failure is panic: want fail_record, fail_key":    {"on_failure": "panic"},
 		"the option endpoint is \"somewhere\": want a URL such as http": {"endpoint": "somewhere"},
-		"o.MaxRequests is 0": {"max_requests": 0},
+		": max_requests is 0: want more than 0":                         {"max_requests": 0},
 	} {
 		if text := open(options); !strings.Contains(text, strings.ReplaceAll(want, "is soon", `is "soon"`)) && !strings.Contains(strings.ReplaceAll(text, `"`, ""), strings.ReplaceAll(want, `"`, "")) {
 			t.Errorf("%v: %s", options, text)
@@ -535,6 +535,24 @@ func TestErrorsHaveTheirCode(t *testing.T) {
 		if f := failureOf(err); f.code != code || strings.Contains(f.text, "(see") {
 			t.Errorf("%v: %+v, want %s", err, f, code)
 		}
+	}
+}
+
+func TestOptionsAreNamedAsHostsNameThem(t *testing.T) {
+	for text, want := range map[string]string{
+		"o.PollBusy is 2s and o.PollIdle 1s: want more than 0":   "poll_busy is 2s and poll_idle 1s: want more than 0",
+		"give the record up by o.DeadLetter or o.OnError = Skip": "give the record up by dead_letter or on_error = skip",
+		"o.OnTrimmed = vegas.Skip goes on without them":          "on_trimmed = skip goes on without them",
+		"set AWS_REGION, or o.AWS.Region":                        "set AWS_REGION, or region",
+		"o.FallBackToPolling is off":                             "fall_back_to_polling is off",
+		"o.Transactional, foo.Worker and o.AWS":                  "o.Transactional, foo.Worker and o.AWS",
+	} {
+		if got := named(text); got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	if text, _ := explain(fmt.Errorf("record 1: handler failed: %w", hostError{"o.Start is no function"})); text != "record 1: handler failed: o.Start is no function" {
+		t.Errorf("what the host said has become %s", text)
 	}
 }
 
