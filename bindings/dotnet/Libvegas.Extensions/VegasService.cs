@@ -90,7 +90,7 @@ namespace Libvegas.Extensions
     }
 
     /// <summary>Runs the consumers of a host from its start to its end.</summary>
-    internal sealed class VegasService : IHostedService
+    internal sealed class VegasService : IHostedService, IDisposable
     {
         private readonly VegasBuilder builder;
         private readonly MessageSender sender;
@@ -138,10 +138,25 @@ namespace Libvegas.Extensions
             }
         }
 
+        /// <summary>A host that did not start, or is not stopped, ends here.</summary>
+        public void Dispose() => Task.WhenAll(consumers.Select(c => c.CloseAsync())).GetAwaiter().GetResult();
+
         private async Task Handle(StreamConsumer stream, Record record, CancellationToken cancellation)
         {
-            using var scope = services.CreateScope();
+            using var scope = Scope();
             await stream.Handle(new MessageContext(record, scope.ServiceProvider, cancellation));
+        }
+
+        private IServiceScope Scope()
+        {
+            try
+            {
+                return services.CreateScope();
+            }
+            catch (ObjectDisposedException)
+            {
+                throw new NotBegunException(); // the host ends: that is no failure of the record
+            }
         }
 
         private async Task Watch(Consumer consumer)

@@ -129,6 +129,20 @@ namespace Libvegas.Tests
             Environment.ExitCode = 0;
         }
 
+        public async Task AHostThatIsNotStoppedKeepsNoRecord()
+        {
+            var bills = new Bills();
+            using (var host = Host(
+                vegas => vegas.Consumer(Stream, "g", o => Fast(o, x => (x.OnError, x.MaxAttempts) = (OnError.Skip, 1))).OnMessage<Order, BillOrder>(), bills))
+            {
+                await host.StartAsync();
+            }
+            Send("1");
+            var box = new Box<string>();
+            Consumer(r => box.Put(r.Text));
+            Assert.Equal("1", box.Wait(1)[0]);
+        }
+
         public void AnUnknownSetting()
         {
             var settings = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string> { ["lingr"] = "1" }).Build();
