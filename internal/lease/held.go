@@ -67,34 +67,42 @@ func (h *held) Checkpoint(ctx context.Context, p record.Position, seen time.Time
 // Suspect stores that a record behind the checkpoint may kill its owners, and
 // how often the next one was tried.
 func (h *held) Suspect(ctx context.Context, tried int) error {
-	return h.suspicion(ctx, func(r *store.Row) {
+	return h.suspicion(ctx, func(r *store.Row) verdict {
 		set(r, fieldSuspect, yes)
 		setNumber(r, fieldTried, tried)
+		return write
 	})
 }
 
 // Calm takes that back.
 func (h *held) Calm(ctx context.Context) error {
-	return h.suspicion(ctx, func(r *store.Row) {
+	return h.suspicion(ctx, func(r *store.Row) verdict {
 		set(r, fieldTakeovers, "")
 		set(r, fieldSuspect, "")
 		set(r, fieldTried, "")
-	})
-}
-
-// Died counts a death at the checkpoint.
-func (h *held) Died(ctx context.Context) error {
-	return h.suspicion(ctx, func(r *store.Row) {
-		f := fields{row: *r}
-		setNumber(r, fieldTakeovers, f.number(fieldTakeovers)+1)
-	})
-}
-
-func (h *held) suspicion(ctx context.Context, change func(*store.Row)) error {
-	err := h.write(ctx, func(r *store.Row) verdict {
-		change(r)
 		return write
 	})
+}
+
+// Died counts a death at the checkpoint, once.
+func (h *held) Died(ctx context.Context) error {
+	counted := uint64(0) // nobody else counts in our possession
+	return h.suspicion(ctx, func(r *store.Row) verdict {
+		f := fields{row: *r}
+		n := f.number(fieldTakeovers)
+		if counted == 0 {
+			counted = n + 1
+		}
+		if n == counted {
+			return applied // an earlier write of ours arrived after all
+		}
+		setNumber(r, fieldTakeovers, counted)
+		return write
+	})
+}
+
+func (h *held) suspicion(ctx context.Context, change func(*store.Row) verdict) error {
+	err := h.write(ctx, change)
 	if err != nil {
 		return fmt.Errorf("suspicion: stream %q %s: %w", h.stream, h.shard, err)
 	}

@@ -32,6 +32,22 @@ func TestARowThatWasNotMadeYetIsNoLostLease(t *testing.T) {
 	}
 }
 
+// A death is counted once, also where the store's answer is lost.
+func TestADeathCountsOnce(t *testing.T) {
+	f := &flaky{Store: memory.New()}
+	tab, l := made(t, f)
+	h := &held{table: tab, stream: "orders", shard: oneShard, possession: l.Possession}
+	for n := 1; n <= 2; n++ {
+		f.set(false, n == 2, false)
+		if err := h.Died(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if ans := do(t, tableOn(f.Store, "b"), fleet.Ask{Verb: fleet.Sweep}); len(ans.Leases) != 1 || ans.Leases[0].Takeovers != n {
+			t.Errorf("death %d: %+v", n, ans)
+		}
+	}
+}
+
 // Whose marks count: the shard's own; those of its parents where it has none, or
 // where somebody moved its checkpoint back before them.
 func TestWhoseMarksCount(t *testing.T) {
