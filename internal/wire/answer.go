@@ -184,8 +184,17 @@ var recycled struct {
 // of the largest number, or of thirty events of fan-out.
 const recycledKept = 1 << 15
 
-// room is that for n records, all of them zero. What lies on top and has less goes.
+// room is that for n records, all of them zero.
 func room(n int) []Record {
+	if r := recycledRoom(n); r != nil {
+		return r
+	}
+	return make([]Record, n) // nobody waits for the lock meanwhile
+}
+
+// recycledRoom is room that was recycled; nil: there is none. What lies on top and has
+// less goes.
+func recycledRoom(n int) []Record {
 	recycled.Lock()
 	defer recycled.Unlock()
 	for len(recycled.free) > 0 {
@@ -198,7 +207,7 @@ func room(n int) []Record {
 			return r[:n]
 		}
 	}
-	return make([]Record, n)
+	return nil
 }
 
 // Recycle gives the memory of Records, though not what they point to, to answers
