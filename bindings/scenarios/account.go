@@ -129,19 +129,31 @@ func (a *account) distinct(name string) int {
 	return 0
 }
 
+// missing is what was acknowledged and has not come to a group.
+func (a *account) missing(name string) []string {
+	var seen map[string]int
+	if g := a.groups[name]; g != nil {
+		seen = g.seen
+	}
+	var missing []string
+	for id, e := range a.records {
+		if e.state == stored && seen[id] == 0 {
+			missing = append(missing, id)
+		}
+	}
+	return missing
+}
+
 // audit compares the accounts.
 func (a *account) audit(name string, again bool) error {
 	g := a.groups[name]
 	if g == nil {
 		return fmt.Errorf("group %s has received nothing", name)
 	}
-	var lost, phantom []string
+	lost := a.missing(name)
+	var phantom []string
 	for id, e := range a.records {
-		n := g.seen[id]
-		switch {
-		case e.state == stored && n == 0:
-			lost = append(lost, show(id))
-		case e.state == notStored && n > 0:
+		if e.state == notStored && g.seen[id] > 0 {
 			phantom = append(phantom, show(id))
 		}
 	}
@@ -151,7 +163,7 @@ func (a *account) audit(name string, again bool) error {
 	}
 	if len(lost) > 0 {
 		slices.Sort(lost)
-		wrong = append(wrong, fmt.Errorf("%d of %d records are lost, such as %s", len(lost), a.sent, strings.Join(lost[:min(3, len(lost))], ", ")))
+		wrong = append(wrong, fmt.Errorf("%d of %d records are lost, such as %q", len(lost), a.sent, lost[:min(3, len(lost))]))
 	}
 	if len(phantom) > 0 {
 		wrong = append(wrong, fmt.Errorf("%d records arrived that were said not to be stored, such as %s", len(phantom), phantom[0]))

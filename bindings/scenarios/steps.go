@@ -37,8 +37,9 @@ func runnerVerbs() map[string]verb {
 		"fault":    {[]string{"as", "kind", "op", "count", "after", "rate", "entry_rate", "delay", "requests", "code", "shard"}, (*world).inject},
 		"heal":     {[]string{"as"}, (*world).heal},
 		"register": {[]string{"as"}, (*world).register},
-		// until waits for different records of a group, or for so many events.
-		"until": {[]string{"group", "records", "kind", "events", "of"}, (*world).untilCount},
+		// until waits for different records of a group, for so many events, for a
+		// fault to have happened, or for all that was acknowledged.
+		"until": {[]string{"group", "records", "kind", "events", "of", "fault", "acknowledged"}, (*world).untilCount},
 		// event waits for one that is like where.
 		"event": {[]string{"kind", "where"}, (*world).untilEvent},
 		"count": {[]string{"kind", "of", "events"}, (*world).countEvents},
@@ -46,7 +47,9 @@ func runnerVerbs() map[string]verb {
 		// free waits until nobody owns a shard of the group.
 		"free": {[]string{"group"}, (*world).free},
 		"join": {[]string{"of"}, (*world).join},
-		"rest": {[]string{"ms"}, (*world).rest},
+		// waits sees that what join would wait for goes on so long.
+		"waits": {[]string{"of", "ms"}, (*world).waits},
+		"rest":  {[]string{"ms"}, (*world).rest},
 	}
 }
 
@@ -147,7 +150,7 @@ func (w *world) ask(s step) error {
 		}
 	}
 	if name := s.text("async"); name != "" {
-		w.waiting[name] = finish
+		w.waiting[name] = call{answer, finish}
 		return nil
 	}
 	return finish()
@@ -415,8 +418,11 @@ func (w *world) register(s step) error {
 func (w *world) counted(s step) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s["records"] != nil {
+	switch {
+	case s["records"] != nil:
 		return w.account.distinct(w.onlyGroup(s))
+	case s.text("fault") != "":
+		return w.faults[s.text("fault")].Fired()
 	}
 	kind := s.text("kind")
 	if of := s.text("of"); of != "" {
@@ -437,10 +443,30 @@ func (w *world) onlyGroup(s step) string {
 }
 
 func (w *world) untilCount(s step) error {
+	switch {
+	case s.flag("acknowledged"):
+		return w.untilAcknowledged(s)
+	case s.text("fault") != "" && w.faults[s.text("fault")] == nil:
+		return fmt.Errorf("there is no fault %q", s.text("fault"))
+	}
 	want := s.number("records", s.number("events", 0))
 	err := w.until(s.limit(), fmt.Sprintf("%d of what %s names", want, show(s)), func() bool { return w.counted(s) >= want })
 	if err != nil {
 		return fmt.Errorf("%w; there are %d", err, w.counted(s))
+	}
+	return nil
+}
+
+func (w *world) untilAcknowledged(s step) error {
+	missing := 0
+	err := w.until(s.limit(), "what was acknowledged", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		missing = len(w.account.missing(w.onlyGroup(s)))
+		return missing == 0
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %d are missing", err, missing)
 	}
 	return nil
 }
@@ -467,17 +493,13 @@ func (w *world) untilEvent(s step) error {
 	return nil
 }
 
-func (w *world) audit(s step) (err error) {
-	// What was acknowledged may still be on its way to the group.
-	_ = w.until(10*time.Second, "what is missing", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if err = errors.Join(w.wrong...); err == nil {
-			err = w.account.audit(w.onlyGroup(s), s.flag("again"))
-		}
-		return err == nil
-	})
-	return err
+func (w *world) audit(s step) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.wrong) > 0 {
+		return errors.Join(w.wrong...)
+	}
+	return w.account.audit(w.onlyGroup(s), s.flag("again"))
 }
 
 func (w *world) free(s step) error {
@@ -513,12 +535,28 @@ func (w *world) free(s step) error {
 }
 
 func (w *world) join(s step) error {
-	finish := w.waiting[s.text("of")]
-	if finish == nil {
+	c, ok := w.waiting[s.text("of")]
+	if !ok {
 		return fmt.Errorf("nothing is called %q", s.text("of"))
 	}
 	delete(w.waiting, s.text("of"))
-	return finish()
+	return c.finish()
+}
+
+func (w *world) waits(s step) error {
+	c, ok := w.waiting[s.text("of")]
+	if !ok {
+		return fmt.Errorf("nothing is called %q", s.text("of"))
+	}
+	if err := w.rest(s); err != nil {
+		return err
+	}
+	select {
+	case a := <-c.answer:
+		return fmt.Errorf("%s has ended: %s", s.text("of"), show(a))
+	default:
+		return nil
+	}
 }
 
 // rest waits for what must not happen.

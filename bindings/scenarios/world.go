@@ -36,7 +36,7 @@ type world struct {
 	language, other *language
 	hosts           map[string]*host
 	all             []*host
-	waiting         map[string]func() error // steps that nobody has joined
+	waiting         map[string]call // steps that nobody has joined
 	faults          map[string]*localkinesis.Injected
 	vars            map[string]string
 
@@ -47,6 +47,12 @@ type world struct {
 	events  map[string][]map[string]any
 	counts  map[string]int // records and others by host/consumer and in all
 	wrong   []error
+}
+
+// call is a step that was begun: its answer, and what waits for that and looks at it.
+type call struct {
+	answer <-chan map[string]any
+	finish func() error
 }
 
 const streamName = "orders"
@@ -62,7 +68,7 @@ func (sc *scenario) tell(ctx context.Context, r *runner, l, other *language) (er
 	defer os.RemoveAll(dir)
 	w := &world{
 		ctx: ctx, root: r.root, dir: dir, engine: r.engine, tools: r.tools, protocol: r.protocol,
-		language: l, other: other, hosts: map[string]*host{}, waiting: map[string]func() error{},
+		language: l, other: other, hosts: map[string]*host{}, waiting: map[string]call{},
 		faults: map[string]*localkinesis.Injected{}, vars: map[string]string{"dir": dir, "stream": streamName, "key256": strings.Repeat("🔑", 256), "key257": strings.Repeat("k", 257)},
 		account: newAccount(), groupOf: map[string]string{}, many: map[string]step{}, events: map[string][]map[string]any{}, counts: map[string]int{},
 	}
@@ -75,8 +81,8 @@ func (sc *scenario) tell(ctx context.Context, r *runner, l, other *language) (er
 			return fmt.Errorf("step %d, %s: %w%s", i+1, s.text("do"), err, w.said())
 		}
 	}
-	for name, join := range w.waiting {
-		if err := join(); err != nil {
+	for name, c := range w.waiting {
+		if err := c.finish(); err != nil {
 			return fmt.Errorf("what was called %s: %w%s", name, err, w.said())
 		}
 	}
