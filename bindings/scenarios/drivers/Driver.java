@@ -157,8 +157,6 @@ public final class Driver {
         int from = c.number("from", 0);
         boolean tell = Boolean.TRUE.equals(c.fields.get("tell"));
         String prefix = c.fields.containsKey("prefix") ? c.text("prefix") : "";
-        var open = new AtomicInteger();
-        int most = 0;
         var ends = new ArrayList<CompletableFuture<Throwable>>();
         for (int i = from; i < from + count; i++) {
             int n = i;
@@ -166,9 +164,7 @@ public final class Driver {
             if (data.length() < size) {
                 data += ".".repeat(size - data.length());
             }
-            most = Math.max(most, open.incrementAndGet());
             ends.add(p.send(prefix + "key-" + n % keys, data).handle((at, e) -> {
-                open.decrementAndGet();
                 if (tell) {
                     var event = map("event", "sent", "of", c.text("to"), "number", n);
                     if (e != null) {
@@ -189,7 +185,7 @@ public final class Driver {
                 failed.add(map("number", from + i, "error", error(e)));
             }
         }
-        return map("ok", ends.size() - failed.size(), "failed", failed, "most", most);
+        return map("ok", ends.size() - failed.size(), "failed", failed);
     }
 
     // Consumers.
@@ -222,7 +218,7 @@ public final class Driver {
                 switch ((String) one.get("name")) {
                     case "batch" -> { }
                     case "dead_letter" -> o.deadLetter((r, text) -> say(told(name, r, "dead", "text", text)));
-                case "on_stats" -> o.onStats(stats -> say(map("event", "stats", "of", name, "stats", stats)));
+                    case "on_stats" -> o.onStats(stats -> say(map("event", "stats", "of", name, "stats", stats)));
                     case "external" -> o.external(shard -> positions.get(shard.id()));
                     default -> o.set((String) one.get("name"), value(one));
                 }

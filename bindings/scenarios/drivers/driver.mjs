@@ -65,27 +65,22 @@ const verbs = {
   async many(c) {
     const p = things.get(c.to);
     const { count, keys = 1, size = 0, from = 0, prefix = '', wait = true, tell = false } = c;
-    let open = 0;
-    let most = 0;
     const wrong = [];
     const promises = [];
     for (let n = from; n < from + count; n++) {
       await p.ready();
-      most = Math.max(most, ++open);
       const sent = p.send(`${prefix}key-${n % keys}`, `${prefix}${n}`.padEnd(size, '.'));
       if (!wait && !tell) continue;
       promises.push(sent.then(() => {
-        open--;
         if (tell) say({ event: 'sent', of: c.to, number: n });
       }, (e) => {
-        open--;
         if (tell) say({ event: 'sent', of: c.to, number: n, error: failed(e) });
         wrong.push({ number: n, error: failed(e) });
       }));
     }
     if (!wait) return {};
     await Promise.all(promises);
-    return { ok: count - wrong.length, failed: wrong, most };
+    return { ok: count - wrong.length, failed: wrong };
   },
 
   async misuse(c) {

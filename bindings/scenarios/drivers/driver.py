@@ -73,25 +73,18 @@ class Driver:
 
     def many(self, c):
         p, size, keys, prefix, tell = self.things[c["to"]], c.get("size", 0), c.get("keys", 1), c.get("prefix", ""), c.get("tell")
-        open_, most, lock = 0, 0, threading.Lock()
 
-        def done(future, n):
-            nonlocal open_
-            with lock:
-                open_ -= 1
-            if tell:
-                e = future.exception()
-                say({"event": "sent", "of": c["to"], "number": n, **({"error": error(e)} if e else {})})
+        def told(future, n):
+            e = future.exception()
+            say({"event": "sent", "of": c["to"], "number": n, **({"error": error(e)} if e else {})})
 
         futures = []
         first = c.get("from", 0)
         for n in range(first, first + c["count"]):
             data = f"{prefix}{n}".ljust(size, ".").encode()
             future = p.send(f"{prefix}key-{n % keys}", data)
-            with lock:
-                open_ += 1
-                most = max(most, open_)
-            future.add_done_callback(lambda f, n=n: done(f, n))
+            if tell:
+                future.add_done_callback(lambda f, n=n: told(f, n))
             futures.append(future)
         if c.get("wait") is False:
             return {}
@@ -100,7 +93,7 @@ class Driver:
             e = f.exception()
             if e is not None:
                 failed.append({"number": n, "error": error(e)})
-        return {"ok": len(futures) - len(failed), "failed": failed, "most": most}
+        return {"ok": len(futures) - len(failed), "failed": failed}
 
     def misuse(self, c):
         p, what = self.things[c["to"]], c["what"]

@@ -47,17 +47,13 @@ class Driver
   def do_many(cmd)
     producer = @things[cmd['to']]
     keys, size, from, prefix = cmd['keys'] || 1, cmd['size'] || 0, cmd['from'] || 0, cmd['prefix'] || ''
-    lock = Mutex.new
-    open = most = 0
     deliveries = (from...(from + cmd['count'])).map do |n|
       key = "#{prefix}key-#{n % keys}"
       data = "#{prefix}#{n}".ljust(size, '.')
-      lock.synchronize { most = [most, open += 1].max }
-      next producer.send(key, data) if cmd['wait'] == false && !cmd['tell']
+      next producer.send(key, data) unless cmd['tell']
 
       producer.send(key, data) do |_, e|
-        lock.synchronize { open -= 1 }
-        say({ event: 'sent', of: cmd['to'], number: n, **(e ? { error: error(e) } : {}) }) if cmd['tell']
+        say({ event: 'sent', of: cmd['to'], number: n, **(e ? { error: error(e) } : {}) })
       end
     end
     return if cmd['wait'] == false
@@ -67,7 +63,7 @@ class Driver
       e = d.error
       { number: from + i, error: error(e) } if e
     end
-    { ok: deliveries.size - failed.size, failed: failed, most: most }
+    { ok: deliveries.size - failed.size, failed: failed }
   end
 
   def do_misuse(cmd)
