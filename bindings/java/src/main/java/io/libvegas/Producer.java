@@ -126,7 +126,7 @@ public final class Producer implements AutoCloseable {
     public CompletableFuture<Receipt> send(String partitionKey, byte[] data, Headers headers, String explicitHashKey) {
         byte[] key = Batch.key(partitionKey);
         byte[] hash = explicitHashKey == null ? NOTHING : Batch.hash(explicitHashKey);
-        byte[] more = headers == Headers.NONE ? NOTHING : headers.list().isEmpty() ? NOTHING : headers.encode();
+        byte[] more = headers.list().isEmpty() ? NOTHING : headers.encode();
         long size = (long) key.length + hash.length + more.length + data.length;
         if (size > Batch.RECORD_MOST) {
             throw Batch.tooLarge(size);
@@ -237,7 +237,9 @@ public final class Producer implements AutoCloseable {
         settle(Spec.METHOD_CLOSE_PRODUCER, timeout);
         ended = true;
         engine.detach(member);
-        drop(new VegasException.EngineGone(of + " was closed, and the engine did not say what became of the record", null, true, null));
+        if (drop(new VegasException.EngineGone(of + " was closed, and the engine did not say what became of the record", null, true, null))) {
+            Callbacks.barrier(TimeUnit.SECONDS.toNanos(5)); // they are failures by then
+        }
         failures.raise();
     }
 
@@ -271,6 +273,9 @@ public final class Producer implements AutoCloseable {
         }
         do {
             s = opened(new Limit(null));
+            if (s == null && ended) {
+                throw new VegasException.Closed(of + " is closed", null);
+            }
         } while (s == null);
         return Limit.await(s.request(method, Map.of("producer", member.number())));
     }
@@ -284,12 +289,12 @@ public final class Producer implements AutoCloseable {
         return of;
     }
 
-    /** The session in which the producer is open; null where it has just ended, or in time there was none. */
+    /** The session in which the producer is open; null where it, or the producer, has just ended, or in time there was none. */
     private Session opened(Limit limit) {
         Session now = engine.connect();
         lock.lock();
         try {
-            while (session != now && !broken && !limit.over()) {
+            while (session != now && !broken && !ended && !limit.over()) {
                 if (!changed.await(Math.min(limit.left(), TimeUnit.SECONDS.toNanos(1)), TimeUnit.NANOSECONDS) && now.over()) {
                     return null;
                 }
@@ -308,7 +313,7 @@ public final class Producer implements AutoCloseable {
     /** Has the engine flush or close, and returns how many records are left. */
     private long settle(String method, Duration timeout) {
         Limit limit = new Limit(timeout);
-        while (!isBroken()) {
+        while (!ended && !isBroken()) {
             try {
                 Session s = opened(limit);
                 if (s == null && limit.over()) {
@@ -335,7 +340,7 @@ public final class Producer implements AutoCloseable {
             }
         }
         Callbacks.barrier(limit.left());
-        return left();
+        return ended ? 0 : left();
     }
 
     private boolean isBroken() {
@@ -377,8 +382,8 @@ public final class Producer implements AutoCloseable {
         }
     }
 
-    /** Fails all that gathers or is open. */
-    private void drop(VegasException error) {
+    /** Fails all that gathers or is open; false where there is none. */
+    private boolean drop(VegasException error) {
         List<Sent> all;
         lock.lock();
         try {
@@ -397,6 +402,7 @@ public final class Producer implements AutoCloseable {
             lock.unlock();
         }
         fail(all, error);
+        return !all.isEmpty();
     }
 
     /** The producer as the engine sees it. */

@@ -94,6 +94,24 @@ public final class EndsTest extends Local {
         equal(engine, engine().pid());
     }
 
+    public void testCloseRaisesWhatTheEngineDoesNotAnswer() throws Exception {
+        String other = otherEngine();
+        Producer p = producer(o -> o.engine(other).linger(Duration.ofMinutes(1)));
+        CompletableFuture<Receipt> open = p.send("k", "x");
+        p.stats();
+        long engine = io.libvegas.internal.Engine.of(other).connect().pid();
+        signal("STOP", engine);
+        try {
+            VegasException e = thrown(VegasException.EngineGone.class, () -> {
+                p.close(Duration.ZERO);
+                return "nothing";
+            });
+            yes(e.unknown() && open.isDone(), e);
+        } finally {
+            signal("CONT", engine);
+        }
+    }
+
     private static void signal(String name, long pid) throws Exception {
         equal(0, new ProcessBuilder("kill", "-" + name, Long.toString(pid)).start().waitFor());
     }
