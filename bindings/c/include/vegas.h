@@ -75,7 +75,8 @@ VEGAS_API void vegas_options_free(vegas_options *o);
 VEGAS_API vegas_code vegas_options_set(vegas_options *o, const char *name, const char *value, vegas_error *err);
 
 /* Statistics, as JSON, by the names of the metrics; in the period of stats_every, 10 s
- * by default. */
+ * by default. The function is not called any more when its producer or consumer has
+ * been freed, and must not wait for who frees it. */
 typedef void vegas_on_stats(void *context, const char *json);
 VEGAS_API void vegas_options_on_stats(vegas_options *o, vegas_on_stats *call, void *context);
 
@@ -282,7 +283,7 @@ VEGAS_API vegas_code vegas_consumer_wait(vegas_consumer *c, int timeout, vegas_e
 /* Begins nothing further, waits for handlers for as long as the option grace says,
  * writes checkpoints and gives the shards back. Called by a handler it does not wait;
  * settle what vegas_consumer_poll gave before. VEGAS_GRACE_OVER: handlers still run,
- * and need their context. */
+ * and need their context. Whether they do, another call then says at once. */
 VEGAS_API vegas_code vegas_consumer_close(vegas_consumer *c, vegas_error *err);
 
 /* Closes it where that has not been done, and frees it. Not to be called by a

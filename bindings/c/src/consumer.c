@@ -5,7 +5,7 @@
 
 #include "shard.h"
 
-enum { BEHIND_GRACE_MILLIS = 3000 };
+enum { BEHIND_GRACE = 3000000 }; /* microseconds */
 
 static vegas_consumer *of(struct vgs_client *c) { return (vegas_consumer *)(void *)c; }
 
@@ -30,6 +30,12 @@ static void start_shard(vegas_consumer *c, int64_t call, struct vgs_view args) {
 	vegas_shard *s = vgs_shard(c, call, args);
 	bool polled = c->handler == NULL, later = c->options->external != NULL;
 	pthread_mutex_lock(&c->lock);
+	if (c->ended || (c->closing && later)) {
+		pthread_mutex_unlock(&c->lock);
+		vgs_answer(c->client.session, call, VGS_CLOSING);
+		vgs_shard_drop(s);
+		return;
+	}
 	for (vegas_shard *before = c->shards, *next; before != NULL; before = next) {
 		next = before->next;
 		if (strcmp(before->id, s->id) == 0) { /* lost before it had started */
@@ -92,8 +98,8 @@ static bool deliver(vegas_consumer *c, struct vgs_view body) {
 	}
 	pthread_mutex_lock(&c->lock);
 	vegas_shard *s = find(c, d.shard);
-	bool known = s != NULL;
-	if (known) {
+	bool known = s != NULL || c->ended;
+	if (s != NULL) {
 		vegas_chunk *chunk = vgs_chunk(s, &d, body), **last = &s->inbox;
 		if (c->handler != NULL) {
 			while (*last != NULL) {
@@ -297,7 +303,10 @@ static void put_close(vegas_consumer *c, struct vgs_buffer *b) {
 /* Begins nothing further. */
 static void stop(vegas_consumer *c) {
 	pthread_mutex_lock(&c->lock);
-	c->closing = true;
+	if (!c->closing) {
+		c->closing = true;
+		c->until = vgs_until(vgs_option_number(c->options, "grace") / 1000);
+	}
 	for (vegas_shard *s = c->shards; s != NULL; s = s->next) {
 		vgs_shard_stop(s, VEGAS_STOP_SHUTDOWN);
 	}
@@ -310,7 +319,7 @@ static void stop(vegas_consumer *c) {
 	while (starting != NULL) {
 		vegas_shard *s = starting;
 		starting = s->next_starting;
-		vgs_answer(c->client.session, s->start, "the consumer is closing");
+		vgs_answer(c->client.session, s->start, VGS_CLOSING);
 		vgs_shard_drop(s);
 	}
 }
@@ -327,19 +336,25 @@ vegas_code vegas_consumer_close(vegas_consumer *c, vegas_error *err) {
 		return VEGAS_OK;
 	}
 	pthread_mutex_lock(&c->lock);
-	bool over = c->ended;
+	bool over = c->ended, late = false;
+	int64_t until = c->until;
 	pthread_mutex_unlock(&c->lock);
 	if (!over) {
 		put_close(c, &b);
-		int64_t most = vgs_option_number(c->options, "grace") / 1000 + BEHIND_GRACE_MILLIS;
-		vegas_error why;
-		if (vgs_call(c->client.session, &b, vgs_until(most), NULL, &why) == VEGAS_TIMEOUT) {
-			return vgs_fail(err, VEGAS_GRACE_OVER, NULL, "the consumer of stream \"%s\" and group \"%s\": handlers still run", c->stream,
-			                c->group);
-		}
+		late = vgs_call(c->client.session, &b, until + BEHIND_GRACE, NULL, NULL) == VEGAS_TIMEOUT;
+		finish(c, NULL, VEGAS_STOP_SHUTDOWN);
 	}
-	finish(c, NULL, VEGAS_STOP_SHUTDOWN);
 	vgs_detach(&c->client);
+	/* At the end of the grace the engine goes on, and so does it without an end. */
+	pthread_mutex_lock(&c->lock);
+	while (c->busy > 0 && vgs_wait(&c->changed, &c->lock, until)) {
+	}
+	late |= c->busy > 0;
+	pthread_mutex_unlock(&c->lock);
+	if (late) {
+		return vgs_fail(err, VEGAS_GRACE_OVER, NULL, "the consumer of stream \"%s\" and group \"%s\": handlers still run", c->stream,
+		                c->group);
+	}
 	return VEGAS_OK;
 }
 
@@ -348,7 +363,7 @@ void vegas_consumer_free(vegas_consumer *c) {
 		return;
 	}
 	(void)vegas_consumer_close(c, NULL);
-	vgs_detach(&c->client);
+	vgs_quiet(&c->client);
 	vgs_drop(&c->client);
 }
 

@@ -674,6 +674,7 @@ void vegas_producer_free(vegas_producer *p) {
 		pthread_cond_wait(&p->changed, &p->lock);
 	}
 	pthread_mutex_unlock(&p->lock);
+	vgs_quiet(&p->client);
 	vgs_drop(&p->client);
 }
 

@@ -58,6 +58,8 @@ struct vgs_session {
 	struct vgs_client *clients;
 	struct errand *errands, **last_errand;
 	int errand_count;
+	struct vgs_client *called; /* whose statistics the program is given now */
+	pthread_t caller;
 	bool ended;
 	bool silent; /* nothing is put among the errands any more */
 	int threads;
@@ -115,6 +117,11 @@ void vegas_log(vegas_level level, const char *text) { write_line(level, text); }
 
 /* ---- References */
 
+static void free_errand(struct errand *e) {
+	vgs_free_buffer(&e->body);
+	free(e);
+}
+
 static void hold(struct vgs_session *s) { atomic_fetch_add(&s->refs, 1); }
 
 void vgs_disconnect(struct vgs_session *s) {
@@ -124,8 +131,7 @@ void vgs_disconnect(struct vgs_session *s) {
 	while (s->errands != NULL) {
 		struct errand *e = s->errands;
 		s->errands = e->next;
-		vgs_free_buffer(&e->body);
-		free(e);
+		free_errand(e);
 	}
 	vgs_free_buffer(&s->in);
 	vgs_free_buffer(&s->out);
@@ -166,6 +172,34 @@ void vgs_detach(struct vgs_client *c) {
 		}
 		*at = c->next;
 		c->attached = false;
+	}
+	struct errand *gone = NULL, **e = &s->errands;
+	while (*e != NULL) {
+		if ((*e)->client != c) {
+			e = &(*e)->next;
+			continue;
+		}
+		struct errand *taken = *e;
+		*e = taken->next;
+		taken->next = gone;
+		gone = taken;
+		s->errand_count--;
+	}
+	s->last_errand = e;
+	pthread_mutex_unlock(&s->lock);
+	while (gone != NULL) {
+		struct errand *taken = gone;
+		gone = taken->next;
+		vgs_drop(c);
+		free_errand(taken);
+	}
+}
+
+void vgs_quiet(struct vgs_client *c) {
+	struct vgs_session *s = c->session;
+	pthread_mutex_lock(&s->lock);
+	while (s->called == c && !pthread_equal(s->caller, pthread_self())) {
+		vgs_wait(&s->answered, &s->lock, VGS_NEVER);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -415,7 +449,7 @@ void vgs_answer(struct vgs_session *s, int64_t call, const char *failure) {
 
 static void put_errand(struct vgs_session *s, struct vgs_client *c, struct vgs_view body) {
 	pthread_mutex_lock(&s->lock);
-	if (s->errand_count >= MOST_ERRANDS || s->silent) {
+	if (s->errand_count >= MOST_ERRANDS || s->silent || (c != NULL && !c->attached)) {
 		pthread_mutex_unlock(&s->lock);
 		if (c != NULL) {
 			vgs_drop(c);
@@ -462,9 +496,16 @@ static void run_line(struct vgs_view event) {
 	vgs_free_buffer(&line);
 }
 
+static void run_stats(struct vgs_client *c, struct vgs_view event) {
+	char *json = json_of(event, "stats");
+	c->kind->stats(c, json);
+	free(json);
+}
+
 static void *callbacks(void *of) {
 	struct vgs_session *s = of;
 	pthread_mutex_lock(&s->lock);
+	s->caller = pthread_self();
 	for (;;) {
 		while (s->errands == NULL && !s->silent) {
 			vgs_wait(&s->errand, &s->lock, VGS_NEVER);
@@ -478,17 +519,21 @@ static void *callbacks(void *of) {
 			s->last_errand = &s->errands;
 		}
 		s->errand_count--;
+		s->called = e->client;
 		pthread_mutex_unlock(&s->lock);
 		if (e->client == NULL) {
 			run_line(vgs_view_of(&e->body));
 		} else {
-			char *json = json_of(vgs_view_of(&e->body), "stats");
-			e->client->kind->stats(e->client, json);
-			free(json);
+			run_stats(e->client, vgs_view_of(&e->body));
+		}
+		pthread_mutex_lock(&s->lock);
+		s->called = NULL;
+		pthread_cond_broadcast(&s->answered);
+		pthread_mutex_unlock(&s->lock);
+		if (e->client != NULL) {
 			vgs_drop(e->client);
 		}
-		vgs_free_buffer(&e->body);
-		free(e);
+		free_errand(e);
 		pthread_mutex_lock(&s->lock);
 	}
 	s->threads--;

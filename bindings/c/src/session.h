@@ -54,7 +54,10 @@ uint32_t vgs_number(struct vgs_session *s);
 /* Makes a client that the session knows, with one reference; it takes over that of the
  * session. */
 void vgs_attach(struct vgs_client *c, const struct vgs_kind *kind, struct vgs_session *s);
+/* It is told nothing any more, and what has not been called by then is not called. */
 void vgs_detach(struct vgs_client *c);
+/* Behind that: returns when its statistics are called no longer, by other threads. */
+void vgs_quiet(struct vgs_client *c);
 void vgs_hold(struct vgs_client *c);
 void vgs_drop(struct vgs_client *c);
 

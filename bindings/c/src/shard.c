@@ -250,6 +250,15 @@ void vgs_shard_unlist(vegas_shard *s) {
 	vgs_shard_drop(s);
 }
 
+/* Behind what was counted as busy. */
+static void rest(vegas_consumer *c) {
+	pthread_mutex_lock(&c->lock);
+	if (--c->busy == 0) {
+		pthread_cond_broadcast(&c->changed);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 bool vgs_shard_answer(vegas_shard *s) {
 	vegas_consumer *c = s->consumer;
 	struct vgs_session *session = c->client.session;
@@ -258,9 +267,18 @@ bool vgs_shard_answer(vegas_shard *s) {
 		vgs_answer(session, s->start, NULL);
 		return true;
 	}
+	pthread_mutex_lock(&c->lock);
+	bool late = c->closing || c->ended;
+	c->busy += !late;
+	pthread_mutex_unlock(&c->lock);
+	if (late) {
+		vgs_answer(session, s->start, VGS_CLOSING);
+		return false;
+	}
 	handling = c;
 	int failed = external(c->options->external_context, s, s->sequence, &s->sub_sequence);
 	handling = NULL;
+	rest(c);
 	if (failed) {
 		char text[100];
 		snprintf(text, sizeof text, "the function of the positions returned %d", failed);
@@ -459,6 +477,7 @@ static void handle_chunk(vegas_shard *s, vegas_chunk *c) {
 	} else {
 		one_by_one(c);
 	}
+	rest(of); /* before the engine learns of it: then close waits for nothing */
 	vegas_settle(c);
 }
 
@@ -476,6 +495,7 @@ static void *serve(void *arg) {
 				break;
 			}
 			s->inbox = chunk->next;
+			c->busy++;
 			pthread_mutex_unlock(&c->lock);
 			handle_chunk(s, chunk);
 			pthread_mutex_lock(&c->lock);

@@ -22,6 +22,8 @@ struct vegas_consumer {
 	/* What is polled: shards to be started, and chunks. */
 	vegas_shard *starting;
 	vegas_chunk *chunks, **last_chunk;
+	int busy; /* calls of the program's functions, or chunks with some */
+	int64_t until; /* when the grace for them is over, since it closes */
 	bool closing, ended;
 	vegas_error why; /* it has ended by itself; VEGAS_OK: it has not */
 };
@@ -68,6 +70,9 @@ struct vegas_chunk {
 	uint32_t failed;
 	int64_t next_word; /* when it is said what is done */
 };
+
+/* Why a shard is not started. */
+#define VGS_CLOSING "the consumer is closing"
 
 /* The consumer whose handler this thread runs, or NULL. */
 vegas_consumer *vgs_handling(void);

@@ -7,6 +7,8 @@
  *   die        ends at the first record
  *   garble     answers the first record by bytes that are no frame
  *   forged     reports a record that was not sent
+ *   tells      has statistics with each frame of records
+ *   late       does not wait for what consumers handle
  */
 #include <pthread.h>
 
@@ -42,7 +44,7 @@ struct client {
 	uint32_t held;
 	/* Consumer. */
 	uint32_t shard, chunk;
-	bool ready, under_way, closing, batch;
+	bool ready, under_way, closing, ended;
 	int64_t closing_call, limit, start_call, end_call;
 	size_t from, under_way_from, count;
 };
@@ -177,9 +179,17 @@ static void feed(struct client *c) {
 	c->count = count;
 }
 
-static void end_consumer(struct client *c) {
+static void end_shard(struct client *c) {
 	call(c, VGS_METHOD_END_SHARD);
 	c->end_call = calls;
+}
+
+static void end_consumer(struct client *c) {
+	char json[80];
+	snprintf(json, sizeof json, "{\"event\":\"consumer_ended\",\"consumer\":%u}", c->number);
+	put_json(VGS_KIND_EVENT, json);
+	answer(c->closing_call, "");
+	c->ended = true;
 }
 
 static void settle(struct vgs_view body) {
@@ -206,8 +216,8 @@ static void settle(struct vgs_view body) {
 	CHECK(at == body.at + body.size);
 	if (last) {
 		c->under_way = false;
-		if (c->closing) {
-			end_consumer(c);
+		if (c->closing && !c->ended) {
+			end_shard(c);
 		}
 		feed(c);
 	}
@@ -262,6 +272,11 @@ static void sent(struct vgs_view body) {
 		at += size;
 	}
 	CHECK(at == body.at + body.size);
+	if (strcmp(c->name, "tells") == 0) {
+		char json[80];
+		snprintf(json, sizeof json, "{\"event\":\"stats\",\"producer\":%u,\"stats\":{\"n\":1}}", c->number);
+		put_json(VGS_KIND_EVENT, json);
+	}
 	if (strcmp(c->name, "quiet") == 0) {
 		c->held += count;
 	} else {
@@ -332,6 +347,8 @@ static void called(struct vgs_view body) {
 		vgs_put8(&out, VEGAS_STOP_SHUTDOWN);
 		vgs_end_frame(&out, start);
 		if (!c->under_way) {
+			end_shard(c);
+		} else if (strcmp(c->name, "late") == 0) {
 			end_consumer(c);
 		}
 	} else if (vgs_same(method, VGS_METHOD_CHECKPOINT)) {
@@ -347,10 +364,7 @@ static void answered(struct vgs_view body) {
 	int64_t number = vgs_find_whole(body, "call", 0);
 	for (struct client *c = clients; c != NULL; c = c->next) {
 		if (c->closing && c->end_call == number) {
-			char json[80];
-			snprintf(json, sizeof json, "{\"event\":\"consumer_ended\",\"consumer\":%u}", c->number);
-			put_json(VGS_KIND_EVENT, json);
-			answer(c->closing_call, "");
+			end_consumer(c);
 			return;
 		}
 	}

@@ -184,6 +184,72 @@ static void quiet(void) {
 	vegas_producer_free(p);
 }
 
+/* A place where a function of the program's waits until the test goes on. */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool open;
+	int came, left;
+};
+
+#define GATE {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}
+
+static void pass(struct gate *g) {
+	pthread_mutex_lock(&g->lock);
+	g->came++;
+	pthread_cond_broadcast(&g->changed);
+	while (!g->open) {
+		pthread_cond_wait(&g->changed, &g->lock);
+	}
+	g->left++;
+	pthread_cond_broadcast(&g->changed);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void await(struct gate *g, int *what) {
+	pthread_mutex_lock(&g->lock);
+	while (*what == 0) {
+		pthread_cond_wait(&g->changed, &g->lock);
+	}
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void open_gate(struct gate *g) {
+	pthread_mutex_lock(&g->lock);
+	g->open = true;
+	pthread_cond_broadcast(&g->changed);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void on_stats(void *context, const char *json) {
+	CHECK(!strcmp(json, "{\"n\":1}"));
+	pass(context);
+}
+
+static vegas_producer *tells(struct gate *g) {
+	vegas_options *o = vegas_producer_options();
+	vegas_options_on_stats(o, on_stats, g);
+	return producer("tells", o);
+}
+
+/* A function is not called for who was freed, and who frees waits for it. */
+static void statistics(void) {
+	static struct gate first = GATE, second = GATE;
+	vegas_producer *p = tells(&first), *q = tells(&second);
+	vegas_producer *const all[] = {p, q, p};
+	for (int i = 0; i < 3; i++) {
+		CHECK_OK(vegas_send(all[i], "k", "x", 1, NULL, &e_));
+		CHECK_OK(vegas_flush(all[i], -1, &e_)); /* its event was before */
+	}
+	await(&first, &first.came);
+	open_gate(&second);
+	vegas_producer_free(q);
+	CHECK_OK(vegas_producer_close(p, -1, &e_));
+	open_gate(&first);
+	vegas_producer_free(p);
+	CHECK(first.came == 1 && first.left == 1 && second.came == 0);
+}
+
 static void engine_ends(const char *stream, const char *why) {
 	vegas_options *o = vegas_producer_options();
 	vegas_options_poll(o);
@@ -435,6 +501,31 @@ static void closes_itself(void) {
 	free(s);
 }
 
+static int hold(void *context, const vegas_record *r, size_t count, vegas_error *why) {
+	(void)r, (void)count, (void)why;
+	pass(context);
+	return 0;
+}
+
+/* Handlers that go on behind the grace time need their context. */
+static void grace(void) {
+	struct gate g = GATE;
+	vegas_options *o = with(vegas_consumer_options(), "grace", "1ms");
+	vegas_producer *p = producer("late", NULL);
+	send_many(p, 0, 1, 1);
+	vegas_consumer *c;
+	CHECK_OK(vegas_consumer_open("late", "g", hold, &g, o, &c, &e_));
+	await(&g, &g.came);
+	CHECK_ERROR(vegas_consumer_close(c, &e_), VEGAS_GRACE_OVER, "handlers still run");
+	CHECK_ERROR(vegas_consumer_close(c, &e_), VEGAS_GRACE_OVER, "handlers still run");
+	CHECK_OK(vegas_consumer_wait(c, -1, &e_));
+	vegas_options_free(o);
+	open_gate(&g);
+	await(&g, &g.left);
+	vegas_consumer_free(c);
+	vegas_producer_free(p);
+}
+
 /* ---- The process */
 
 static atomic_int lines;
@@ -493,6 +584,7 @@ int main(void) {
 	calls_back();
 	fails();
 	quiet();
+	statistics();
 	engine_ends("die", "ended");
 	engine_ends("garble", "frame of kind");
 	engine_ends("forged", "frame of kind");
@@ -504,6 +596,7 @@ int main(void) {
 	positions(false);
 	positions(true);
 	closes_itself();
+	grace();
 	locals();
 	forks();
 	CHECK(atomic_load(&lines) == 4);

@@ -217,6 +217,28 @@ static void positions() {
 	c.close();
 }
 
+/// What a handler needs outlives a consumer that did not wait for it any longer.
+static void grace() {
+	Box began, open, ended;
+	auto o = fast();
+	o.store = "memory";
+	o.grace = 50ms;
+	{
+		vegas::Consumer c(
+		    "policies", "g",
+		    [&, mine = std::string(100, 'x')](const vegas::Record &) {
+			    began.put("");
+			    open.wait(1);
+			    ended.put(mine);
+		    },
+		    o);
+		began.wait(1);
+		CHECK(!c.close());
+	}
+	open.put("");
+	CHECK(ended.wait(1)[0] == std::string(100, 'x'));
+}
+
 int main() {
 	vegas::LocalKinesis k({{"records", 2}, {"policies", 1}, {"batches", 4}, {"polled", 1}}, "\"no_limits\": true");
 	endpoint = k.endpoint();
@@ -227,5 +249,6 @@ int main() {
 	batches();
 	polled();
 	positions();
+	grace();
 	std::cout << "C++: all is well" << std::endl;
 }
