@@ -15,7 +15,7 @@ final class Batch {
 
     private static final int ROW = 12;
     private static final int HEAD = 5 + 16;
-    private static final int MOST = 4 << 20; // bytes of several records
+    private static final int MOST = 4 << 20; // bytes of several records, with their rows
     private static final int KEPT = 1 << 20; // of a batch that is used again
 
     private ByteBuffer head = little(HEAD + 256 * ROW); // the frame's head, and rows
@@ -37,7 +37,7 @@ final class Batch {
     }
 
     boolean hasRoom(int more) {
-        return count == 0 || size + more <= MOST;
+        return count == 0 || (count + 1) * ROW + size + more <= MOST;
     }
 
     /** Takes a record in, whose parts together are RECORD_MOST bytes at most. */

@@ -27,6 +27,14 @@ public final class RowsTest {
         return s.getBytes(StandardCharsets.UTF_8);
     }
 
+    public void testABatchFitsIntoAFrame() {
+        Batch batch = new Batch();
+        while (batch.hasRoom(1)) {
+            batch.add(text("k"), new byte[0], new byte[0], new byte[0], new Sent(1));
+        }
+        yes(batch.count() * (12L + 1) < Spec.FRAME_BYTES, batch.count());
+    }
+
     public void testOpenIsAMap() {
         Random random = new Random(2);
         for (int round = 0; round < 20; round++) {
