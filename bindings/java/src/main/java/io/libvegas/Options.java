@@ -42,10 +42,11 @@ final class Options {
         try {
             c = cross(option, value);
         } catch (IllegalArgumentException | ArithmeticException e) {
-            throw bad("the option " + camel(name) + " is " + value + ": " + e.getMessage(), null);
+            throw bad(name, value, e);
         }
-        if (option.host() || option.type().equals("function")) {
-            host.put(name, value);
+        boolean function = option.type().equals("function");
+        if (option.host() || function) {
+            host.put(name, function ? value : c);
         }
         if (!option.host()) {
             crossing.put(name, c);
@@ -68,7 +69,12 @@ final class Options {
 
     /** What was given of the program's own. */
     <T> T given(String name, Class<T> type) {
-        return type.cast(host.get(name));
+        Object value = host.get(name);
+        try {
+            return value == null ? null : want(value, type);
+        } catch (IllegalArgumentException e) {
+            throw bad(name, value, e);
+        }
     }
 
     /** What crosses of an option, given or by default. */
@@ -82,6 +88,10 @@ final class Options {
 
     Duration duration(String name) {
         return Duration.of(number(name), java.time.temporal.ChronoUnit.MICROS);
+    }
+
+    private VegasException bad(String name, Object value, RuntimeException why) {
+        return bad("the option " + camel(name) + " is " + value + ": " + why.getMessage(), null);
     }
 
     private VegasException bad(String text, String remedy) {

@@ -24,6 +24,8 @@ public final class OptionsTest {
     public void testByName() {
         ProducerOptions o = new ProducerOptions().set("bufferBytes", 1000).set("on_failure", "fail_key").set("durable", Path.of("/d")).set("linger", Duration.ZERO);
         equal(Map.of("buffer_bytes", 1000L, "on_failure", "fail_key", "durable", "/d", "linger", 0L), o.options.crossing());
+        equal("/e", new ProducerOptions().set("engine", Path.of("/e")).options.given("engine", String.class));
+        contains(thrown(VegasException.BadOption.class, () -> new Producer("s", p -> p.set("onStats", 5))).getMessage(), "onStats is 5: want a OnStats");
         contains(thrown(VegasException.BadOption.class, () -> o.set("lingerTime", 1)).getMessage(), "did you mean linger?");
         contains(thrown(VegasException.BadOption.class, () -> o.set("requireOrders", 1)).getMessage(), "did you mean requireOrder?");
         contains(thrown(VegasException.BadOption.class, () -> o.set("linger", 5)).getMessage(), "want a Duration");
