@@ -94,6 +94,18 @@ public final class EndsTest extends Local {
         equal(engine, engine().pid());
     }
 
+    public void testWhatCouldNotBeOpenedIsNotOpenedAnew() throws Exception {
+        String other = otherEngine();
+        Producer p = producer(o -> o.engine(other));
+        List<Map<String, ?>> odd = List.of(Map.of("dedupe", new Object()));
+        thrown(VegasException.BadOption.class, () -> new Consumer(stream, "g", r -> {}, o -> o.engine(other).extensions(odd)));
+        ProcessHandle engine = ProcessHandle.of(io.libvegas.internal.Engine.of(other).connect().pid()).orElseThrow();
+        engine.destroyForcibly();
+        engine.onExit().get(10, TimeUnit.SECONDS);
+        p.send("k", "x").handle((receipt, error) -> receipt).get(10, TimeUnit.SECONDS); // it may have been on its way to the one that died
+        p.send("k", "y").get(10, TimeUnit.SECONDS);
+    }
+
     public void testCloseRaisesWhatTheEngineDoesNotAnswer() throws Exception {
         String other = otherEngine();
         Producer p = producer(o -> o.engine(other).linger(Duration.ofMinutes(1)));

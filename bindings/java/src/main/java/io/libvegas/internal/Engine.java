@@ -120,7 +120,12 @@ public final class Engine {
             }
             clients.put((long) client.number(), client);
             if (session != null) {
-                open(session, client);
+                try {
+                    open(session, client);
+                } catch (VegasException e) { // an option cannot cross
+                    detach(client);
+                    throw e;
+                }
             }
         } finally {
             lock.unlock();
