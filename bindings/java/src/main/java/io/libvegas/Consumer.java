@@ -199,8 +199,12 @@ public final class Consumer implements AutoCloseable {
         Session s = session;
         if (s == null) {
             finish(null);
-            return;
+        } else {
+            end(s);
         }
+    }
+
+    private void end(Session s) {
         s.call(Spec.METHOD_CLOSE_CONSUMER, Map.of("consumer", member.number), (answer, error) -> {
             if (error != null && !(error instanceof VegasException.EngineGone || error instanceof VegasException.Closed)) {
                 Log.warn(of + ": " + error.getMessage());
@@ -266,6 +270,9 @@ public final class Consumer implements AutoCloseable {
             session = s;
             worker = String.valueOf(answer.get("worker"));
             isOpen.complete(null);
+            if (closing) { // between two sessions
+                end(s);
+            }
         }
 
         @Override
