@@ -28,7 +28,7 @@ static vegas_shard *find(vegas_consumer *c, uint32_t number) {
 
 static void start_shard(vegas_consumer *c, int64_t call, struct vgs_view args) {
 	vegas_shard *s = vgs_shard(c, call, args);
-	bool polled = c->handler == NULL, later = c->options->external != NULL;
+	bool polled = c->handler == NULL, later = c->client.options->external != NULL;
 	pthread_mutex_lock(&c->lock);
 	if (c->ended || (c->closing && later)) {
 		pthread_mutex_unlock(&c->lock);
@@ -173,7 +173,7 @@ static void finish(vegas_consumer *c, const vegas_error *why, vegas_stop stop) {
 	settle_chunks(chunks);
 	if (news) {
 		vgs_log(c->client.session, closing ? VEGAS_WARN : VEGAS_ERROR, "the consumer of stream \"%s\" and group \"%s\" has ended: %s",
-		        c->stream, c->group, why->text);
+		        c->client.stream, c->group, why->text);
 	}
 }
 
@@ -186,23 +186,11 @@ static void lost(struct vgs_client *c, const vegas_error *why) {
 	finish(of(c), &certain, VEGAS_STOP_LEASE_LOST);
 }
 
-static void take(struct vgs_client *c) { (void)c; }
-
-static void stats(struct vgs_client *c, const char *json) {
-	vegas_options *o = of(c)->options;
-	if (o->on_stats != NULL) {
-		o->on_stats(o->stats_context, json);
-	}
-}
-
 static void destroy(struct vgs_client *client) {
 	vegas_consumer *c = of(client);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->changed);
-	vegas_options_free(c->options);
-	free(c->stream);
 	free(c->group);
-	free(c);
 }
 
 /* ---- Polling */
@@ -260,9 +248,7 @@ vegas_code vegas_checkpoint_at(vegas_consumer *c, const vegas_shard *s, const ch
 		return vgs_fail(err, VEGAS_BAD_OPTION, NULL, "checkpoint: the record is of another consumer");
 	}
 	struct vgs_buffer b = {0};
-	vgs_begin_call(&b, VGS_METHOD_CHECKPOINT, 4);
-	vgs_put_key(&b, "consumer");
-	vgs_put_whole(&b, c->client.number);
+	vgs_begin_own(&c->client, &b, VGS_METHOD_CHECKPOINT, 3);
 	vgs_put_key(&b, "shard");
 	vgs_put_whole(&b, s->number);
 	vgs_put_key(&b, "sequence");
@@ -294,18 +280,12 @@ vegas_code vegas_consumer_wait(vegas_consumer *c, int timeout, vegas_error *err)
 	return code;
 }
 
-static void put_close(vegas_consumer *c, struct vgs_buffer *b) {
-	vgs_begin_call(b, VGS_METHOD_CLOSE_CONSUMER, 1);
-	vgs_put_key(b, "consumer");
-	vgs_put_whole(b, c->client.number);
-}
-
 /* Begins nothing further. */
 static void stop(vegas_consumer *c) {
 	pthread_mutex_lock(&c->lock);
 	if (!c->closing) {
 		c->closing = true;
-		c->until = vgs_until(vgs_option_number(c->options, "grace") / 1000);
+		c->until = vgs_until(vgs_option_number(c->client.options, "grace") / 1000);
 	}
 	for (vegas_shard *s = c->shards; s != NULL; s = s->next) {
 		vgs_shard_stop(s, VEGAS_STOP_SHUTDOWN);
@@ -331,7 +311,7 @@ vegas_code vegas_consumer_close(vegas_consumer *c, vegas_error *err) {
 	struct vgs_buffer b = {0};
 	stop(c);
 	if (vgs_handling() == c) {
-		put_close(c, &b);
+		vgs_begin_own(&c->client, &b, VGS_METHOD_CLOSE_CONSUMER, 0);
 		vgs_tell(c->client.session, &b);
 		return VEGAS_OK;
 	}
@@ -340,7 +320,7 @@ vegas_code vegas_consumer_close(vegas_consumer *c, vegas_error *err) {
 	int64_t until = c->until;
 	pthread_mutex_unlock(&c->lock);
 	if (!over) {
-		put_close(c, &b);
+		vgs_begin_own(&c->client, &b, VGS_METHOD_CLOSE_CONSUMER, 0);
 		late = vgs_call(c->client.session, &b, until + BEHIND_GRACE, NULL, NULL) == VEGAS_TIMEOUT;
 		finish(c, NULL, VEGAS_STOP_SHUTDOWN);
 	}
@@ -352,7 +332,7 @@ vegas_code vegas_consumer_close(vegas_consumer *c, vegas_error *err) {
 	late |= c->busy > 0;
 	pthread_mutex_unlock(&c->lock);
 	if (late) {
-		return vgs_fail(err, VEGAS_GRACE_OVER, NULL, "the consumer of stream \"%s\" and group \"%s\": handlers still run", c->stream,
+		return vgs_fail(err, VEGAS_GRACE_OVER, NULL, "the consumer of stream \"%s\" and group \"%s\": handlers still run", c->client.stream,
 		                c->group);
 	}
 	return VEGAS_OK;
@@ -376,10 +356,9 @@ vegas_code vegas_consumer_stats(vegas_consumer *c, char **json, vegas_error *err
 }
 
 static void exit_begin(struct vgs_client *client) {
-	vegas_consumer *c = of(client);
 	struct vgs_buffer b = {0};
-	stop(c);
-	put_close(c, &b);
+	stop(of(client));
+	vgs_begin_own(client, &b, VGS_METHOD_CLOSE_CONSUMER, 0);
 	vgs_tell(client->session, &b);
 }
 
@@ -397,8 +376,6 @@ static const struct vgs_kind kind = {
     .called = called,
     .ended = ended,
     .lost = lost,
-    .take = take,
-    .stats = stats,
     .exit_begin = exit_begin,
     .exit_end = exit_end,
     .destroy = destroy,
@@ -407,49 +384,24 @@ static const struct vgs_kind kind = {
 vegas_code vegas_consumer_open(const char *stream, const char *group, vegas_handler *handler, void *context,
                                const vegas_options *options, vegas_consumer **made, vegas_error *err) {
 	*made = NULL;
-	vegas_options *copy = vgs_options_copy(options, false);
-	if (copy == NULL) {
-		return vgs_fail(err, VEGAS_BAD_OPTION, "make them by vegas_consumer_options", "the options are a producer's");
-	}
-	if (handler != NULL && copy->dead_letters && copy->dead_letter == NULL) {
-		vegas_options_free(copy);
+	if (handler != NULL && options != NULL && options->dead_letters && options->dead_letter == NULL) {
 		return vgs_fail(err, VEGAS_BAD_OPTION, NULL, "dead letters without a function come by vegas_consumer_poll, and there is a handler");
 	}
 	vegas_error why;
-	struct vgs_session *s = vgs_connect(&why);
-	if (s == NULL) {
-		vegas_options_free(copy);
+	vegas_consumer *c = vgs_client(sizeof *c, &kind, stream, options, &why);
+	if (c == NULL) {
 		return vgs_pass(err, &why);
 	}
-	vegas_consumer *c = vgs_alloc_zero(sizeof *c);
-	c->stream = vgs_text_copy(stream);
 	c->group = vgs_text_copy(group);
-	c->options = copy;
 	c->handler = handler;
 	c->context = context;
-	c->batch = vgs_option_number(copy, "batch");
-	c->parallel = (int)vgs_option_number(copy, "parallel");
+	c->batch = vgs_option_number(c->client.options, "batch");
+	c->parallel = (int)vgs_option_number(c->client.options, "parallel");
 	c->last_chunk = &c->chunks;
 	pthread_mutex_init(&c->lock, NULL);
 	vgs_condition(&c->changed);
-	vgs_attach(&c->client, &kind, s);
-
-	struct vgs_buffer b = {0};
-	vgs_begin_call(&b, VGS_METHOD_OPEN_CONSUMER, 4);
-	vgs_put_key(&b, "consumer");
-	vgs_put_whole(&b, c->client.number);
-	vgs_put_key(&b, "stream");
-	vgs_put_string(&b, stream);
-	vgs_put_key(&b, "group");
-	vgs_put_string(&b, group);
-	vgs_put_key(&b, "options");
-	vgs_put_options(&b, copy);
-	vegas_code code = vgs_call(s, &b, VGS_NEVER, NULL, err);
-	if (code != VEGAS_OK) {
-		vgs_detach(&c->client);
-		vgs_drop(&c->client);
-		return code;
-	}
-	*made = c;
-	return VEGAS_OK;
+	vgs_attach(&c->client);
+	vegas_code code = vgs_open(&c->client, VGS_METHOD_OPEN_CONSUMER, group, NULL, err);
+	*made = code == VEGAS_OK ? c : NULL;
+	return code;
 }

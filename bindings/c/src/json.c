@@ -302,3 +302,17 @@ void vgs_to_json(struct vgs_buffer *b, struct vgs_view *value) {
 		break;
 	}
 }
+
+char *vgs_find_json(struct vgs_view map, const char *name) {
+	struct vgs_value v = vgs_read(&map);
+	struct vgs_buffer json = {0};
+	for (uint32_t n = v.tag == VGS_MAP ? v.count : 0; n > 0; n--) {
+		if (vgs_same(vgs_read_key(&map), name)) {
+			vgs_to_json(&json, &map);
+			break;
+		}
+		vgs_skip(&map);
+	}
+	vgs_put8(&json, 0);
+	return (char *)json.at;
+}

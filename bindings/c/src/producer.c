@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "options.h"
 #include "session.h"
 
 enum {
@@ -32,8 +31,6 @@ struct report {
 
 struct vegas_producer {
 	struct vgs_client client;
-	char *stream;
-	vegas_options *options;
 	bool durable, patient;
 
 	pthread_mutex_t lock;
@@ -122,11 +119,11 @@ static void finished(vegas_producer *p) {
 
 /* Whether only the calling thread could make room, by taking results. */
 static bool must_poll(vegas_producer *p) {
-	if (p->options->results == VGS_RESULTS_DROPPED) {
+	if (p->client.options->results == VGS_RESULTS_DROPPED) {
 		return false;
 	}
 	bool mine = p->polled && pthread_equal(p->poller, pthread_self());
-	if (p->options->results == VGS_RESULTS_CALLED) {
+	if (p->client.options->results == VGS_RESULTS_CALLED) {
 		return mine;
 	}
 	bool waits = p->reports != NULL || p->current != NULL;
@@ -140,14 +137,14 @@ static vegas_code accept(vegas_producer *p, uint64_t cost, bool no_wait, vegas_e
 			return vgs_pass(err, &p->why);
 		}
 		if (p->closed) {
-			return vgs_fail(err, VEGAS_CLOSED, NULL, "the producer of stream \"%s\" is closed", p->stream);
+			return vgs_fail(err, VEGAS_CLOSED, NULL, "the producer of stream \"%s\" is closed", p->client.stream);
 		}
 		if (p->held == 0 || p->held + cost <= p->window) {
 			return VEGAS_OK;
 		}
 		if (no_wait || must_poll(p)) {
 			return vgs_fail(err, VEGAS_BUFFER_FULL, no_wait ? NULL : "take results by vegas_poll, which makes room",
-			                "stream \"%s\": %llu bytes are on their way, buffer_bytes is %llu", p->stream,
+			                "stream \"%s\": %llu bytes are on their way, buffer_bytes is %llu", p->client.stream,
 			                (unsigned long long)p->held, (unsigned long long)p->window);
 		}
 		p->waiting++;
@@ -323,17 +320,17 @@ static void count_failures(vegas_producer *p, struct vgs_group *g) {
 	uint64_t others = p->kept_back + g->count - 1;
 	p->kept_back = 0;
 	if (others > 0) {
-		vgs_log(p->client.session, VEGAS_WARN, "stream \"%s\": %llu records failed, the last one: %s", p->stream,
+		vgs_log(p->client.session, VEGAS_WARN, "stream \"%s\": %llu records failed, the last one: %s", p->client.stream,
 		        (unsigned long long)others + 1, why.text);
 	} else {
-		vgs_log(p->client.session, VEGAS_WARN, "stream \"%s\": a record failed: %s", p->stream, why.text);
+		vgs_log(p->client.session, VEGAS_WARN, "stream \"%s\": a record failed: %s", p->client.stream, why.text);
 	}
 }
 
 /* Takes a report that was checked; false where it speaks of what is not open. The lock
  * is held. */
 static bool take_report(vegas_producer *p, struct vgs_view body) {
-	bool dropped = p->options->results == VGS_RESULTS_DROPPED;
+	bool dropped = p->client.options->results == VGS_RESULTS_DROPPED;
 	struct vgs_view rest = {body.at + 8, body.size - 8};
 	while (rest.size > 0) {
 		struct vgs_group g = vgs_read_group(&rest);
@@ -458,7 +455,7 @@ static size_t poll(vegas_producer *p, vegas_result *results, size_t max, int64_t
 }
 
 size_t vegas_poll(vegas_producer *p, vegas_result *results, size_t max, int timeout) {
-	if (vgs_forked(NULL) || p->options->results != VGS_RESULTS_POLLED || max == 0) {
+	if (vgs_forked(NULL) || p->client.options->results != VGS_RESULTS_POLLED || max == 0) {
 		return 0;
 	}
 	return poll(p, results, max, vgs_until(timeout));
@@ -470,7 +467,7 @@ static void *call_results(void *arg) {
 	size_t n;
 	while ((n = poll(p, results, CALLED_AT_ONCE, VGS_NEVER)) > 0) {
 		for (size_t i = 0; i < n; i++) {
-			p->options->on_result(p->options->result_context, &results[i]);
+			p->client.options->on_result(p->client.options->result_context, &results[i]);
 		}
 	}
 	pthread_mutex_lock(&p->lock);
@@ -536,13 +533,6 @@ static void lost(struct vgs_client *c, const vegas_error *why) {
 
 /* ---- Lifetime */
 
-static void stats(struct vgs_client *c, const char *json) {
-	vegas_options *o = of(c)->options;
-	if (o->on_stats != NULL) {
-		o->on_stats(o->stats_context, json);
-	}
-}
-
 static void destroy(struct vgs_client *c) {
 	vegas_producer *p = of(c);
 	while (p->reports != NULL) {
@@ -557,10 +547,7 @@ static void destroy(struct vgs_client *c) {
 	vgs_free_buffer(&p->writing_bytes);
 	pthread_mutex_destroy(&p->lock);
 	pthread_cond_destroy(&p->changed);
-	vegas_options_free(p->options);
 	free(p->open);
-	free(p->stream);
-	free(p);
 }
 
 /* The first failure that nobody was told of, for all of them. */
@@ -588,7 +575,7 @@ static void wait_for_calls(vegas_producer *p, int64_t until) {
 	pthread_mutex_lock(&p->lock);
 	uint64_t came = p->came;
 	bool mine = p->polled && pthread_equal(p->poller, pthread_self());
-	if (p->options->results == VGS_RESULTS_CALLED && !mine) {
+	if (p->client.options->results == VGS_RESULTS_CALLED && !mine) {
 		while (p->handed < came && p->calling && vgs_wait(&p->changed, &p->lock, until)) {
 		}
 	}
@@ -598,9 +585,7 @@ static void wait_for_calls(vegas_producer *p, int64_t until) {
 /* Flushes or closes; *left is what has no result yet. */
 static vegas_code settle_all(vegas_producer *p, const char *method, int timeout, int64_t *left, vegas_error *err) {
 	struct vgs_buffer b = {0}, answer = {0};
-	vgs_begin_call(&b, method, timeout < 0 ? 1 : 2);
-	vgs_put_key(&b, "producer");
-	vgs_put_whole(&b, p->client.number);
+	vgs_begin_own(&p->client, &b, method, timeout < 0 ? 0 : 1);
 	if (timeout >= 0) {
 		vgs_put_key(&b, "timeout");
 		vgs_put_whole(&b, (int64_t)timeout * 1000);
@@ -627,7 +612,7 @@ vegas_code vegas_flush(vegas_producer *p, int timeout, vegas_error *err) {
 		code = failed != VEGAS_OK ? failed : code;
 	}
 	if (code == VEGAS_OK && left > 0 && !p->durable) {
-		return vgs_fail(err, VEGAS_TIMEOUT, NULL, "stream \"%s\": %lld records have no result after %d ms", p->stream,
+		return vgs_fail(err, VEGAS_TIMEOUT, NULL, "stream \"%s\": %lld records have no result after %d ms", p->client.stream,
 		                (long long)left, timeout);
 	}
 	return code;
@@ -646,7 +631,7 @@ vegas_code vegas_producer_close(vegas_producer *p, int timeout, vegas_error *err
 	vegas_error why = {0};
 	if (!was) {
 		if (timeout == VEGAS_DEFAULT) {
-			timeout = (int)(vgs_option_number(p->options, "close_timeout") / 1000);
+			timeout = (int)(vgs_option_number(p->client.options, "close_timeout") / 1000);
 		}
 		int64_t left;
 		code = settle_all(p, VGS_METHOD_CLOSE_PRODUCER, timeout, &left, &why);
@@ -690,10 +675,10 @@ static void exit_begin(struct vgs_client *c) { (void)c; }
 
 static void exit_end(struct vgs_client *c, int64_t began) {
 	vegas_producer *p = of(c);
-	int64_t most = vgs_option_number(p->options, "close_timeout") / 1000, gone = (vgs_now() - began) / 1000;
+	int64_t most = vgs_option_number(p->client.options, "close_timeout") / 1000, gone = (vgs_now() - began) / 1000;
 	vegas_error why;
 	if (vegas_producer_close(p, (int)(most > gone ? most - gone : 0), &why) != VEGAS_OK) {
-		vgs_log(c->session, VEGAS_ERROR, "stream \"%s\": the program ends: %s", p->stream, why.text);
+		vgs_log(c->session, VEGAS_ERROR, "stream \"%s\": the program ends: %s", p->client.stream, why.text);
 	}
 }
 
@@ -702,7 +687,6 @@ static const struct vgs_kind kind = {
     .frame = frame,
     .lost = lost,
     .take = take,
-    .stats = stats,
     .exit_begin = exit_begin,
     .exit_end = exit_end,
     .destroy = destroy,
@@ -710,46 +694,28 @@ static const struct vgs_kind kind = {
 
 vegas_code vegas_producer_open(const char *stream, const vegas_options *options, vegas_producer **made, vegas_error *err) {
 	*made = NULL;
-	vegas_options *copy = vgs_options_copy(options, true);
-	if (copy == NULL) {
-		return vgs_fail(err, VEGAS_BAD_OPTION, "make them by vegas_producer_options", "the options are a consumer's");
-	}
 	vegas_error why;
-	struct vgs_session *s = vgs_connect(&why);
-	if (s == NULL) {
-		vegas_options_free(copy);
+	vegas_producer *p = vgs_client(sizeof *p, &kind, stream, options, &why);
+	if (p == NULL) {
 		return vgs_pass(err, &why);
 	}
-	vegas_producer *p = vgs_alloc_zero(sizeof *p);
-	p->stream = vgs_text_copy(stream);
-	p->options = copy;
-	p->durable = vgs_option_given(copy, "durable");
-	p->patient = vgs_option_number(copy, "linger") >= PATIENCE;
+	p->durable = vgs_option_given(p->client.options, "durable");
+	p->patient = vgs_option_number(p->client.options, "linger") >= PATIENCE;
 	pthread_mutex_init(&p->lock, NULL);
 	vgs_condition(&p->changed);
 	p->ring = 1024;
 	p->open = vgs_alloc_zero(p->ring * sizeof *p->open);
 	p->last_report = &p->reports;
-	vgs_attach(&p->client, &kind, s);
-
-	struct vgs_buffer b = {0}, answer = {0};
-	vgs_begin_call(&b, VGS_METHOD_OPEN_PRODUCER, 3);
-	vgs_put_key(&b, "producer");
-	vgs_put_whole(&b, p->client.number);
-	vgs_put_key(&b, "stream");
-	vgs_put_string(&b, stream);
-	vgs_put_key(&b, "options");
-	vgs_put_options(&b, copy);
-	vegas_code code = vgs_call(s, &b, VGS_NEVER, &answer, err);
+	vgs_attach(&p->client);
+	struct vgs_buffer answer = {0};
+	vegas_code code = vgs_open(&p->client, VGS_METHOD_OPEN_PRODUCER, NULL, &answer, err);
 	if (code != VEGAS_OK) {
-		vgs_detach(&p->client);
-		vgs_drop(&p->client);
 		return code;
 	}
 	p->window = (uint64_t)vgs_find_whole(vgs_view_of(&answer), "window_bytes", 0);
 	p->record_cost = (uint64_t)vgs_find_whole(vgs_view_of(&answer), "record_cost", 0);
 	vgs_free_buffer(&answer);
-	if (copy->results == VGS_RESULTS_CALLED) {
+	if (p->client.options->results == VGS_RESULTS_CALLED) {
 		p->calling = true;
 		vgs_hold(&p->client);
 		vgs_thread(call_results, p);

@@ -150,10 +150,8 @@ uint32_t vgs_number(struct vgs_session *s) {
 	return number;
 }
 
-void vgs_attach(struct vgs_client *c, const struct vgs_kind *kind, struct vgs_session *s) {
-	c->kind = kind;
-	c->session = s;
-	atomic_init(&c->refs, 1);
+void vgs_attach(struct vgs_client *c) {
+	struct vgs_session *s = c->session;
 	pthread_mutex_lock(&s->lock);
 	c->number = ++s->numbers;
 	c->next = s->clients;
@@ -202,16 +200,6 @@ void vgs_quiet(struct vgs_client *c) {
 		vgs_wait(&s->answered, &s->lock, VGS_NEVER);
 	}
 	pthread_mutex_unlock(&s->lock);
-}
-
-void vgs_hold(struct vgs_client *c) { atomic_fetch_add(&c->refs, 1); }
-
-void vgs_drop(struct vgs_client *c) {
-	if (atomic_fetch_sub(&c->refs, 1) == 1) {
-		struct vgs_session *s = c->session;
-		c->kind->destroy(c);
-		vgs_disconnect(s);
-	}
 }
 
 /* The client of a number, with a reference, or NULL. */
@@ -399,37 +387,6 @@ vegas_code vgs_call(struct vgs_session *s, struct vgs_buffer *b, int64_t until, 
 	return code;
 }
 
-vegas_code vgs_ask(struct vgs_client *c, const char *method, struct vgs_buffer *answer, vegas_error *err) {
-	struct vgs_buffer b = {0};
-	vgs_begin_call(&b, method, 1);
-	vgs_put_key(&b, c->kind->name);
-	vgs_put_whole(&b, c->number);
-	return vgs_call(c->session, &b, VGS_NEVER, answer, err);
-}
-
-/* The value of a key, as JSON. */
-static char *json_of(struct vgs_view map, const char *name) {
-	struct vgs_value v = vgs_read(&map);
-	struct vgs_buffer json = {0};
-	for (uint32_t n = v.tag == VGS_MAP ? v.count : 0; n > 0; n--) {
-		if (vgs_same(vgs_read_key(&map), name)) {
-			vgs_to_json(&json, &map);
-			break;
-		}
-		vgs_skip(&map);
-	}
-	vgs_put8(&json, 0);
-	return (char *)json.at;
-}
-
-vegas_code vgs_ask_stats(struct vgs_client *c, char **json, vegas_error *err) {
-	struct vgs_buffer answer = {0};
-	vegas_code code = vgs_ask(c, VGS_METHOD_STATS, &answer, err);
-	*json = code == VEGAS_OK ? json_of(vgs_view_of(&answer), "stats") : NULL;
-	vgs_free_buffer(&answer);
-	return code;
-}
-
 void vgs_answer(struct vgs_session *s, int64_t call, const char *failure) {
 	struct vgs_buffer b = {0};
 	size_t start = vgs_begin_frame(&b, VGS_KIND_ANSWER);
@@ -497,9 +454,12 @@ static void run_line(struct vgs_view event) {
 }
 
 static void run_stats(struct vgs_client *c, struct vgs_view event) {
-	char *json = json_of(event, "stats");
-	c->kind->stats(c, json);
-	free(json);
+	vegas_options *o = c->options;
+	if (o->on_stats != NULL) {
+		char *json = vgs_find_json(event, "stats");
+		o->on_stats(o->stats_context, json);
+		free(json);
+	}
 }
 
 static void *callbacks(void *of) {

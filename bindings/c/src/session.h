@@ -10,13 +10,13 @@
 #include <stdatomic.h>
 
 #include "clock.h"
-#include "wire.h"
+#include "options.h"
 
 struct vgs_session;
 struct vgs_client;
 
-/* What producers and consumers do. All but take, stats and the ends is called by the
- * reader and does not wait; false is a breach of the protocol. */
+/* What producers and consumers do. All but take and the ends is called by the reader
+ * and does not wait; false is a breach of the protocol. */
 struct vgs_kind {
 	const char *name; /* as the protocol numbers them */
 	bool (*frame)(struct vgs_client *c, int kind, struct vgs_view body);
@@ -24,7 +24,6 @@ struct vgs_kind {
 	void (*ended)(struct vgs_client *c, const vegas_error *why); /* NULL: as it was asked to */
 	void (*lost)(struct vgs_client *c, const vegas_error *why);  /* the engine has ended */
 	void (*take)(struct vgs_client *c);                          /* write what has gathered */
-	void (*stats)(struct vgs_client *c, const char *json);
 	/* The program ends. */
 	void (*exit_begin)(struct vgs_client *c);
 	void (*exit_end)(struct vgs_client *c, int64_t began);
@@ -35,6 +34,8 @@ struct vgs_kind {
 struct vgs_client {
 	const struct vgs_kind *kind;
 	struct vgs_session *session; /* one reference */
+	char *stream;
+	vegas_options *options;
 	uint32_t number;
 	atomic_int refs;
 	struct vgs_client *next, *next_ready;
@@ -51,9 +52,14 @@ void vgs_disconnect(struct vgs_session *s);
 /* A number for a producer, a consumer or a local server. */
 uint32_t vgs_number(struct vgs_session *s);
 
-/* Makes a client that the session knows, with one reference; it takes over that of the
- * session. */
-void vgs_attach(struct vgs_client *c, const struct vgs_kind *kind, struct vgs_session *s);
+/* Makes a client with one reference, zeroes behind its head, and the session to go with
+ * it; NULL where that cannot be. */
+void *vgs_client(size_t size, const struct vgs_kind *kind, const char *stream, const vegas_options *options, vegas_error *err);
+/* The session knows it from then on. */
+void vgs_attach(struct vgs_client *c);
+/* Opens it in the engine, a consumer of that group, or a producer; it is dropped where
+ * that fails. */
+vegas_code vgs_open(struct vgs_client *c, const char *method, const char *group, struct vgs_buffer *answer, vegas_error *err);
 /* It is told nothing any more, and what has not been called by then is not called. */
 void vgs_detach(struct vgs_client *c);
 /* Behind that: returns when its statistics are called no longer, by other threads. */
@@ -74,6 +80,8 @@ void vgs_begin_call(struct vgs_buffer *b, const char *method, uint32_t arguments
 vegas_code vgs_call(struct vgs_session *s, struct vgs_buffer *b, int64_t until, struct vgs_buffer *answer, vegas_error *err);
 /* Makes it, and does not wait for the answer. */
 void vgs_tell(struct vgs_session *s, struct vgs_buffer *b);
+/* Begins one that names a client, and so many more arguments. */
+void vgs_begin_own(struct vgs_client *c, struct vgs_buffer *b, const char *method, uint32_t more);
 /* A call that names a client only. */
 vegas_code vgs_ask(struct vgs_client *c, const char *method, struct vgs_buffer *answer, vegas_error *err);
 /* Its answer's statistics, as JSON. */

@@ -262,7 +262,7 @@ static void rest(vegas_consumer *c) {
 bool vgs_shard_answer(vegas_shard *s) {
 	vegas_consumer *c = s->consumer;
 	struct vgs_session *session = c->client.session;
-	vegas_external *external = c->options->external;
+	vegas_external *external = c->client.options->external;
 	if (external == NULL) {
 		vgs_answer(session, s->start, NULL);
 		return true;
@@ -276,7 +276,7 @@ bool vgs_shard_answer(vegas_shard *s) {
 		return false;
 	}
 	handling = c;
-	int failed = external(c->options->external_context, s, s->sequence, &s->sub_sequence);
+	int failed = external(c->client.options->external_context, s, s->sequence, &s->sub_sequence);
 	handling = NULL;
 	rest(c);
 	if (failed) {
@@ -314,7 +314,7 @@ static bool call(vegas_chunk *c, size_t from, size_t count) {
 	handling = of;
 	int failed;
 	if (c->dead != NULL) {
-		failed = of->options->dead_letter(of->options->dead_letter_context, c->records, c->dead);
+		failed = of->client.options->dead_letter(of->client.options->dead_letter_context, c->records, c->dead);
 	} else {
 		failed = of->handler(of->context, c->records + from, count, &why);
 	}
@@ -467,7 +467,7 @@ static void handle_chunk(vegas_shard *s, vegas_chunk *c) {
 	if (stopping(s)) {
 		/* Nothing of it is begun. */
 	} else if (c->dead != NULL) {
-		if (of->options->dead_letter != NULL) {
+		if (of->client.options->dead_letter != NULL) {
 			handle(c, 0, 1);
 		}
 	} else if (of->batch) {

@@ -3,14 +3,12 @@
 #ifndef VGS_SHARD_H
 #define VGS_SHARD_H
 
-#include "options.h"
 #include "session.h"
 
 /* What shards ask of their consumer. */
 struct vegas_consumer {
 	struct vgs_client client;
-	char *stream, *group;
-	vegas_options *options;
+	char *group;
 	vegas_handler *handler; /* NULL: chunks are polled */
 	void *context;
 	bool batch;

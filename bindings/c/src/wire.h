@@ -84,6 +84,8 @@ long vgs_characters(struct vgs_view text);
 /* Appends the value that a text is; false, and why, where it is no JSON. */
 bool vgs_from_json(struct vgs_buffer *b, const char *json, vegas_error *err);
 void vgs_to_json(struct vgs_buffer *b, struct vgs_view *value);
+/* The value of a key of a map, as JSON, to be freed. */
+char *vgs_find_json(struct vgs_view map, const char *name);
 
 /* ---- Records */
 
