@@ -393,7 +393,7 @@ func (w *worker) handle(l *leased) shard.Func {
 		for _, layer := range slices.Backward(w.layers) {
 			h = layer(h)
 		}
-		return shard.Records(h)
+		return shard.Records(l.layered(h))
 	case w.o.Checkpoint == "manual":
 		return shard.Manual(o, l.host)
 	}

@@ -19,7 +19,8 @@ type gathering struct {
 	mu      sync.Mutex
 	busy    bool // somebody delivers
 	waiting []*passing
-	tries   map[*record.Record]int // how often records have failed
+	tries   map[record.Position]int   // how often records have failed
+	left    map[record.Position]error // why those are open that the host has not handled
 }
 
 // triesKept bounds what is remembered of records that were given up.
@@ -34,11 +35,29 @@ type passing struct {
 // errLead asks a record's goroutine to deliver what waits.
 var errLead = errors.New("deliver")
 
+// layered is a handler with layers around it. They decide what a failure means, and not
+// what it means that the host has not handled a record: one that takes no notice of
+// errors must not have it taken for done.
+func (l *leased) layered(h record.Handler) record.Handler {
+	g := &l.gathering
+	return func(ctx context.Context, r *record.Record) error {
+		err := h(ctx, r)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if left, ok := g.left[r.Position]; ok {
+			delete(g.left, r.Position)
+			return left
+		}
+		return err
+	}
+}
+
 // one is the handler that layers are put around.
 func (l *leased) one(ctx context.Context, r *record.Record) error {
 	g := &l.gathering
 	p := &passing{r, make(chan error, 1)}
 	g.mu.Lock()
+	delete(g.left, r.Position) // a layer tries again
 	g.waiting = append(g.waiting, p)
 	lead := !g.busy
 	g.busy = true
@@ -71,7 +90,7 @@ func (l *leased) gathered(ctx context.Context) {
 	g.waiting = slices.Delete(g.waiting, 0, n)
 	rs, attempts := make([]*record.Record, n), make([]int, n)
 	for i, p := range chunk {
-		rs[i], attempts[i] = p.r, g.tries[p.r]+1
+		rs[i], attempts[i] = p.r, g.tries[p.r.Position]+1
 	}
 	g.mu.Unlock()
 
@@ -89,27 +108,31 @@ func (l *leased) gathered(ctx context.Context) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, f := range failures {
-		if len(g.tries) >= triesKept {
-			clear(g.tries)
+		if g.tries == nil || len(g.tries) >= triesKept {
+			g.tries = map[record.Position]int{}
 		}
-		if g.tries == nil {
-			g.tries = map[*record.Record]int{}
+		g.tries[rs[f.Index].Position]++
+	}
+	leave := func(p *passing, why error) {
+		if g.left == nil {
+			g.left = map[record.Position]error{}
 		}
-		g.tries[rs[f.Index]]++
+		g.left[p.r.Position] = why
+		p.result <- why
 	}
 	for i, p := range chunk {
 		at := slices.IndexFunc(failures, func(f shard.Failure) bool { return f.Index == i })
 		switch {
 		case done[i]:
-			delete(g.tries, p.r)
+			delete(g.tries, p.r.Position)
 		case at >= 0:
 			p.result <- failures[at].Err
 		case err != nil:
-			p.result <- err
+			leave(p, err)
 		case ctx.Err() != nil:
-			p.result <- context.Cause(ctx)
+			leave(p, context.Cause(ctx))
 		default:
-			p.result <- shard.ErrNotBegun
+			leave(p, shard.ErrNotBegun)
 		}
 	}
 	if g.busy = len(g.waiting) > 0; g.busy {

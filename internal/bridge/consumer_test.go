@@ -472,6 +472,49 @@ func TestLayersOfTheEngine(t *testing.T) {
 	}
 }
 
+// TestALayerThatTakesNoNoticeOfErrorsLosesNothing lets the program be stopped, and die,
+// with a record that it has not handled.
+func TestALayerThatTakesNoNoticeOfErrorsLosesNothing(t *testing.T) {
+	deaf := Extension{Name: "deaf", Consumer: func(map[string]any) (func(record.Handler) record.Handler, error) {
+		return func(next record.Handler) record.Handler {
+			return func(ctx context.Context, r *record.Record) error {
+				_ = next(ctx, r)
+				return nil
+			}
+		}, nil
+	}}
+	for name, end := range map[string]func(p *program){
+		"stopped": func(p *program) { _ = p.close() },
+		"killed":  func(*program) {},
+	} {
+		inWorld(t, name, 1, func(w *world) {
+			w.puts(10)
+			all := []string{}
+			for round := range 2 {
+				p := w.program(deaf)
+				p.handle = func(d *delivery) {
+					if string(d.rs[0].Data) == "3" && round == 0 {
+						<-d.at.stop
+						d.settle(true, nil)
+						return
+					}
+					d.handleAll()
+				}
+				p.consume(map[string]any{"extensions": []any{map[string]any{"deaf": nil}}})
+				time.Sleep(10 * time.Second)
+				end(p)
+				if err := p.kill(); err != nil {
+					t.Error(err)
+				}
+				all = append(all, p.handled()...)
+			}
+			if got := strings.Join(all, " "); got != numbers(0, 10) {
+				t.Error(got)
+			}
+		})
+	}
+}
+
 func TestConsumerOptionsAreChecked(t *testing.T) {
 	inWorld(t, "", 1, func(w *world) {
 		p := w.program()
