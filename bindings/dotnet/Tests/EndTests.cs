@@ -183,7 +183,6 @@ namespace Libvegas.Tests
             Assert.Equal("12", process.StandardOutput.ReadLine() + process.StandardOutput.ReadLine());
             var box = new Box<string>();
             Consumer(r => box.Put(r.Text));
-            Thread.Sleep(200);
             process.Kill();
             Program.End(process);
             Send("3");
