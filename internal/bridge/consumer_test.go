@@ -208,6 +208,7 @@ func TestManualCheckpoints(t *testing.T) {
 		}
 		p.consume(map[string]any{"checkpoint": "manual"})
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if failed["code"] != codeBadOption || len(p.handled()) != 5 {
 			t.Error(failed, p.handled())
 		}
@@ -494,8 +495,11 @@ func TestALayerThatTakesNoNoticeOfErrorsLosesNothing(t *testing.T) {
 				p := w.program(deaf)
 				p.handle = func(d *delivery) {
 					if string(d.rs[0].Data) == "3" && round == 0 {
-						<-d.at.stop
-						d.settle(true, nil)
+						select {
+						case <-d.at.stop:
+							d.settle(true, nil)
+						case <-p.heard:
+						}
 						return
 					}
 					d.handleAll()
