@@ -1,6 +1,9 @@
 package bridge
 
-import "github.com/libvegas/vegas/observe"
+import (
+	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/observe"
+)
 
 // stats are what the library counts, by the names of the metrics.
 func (w *worker) stats() results {
@@ -16,7 +19,7 @@ func (w *worker) stats() results {
 		string(observe.PrefetchBytes): s.PrefetchBytes, "window_bytes": used, "shards_waiting": s.Waiting,
 	}
 	shards := []results{}
-	for _, one := range s.Shards {
+	for _, one := range worst(s.Shards, func(one *vegas.ShardStats) int64 { return int64(one.Behind) }) {
 		shards = append(shards, results{
 			"shard": one.Shard, "checkpoint": one.Checkpoint.String(), "delivered": one.Delivered.String(),
 			string(observe.BehindMillis): one.Behind.Milliseconds(), "records": one.Records, string(observe.Unhandled): one.Unhandled,

@@ -134,6 +134,20 @@ func TestRowsCrossUnchanged(t *testing.T) {
 	}
 }
 
+func TestStatisticsTellOfTheWorstShards(t *testing.T) {
+	list := make([]int, statsShards+500)
+	for i := range list {
+		list[i] = i * 7919 % len(list)
+	}
+	of := func(n *int) int64 { return int64(*n) }
+	if got := worst(list[:statsShards], of); !slices.Equal(got, list[:statsShards]) {
+		t.Error("few shards are in another order")
+	}
+	if got := worst(list, of); len(got) != statsShards || got[0] != len(list)-1 || got[statsShards-1] != 500 {
+		t.Errorf("%d, from %d to %d", len(got), got[0], got[len(got)-1])
+	}
+}
+
 // TestRowsAreFilled: what few records there are at the end of a frame come together too.
 func TestRowsAreFilled(t *testing.T) {
 	frame := appendSend(nil, 0, 7, make([]record.Record, 100))

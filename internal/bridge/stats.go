@@ -1,9 +1,12 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
+	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/observe"
 )
 
@@ -29,7 +32,7 @@ func (p *producer) stats() results {
 		r[string(observe.RecordsDead)], r[string(observe.RecordsLost)] = s.Durable.Dead, s.Durable.Lost
 	}
 	lanes := []results{}
-	for _, l := range s.Lanes {
+	for _, l := range worst(s.Lanes, func(l *vegas.LaneStats) int64 { return int64(l.Oldest) }) {
 		lanes = append(lanes, results{
 			"shard": l.Shard, string(observe.LaneDepth): l.Records, "bytes": l.Bytes, "entries_in_flight": l.InFlight,
 			string(observe.OldestUnackAge): l.Oldest.Milliseconds(), string(observe.PaceBytes): l.PaceBytes, "draining": l.Draining,
@@ -37,6 +40,20 @@ func (p *producer) stats() results {
 	}
 	r["lanes"] = lanes
 	return r
+}
+
+// statsShards is how many shards statistics tell of, so that they stay a value that
+// fits.
+const statsShards = 1000
+
+// worst are those of a list that statistics tell of: all, or those with the most of
+// something.
+func worst[T any](list []T, of func(*T) int64) []T {
+	if len(list) <= statsShards {
+		return list
+	}
+	slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(of(&b), of(&a)) })
+	return list[:statsShards]
 }
 
 // shortestStats is the least time between two events of statistics.
