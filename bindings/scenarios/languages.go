@@ -80,15 +80,18 @@ var all = []*language{
 		},
 	},
 	{
+		name: "c", title: "C", driver: "c/driver.c", needs: []string{"go", "gcc", "make"},
+		command: func(_, tools string) []string { return []string{filepath.Join(tools, "c-driver")} },
+		build: func(ctx context.Context, root, tools string) error {
+			return compile(ctx, root, filepath.Join(tools, "c-driver"), "gcc", "-std=c11", "-D_XOPEN_SOURCE=700", "-Ibindings/c/src",
+				driver(root, "c/driver.c"), driver(root, "c/consumer.c"))
+		},
+	},
+	{
 		name: "cpp", title: "C++", driver: "driver.cpp", needs: []string{"go", "gcc", "g++", "make"},
 		command: func(_, tools string) []string { return []string{filepath.Join(tools, "cpp-driver")} },
 		build: func(ctx context.Context, root, tools string) error {
-			library := filepath.Join(root, ".cache", "c")
-			if err := run(ctx, root, "make", "-s", "-C", "bindings/c", "OUT="+library); err != nil {
-				return err
-			}
-			return run(ctx, root, "g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Ibindings/c/include", "-Ibindings/cpp/include",
-				driver(root, "driver.cpp"), filepath.Join(library, "libvegas.a"), "-pthread", "-o", filepath.Join(tools, "cpp-driver"))
+			return compile(ctx, root, filepath.Join(tools, "cpp-driver"), "g++", "-std=c++17", "-Ibindings/cpp/include", driver(root, "driver.cpp"))
 		},
 	},
 }
@@ -115,6 +118,16 @@ func javaSources(folder string) ([]string, error) {
 		return err
 	})
 	return all, err
+}
+
+// compile makes a driver over the C library, which it makes first.
+func compile(ctx context.Context, root, into, compiler string, args ...string) error {
+	library := filepath.Join(root, ".cache", "c")
+	if err := run(ctx, root, "make", "-s", "-C", "bindings/c", "OUT="+library); err != nil {
+		return err
+	}
+	args = append(args, "-O1", "-Wall", "-Wextra", "-Werror", "-Ibindings/c/include", filepath.Join(library, "libvegas.a"), "-pthread", "-o", into)
+	return run(ctx, root, compiler, args...)
 }
 
 // dotnet begins a command of the .NET SDK.
