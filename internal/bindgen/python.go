@@ -7,8 +7,17 @@ import (
 
 // python counts durations in seconds.
 var python = language{
-	spell: template.FuncMap{"type": pythonType, "value": pythonValue},
+	spell: template.FuncMap{"type": pythonType, "value": pythonValue, "bases": pythonBases},
 	files: []file{{path: "bindings/python/vegas/_spec.py", text: pythonText}},
+}
+
+// pythonBases are those of an error's class. A timeout is one to whoever catches the
+// language's own.
+func pythonBases(e failure) string {
+	if e.Code == "timeout" {
+		return "VegasError, builtins.TimeoutError"
+	}
+	return "VegasError"
 }
 
 func pythonType(o option) string {
@@ -56,6 +65,7 @@ const pythonText = `# {{header}}
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime, timedelta
 from typing import (
     Any,
@@ -75,7 +85,6 @@ from typing import (
 PROTOCOL = {{.Protocol}}
 FRAME_BYTES = {{.FrameBytes}}
 VALUE_DEPTH = {{.ValueDepth}}
-VALUE_BYTES = {{.ValueBytes}}
 VALUE_BYTES = {{.ValueBytes}}
 KEY_CHARACTERS = {{.KeyCharacters}}
 KEY_BYTES = {{.KeyBytes}}
@@ -137,7 +146,7 @@ class VegasError(Exception):
         return type(self), (self.text, self.remedy, self.unknown)
 {{range .Errors}}
 
-class {{pascal .Code}}Error(VegasError):
+class {{pascal .Code}}Error({{bases .}}):
     """{{.Doc}}"""
 
     code = {{quote .Code}}

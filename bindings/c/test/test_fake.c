@@ -256,10 +256,15 @@ static void engine_ends(const char *stream, const char *why) {
 	vegas_producer *p = producer(stream, o), *q = producer(stream, NULL);
 	vegas_consumer *c;
 	CHECK_OK(vegas_consumer_open("other", "g", NULL, NULL, NULL, &c, &e_));
-	send_many(p, 0, 10, 3);
+	vegas_error e;
+	size_t sent = 0; /* on a busy machine the engine ends before the last one */
+	while (sent < 10 && vegas_send(p, "k", "x", 1, NULL, &e) == VEGAS_OK) {
+		sent++;
+	}
+	CHECK(sent == 10 || (sent > 0 && e.code == VEGAS_ENGINE_GONE));
 	vegas_result r[20];
 	size_t n = 0;
-	while (n < 10) {
+	while (n < sent) {
 		size_t more = vegas_poll(p, r, 20, -1);
 		CHECK(more > 0);
 		for (size_t i = 0; i < more; i++) {
@@ -268,7 +273,7 @@ static void engine_ends(const char *stream, const char *why) {
 		}
 		n += more;
 	}
-	CHECK(n == 10 && vegas_poll(p, r, 20, -1) == 0);
+	CHECK(n == sent && vegas_poll(p, r, 20, -1) == 0);
 	CHECK_ERROR(vegas_send(p, "k", "x", 1, NULL, &e_), VEGAS_ENGINE_GONE, "the engine has ended");
 	CHECK_ERROR(vegas_flush(q, -1, &e_), VEGAS_ENGINE_GONE, "the engine has ended");
 	CHECK_ERROR(vegas_consumer_wait(c, -1, &e_), VEGAS_ENGINE_GONE, "the engine has ended");

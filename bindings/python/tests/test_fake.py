@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import unittest
+import unittest.mock
 import warnings
 from datetime import datetime, timedelta, timezone
 
@@ -122,6 +123,27 @@ class Sending(Case):
             q.send("k", b"x")
             1 / 0
 
+    def test_a_send_that_meets_close_is_refused(self):
+        p = self.producer("quiet")
+        look = p._row
+
+        def slow(*record):  # behind send's first look at whether the producer is closed
+            p.close()
+            return look(*record)
+
+        p._row = slow
+        p._resume = lambda: None
+        with self.assertRaises(vegas.ClosedError):
+            p.send("k", b"x", {"h": b"v"})
+
+    def test_close_gives_every_record_a_result(self):
+        p = self.producer("quiet")
+        future = p.send("k", b"x")
+        p._settle_all = lambda *_: p._left()  # as if the engine did not answer
+        with self.assertRaises(vegas.ClosedError):
+            p.close()
+        self.assertTrue(future.done())
+
     def test_many_threads(self):
         with vegas.Producer("kept-threads", engine=FAKE) as p:
             def work():
@@ -156,6 +178,21 @@ class EngineEnds(Case):
         self.assertTrue(f.result(0))
         self.producer("kept-again").send("k", b"after").result(10)
         self.assertEqual(box.wait(1), [b"after"])
+
+    def test_fail_key_fails_what_is_behind_unknown_records(self):
+        p = self.producer("quiet", on_failure="fail_key")
+        first = p.send("k", b"x")
+        eventually(lambda: p._open)
+        session, p._session = p._session, None
+        second = p.send("k", b"x")
+        p._session = session
+        p.lost(session, vegas.EngineGoneError("gone"))
+        self.assertIsInstance(first.exception(0), vegas.EngineGoneError)
+        self.assertIsInstance(second.exception(0), vegas.EarlierFailedError)
+        self.assertEqual(p._held, 0)
+        with self.assertRaises(vegas.TimeoutError):  # it is not open again yet
+            p.send("k", b"x") and p.flush(0.01)
+        p.opened(session, {"window_bytes": 5000, "record_cost": 350})
 
     def test_garbled_answers(self):
         p = self.producer("garble")
@@ -232,7 +269,7 @@ class Receiving(Case):
         self.assertIn("ValueError: not yet\nTraceback", p.stats()["texts"][-1])
         self.assertNotIn("consumer.py", p.stats()["texts"][-1])
 
-    def test_parallel_keeps_the_order_of_keys(self):
+    def parallel(self, stream):
         box, running, most = Box(), [0], [0]
         lock = threading.Lock()
 
@@ -249,15 +286,26 @@ class Receiving(Case):
             with lock:
                 running[0] -= 1
 
-        p = self.producer("kept-2")
+        p = self.producer(stream)
         for i in range(100):
             p.send(f"k{i % 10}", b"%d" % i)
         p.flush()
-        self.consumer("kept-2", "g", handle, parallel=4)
+        self.consumer(stream, "g", handle, parallel=4)
         got = box.wait(100)
         for k in range(10):
             self.assertEqual([n for key, n in got if key == f"k{k}"], list(range(k, 100, 10)))
         self.assertGreater(most[0], 1)
+
+    def test_parallel_keeps_the_order_of_keys(self):
+        self.parallel("kept-2")
+
+    def test_threads_beside_a_shard_end_when_idle(self):
+        with unittest.mock.patch("vegas.consumer._IDLE", 0.01):
+            self.parallel("kept-idle")
+            for t in threading.enumerate():
+                if t.name == "vegas-parallel":
+                    t.join(10)
+                    self.assertFalse(t.is_alive())
 
     def test_batches(self):
         box = Box()
@@ -378,6 +426,11 @@ class OptionTable(unittest.TestCase):
         e = pickle.loads(pickle.dumps(vegas.ThrottledError("t", "r", True)))
         self.assertEqual((e.text, e.remedy, e.unknown, str(e)), ("t", "r", True, "t: r"))
 
+    def test_a_timeout_is_one_of_the_language(self):
+        e = pickle.loads(pickle.dumps(vegas.TimeoutError("t", "r", True)))
+        self.assertIsInstance(e, TimeoutError)
+        self.assertEqual((e.text, e.remedy, e.unknown, e.code, str(e)), ("t", "r", True, "timeout", "t: r"))
+
 
 class Async(unittest.TestCase):
     def run_async(self, main):
@@ -464,6 +517,33 @@ class Async(unittest.TestCase):
                     await asyncio.sleep(0)
                 await p.ready()
                 self.assertGreater(len(sent), 3)
+        self.run_async(main)
+
+    def test_close_fails_what_never_had_room(self):
+        async def main():
+            p = await aio.Producer("quiet", engine=FAKE, buffer_bytes=1000)
+            sent = [p.send("k", b"x" * 100) for _ in range(4)]
+            self.assertTrue(p._overflow)
+            with self.assertRaises(TimeoutError):
+                await p.flush(0.01)
+            with self.assertRaises(vegas.TimeoutError):
+                await p.close(0.01)
+            results = await asyncio.gather(*sent, return_exceptions=True)
+            self.assertIsInstance(results[0], vegas.Receipt)
+            self.assertIsInstance(results[-1], vegas.TimeoutError)
+        self.run_async(main)
+
+    def test_a_handler_of_several_may_close(self):
+        async def main():
+            async with aio.Producer("kept-a4", engine=FAKE) as p:
+                for i in range(9):
+                    p.send(f"k{i}", b"x")
+
+            async def handle(r):
+                await c.close()
+
+            c = aio.Consumer("kept-a4", "g", handle, engine=FAKE, parallel=3)
+            await c.wait()
         self.run_async(main)
 
     def test_lost_shard_cancels_its_handler(self):

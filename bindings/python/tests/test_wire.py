@@ -133,6 +133,8 @@ class Rows(unittest.TestCase):
 
     def test_failures_are_cut(self):
         c = wire.Chunk(chunk([(b"k", b"", b"1", b"", b"")]))
+        many = wire.settle(c, True, (), [(i, "ä" * 200_000) for i in range(3000)])
+        self.assertLess(len(many), spec.FRAME_BYTES)
         body = wire.settle(c, True, (), ((0, "ä" * 200_000),))
         self.assertLess(len(body), 70_000)
         body[5 + 21 + 8 :].decode()

@@ -170,6 +170,10 @@ class Session:
     def answer_call(self, number: int, results: Dict[str, Any]) -> None:
         self.put(wire.frame(spec.KIND_ANSWER, wire.encode({"call": number, **results})))
 
+    def refuse(self, error: spec.VegasError) -> None:
+        """Tells the engine what is wrong with what it has sent. It ends."""
+        self.put(wire.frame(spec.KIND_FAIL, wire.encode({"error": {"code": error.code, "text": error.text}})))
+
     def _writing(self) -> None:
         get, poll = self._out.get, self._out.get_nowait
         try:
@@ -215,7 +219,7 @@ class Session:
                 self._take(engine, *got)
         except spec.ProtocolError as e:
             self._reason = e
-            self.put(wire.frame(spec.KIND_FAIL, wire.encode({"error": {"code": e.code, "text": e.text}})))
+            self.refuse(e)
         except OSError:
             pass
         self.kill()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime, timedelta
 from typing import (
     Any,
@@ -22,7 +23,6 @@ from typing import (
 PROTOCOL = 1
 FRAME_BYTES = 16842752
 VALUE_DEPTH = 16
-VALUE_BYTES = 1048576
 VALUE_BYTES = 1048576
 KEY_CHARACTERS = 256
 KEY_BYTES = 1024
@@ -757,7 +757,7 @@ class UnreachableError(VegasError):
     code = "unreachable"
 
 
-class TimeoutError(VegasError):
+class TimeoutError(VegasError, builtins.TimeoutError):
     """The time for the call was over."""
 
     code = "timeout"

@@ -35,8 +35,8 @@ DEAD_LETTER = 1
 #: Flag of a delivered row: it travelled in an aggregate.
 AGGREGATED = 1
 
-# So that a failure's text never makes a frame too large.
-_TEXT = 32 << 10
+# Of a failure's text, and of all of a frame together.
+_TEXT, _TEXTS = 32 << 10, 8 << 20
 
 
 def frame(kind: int, body: bytes) -> bytes:
@@ -205,8 +205,9 @@ def report_producer(body: bytes) -> int:
 
 
 def report_groups(body: bytes) -> Iterator[Tuple[int, bytes, Iterator[Tuple[int, int]]]]:
-    """Status, text, and rows of number and sub-sequence, of each group."""
-    view = memoryview(body)
+    """Status, text, and rows of number and sub-sequence, of each group. Rows are
+    copied: an iterator over a memoryview that an error's traceback keeps crashes the
+    garbage collector of CPython 3.11."""
     count, at = _U32.unpack_from(body, 4)[0], _REPORT.size
     for _ in range(count):
         if len(body) - at < _GROUP.size:
@@ -216,7 +217,7 @@ def report_groups(body: bytes) -> Iterator[Tuple[int, bytes, Iterator[Tuple[int,
         end = at + text + rows * _GROUP_ROW.size
         if end > len(body):
             raise spec.ProtocolError("a report is cut off")
-        yield status, body[at : at + text], _GROUP_ROW.iter_unpack(view[at + text : end])
+        yield status, body[at : at + text], _GROUP_ROW.iter_unpack(body[at + text : end])
         at = end
     if at != len(body):
         raise spec.ProtocolError("bytes lie behind a report")
@@ -243,7 +244,7 @@ class Chunk:
         """make(of, key, data, hash, sequence, sub, arrival, attempt, flags,
         headers) of each record, where key, hash and sequence are text."""
         body, at, sequence, made = self._body, self._bytes, "", []
-        rows = memoryview(body)[self._rows : self._bytes]
+        rows = body[self._rows : self._bytes]
         try:
             for data, headers, key, hash_, seq, flags, attempt, sub, arrival in _DELIVER_ROW.iter_unpack(rows):
                 k = at + key
@@ -282,10 +283,11 @@ def settle(
         )
     ]
     parts += [_PAIR.pack(a, b) for a, b in ranges]
+    most = min(_TEXT, _TEXTS // max(1, len(failures)))
     for index, text in failures:
         t = text.encode(errors="replace")
-        if len(t) > _TEXT:
-            t = t[: _TEXT // 2] + b"\n...\n" + t[-_TEXT // 2 :]
+        if len(t) > most:
+            t = t[: most // 2] + b"\n...\n" + t[-most // 2 :]
             t = t.decode(errors="ignore").encode()
         parts += (_PAIR.pack(index, len(t)), t)
     return frame(spec.KIND_SETTLE, b"".join(parts))

@@ -14,6 +14,7 @@ of that loop, one for each shard.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import time
 from collections import deque
@@ -32,6 +33,9 @@ __all__ = ["Consumer", "Producer"]
 _BREATH = 0.01  # seconds after which handlers that never wait let others run
 _PROGRESS = 1.0
 _CANCELS = ("lease_lost", "grace_over", "engine_gone")
+
+# The consumer whose handler a task runs, or is started by.
+_handling: "contextvars.ContextVar[Optional[Consumer]]" = contextvars.ContextVar("vegas_handling", default=None)
 
 
 class _Sent(asyncio.Future):  # type: ignore[type-arg]
@@ -134,19 +138,26 @@ class Producer(Sending):
             room, self._room = self._room, None
             _call_in(self._loop, room.set)
 
-    def broken(self, error: spec.VegasError) -> None:
-        with self._lock:
-            waiting, self._overflow = self._overflow, deque()
-            self._overflow_bytes = 0
-        super().broken(error)
-        self._fail([e for _, _, e in waiting], error)
+    def _forget_unsent(self) -> List[Any]:
+        waiting, self._overflow = self._overflow, deque()
+        self._overflow_bytes = 0
+        return super()._forget_unsent() + [entry for _, _, entry in waiting]
+
+    async def _ready_within(self, timeout: Optional[float]) -> Optional[float]:
+        """Waits until nothing waits for room, and says how much of the time is left."""
+        began = self._loop.time()
+        try:
+            await asyncio.wait_for(self.ready(), timeout)
+        except asyncio.TimeoutError:
+            raise spec.TimeoutError(f"{self._of}: records wait for room after {timeout} s") from None
+        return None if timeout is None else max(0.0, began + timeout - self._loop.time())
 
     async def flush(self, timeout: Optional[float] = None) -> None:
         """Returns when everything sent before has its result. Raises a failure that
         nobody has asked for, and TimeoutError."""
         await self.open()
-        await asyncio.wait_for(self.ready(), timeout)
-        await self._loop.run_in_executor(None, self._settle_flush, timeout)
+        left = await self._ready_within(timeout)
+        await self._loop.run_in_executor(None, self._settle_flush, left)
 
     async def close(self, timeout: Optional[float] = None) -> None:
         """Like flush, and then the end of the producer. What has no result after
@@ -159,12 +170,17 @@ class Producer(Sending):
             return  # open() raises it to whoever asks
         if timeout is None:
             timeout = self._options.seconds("close_timeout")
+        left: Optional[float] = 0.0
         try:
-            await asyncio.wait_for(self.ready(), timeout)
-        except asyncio.TimeoutError:
-            pass
+            left = await self._ready_within(timeout)
+        except spec.TimeoutError as e:
+            # The engine takes nothing behind close.
+            with self._lock:
+                unsent = self._forget_unsent()
+                self._held = sum(entry._cost for entry in self._open.values())
+            self._fail(unsent, e)
         try:
-            await self._loop.run_in_executor(None, self._settle_close, timeout)
+            await self._loop.run_in_executor(None, self._settle_close, left)
         finally:
             await asyncio.sleep(0)  # results of records are on their way into the loop
 
@@ -285,8 +301,7 @@ class Consumer(Receiving):
         except spec.VegasError:
             return  # open() and wait() raise it
         self._begin_close()
-        me = asyncio.current_task()
-        if me not in self._tasks.values() and not self._in_hand:
+        if _handling.get() is not self and not self._in_hand:
             await self._until_ended()
 
     async def _until_ended(self) -> None:
@@ -382,6 +397,7 @@ class Consumer(Receiving):
     # In the loop.
 
     async def _serve(self, shard: Shard, call: int, before: "Optional[asyncio.Task[None]]") -> None:
+        _handling.set(self)
         if before is not None:
             await asyncio.wait([before])
         try:
@@ -401,7 +417,6 @@ class Consumer(Receiving):
             if isinstance(item, wire.Chunk):
                 # A task of its own, which is cancelled without ending this one.
                 shard.task = self._loop.create_task(self._handle(shard, item))  # type: ignore[attr-defined]
-                self._tasks[f"{shard.id} chunk"] = shard.task  # type: ignore[attr-defined]
                 await asyncio.wait([shard.task])  # type: ignore[attr-defined]
                 if not shard.task.cancelled():  # type: ignore[attr-defined]
                     shard.task.result()  # type: ignore[attr-defined]
@@ -409,14 +424,15 @@ class Consumer(Receiving):
             if item is not None:
                 shard.answer(item)
             break
-        self._tasks.pop(f"{shard.id} chunk", None)
         if self._tasks.get(shard.id) is asyncio.current_task():
             self._tasks.pop(shard.id, None)
 
     async def _handle(self, shard: Shard, chunk: wire.Chunk) -> None:
         done, failures = Done(chunk.count), []  # type: Tuple[Done, List[Tuple[int, str]]]
+        records = shard.records(chunk)
+        if records is None:
+            return
         try:
-            records = chunk.records(Record, shard)
             if shard.stopping is not None:
                 pass
             elif chunk.dead or self._batch:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _PROGRESS = 1.0  # seconds after which a chunk under way tells what of it is done
+_IDLE = 10.0  # seconds after which a thread beside a shard's that has nothing to do ends
 _REASONS = {
     spec.REASON_SHUTDOWN: "shutdown",
     spec.REASON_HANDOFF: "handoff",
@@ -396,10 +397,8 @@ class Consumer(Receiving):
             self._threads.pop(shard.id, None)
 
     def _handle(self, shard: Shard, chunk: wire.Chunk) -> None:
-        try:
-            records = chunk.records(Record, shard)
-        except spec.ProtocolError as e:
-            shard._session.put(wire.frame(spec.KIND_FAIL, wire.encode({"error": {"code": e.code, "text": e.text}})))
+        records = shard.records(chunk)
+        if records is None:
             return
         if shard.stopping is not None:
             shard.settle(chunk, True, ())
@@ -475,7 +474,8 @@ class Consumer(Receiving):
 
 
 class _Helpers:
-    """Threads that handle records beside their shard's; idle ones are used again."""
+    """Threads that handle records beside their shard's; idle ones are used again, and
+    end when nobody does. As many wait as _idle counts and _work has calls."""
 
     def __init__(self) -> None:
         self._work: "queue.SimpleQueue[Tuple[Callable[[], None], Future[None]]]" = queue.SimpleQueue()
@@ -490,7 +490,12 @@ class _Helpers:
 
     def _run(self) -> None:
         while True:
-            call, ended = self._work.get()
+            try:
+                call, ended = self._work.get(timeout=_IDLE)
+            except queue.Empty:
+                if self._idle.acquire(blocking=False):
+                    return
+                continue  # somebody counts on this one
             call()
             ended.finish()
             del call, ended

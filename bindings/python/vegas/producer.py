@@ -160,11 +160,16 @@ class Sending:
 
     def _add(self, row: bytes, body: bytes, entry: Any) -> None:
         """Takes a record in; the lock is held and there is room."""
+        if not self._put:
+            self._tell()
         self._held += entry._cost
-        if not self._put and self._session is not None:
+        self._gathered += (row, body, entry)
+
+    def _tell(self) -> None:
+        """Lets the session's writer come for what gathers, with the lock held."""
+        if self._session is not None:
             self._session.put(self)
             self._put = True
-        self._gathered += (row, body, entry)
 
     def _no_room(self, cost: int) -> bool:
         return self._held + cost > self._window and self._held > 0
@@ -194,16 +199,27 @@ class Sending:
 
     def broken(self, error: spec.VegasError) -> None:
         with self._lock:
-            self._session, self._error, self._halted = None, error, True
-            entries = self._gathered[2::3] + list(self._open.values())
-            self._gathered.clear()
+            self._error, self._halted = error, True
+        self._forsake(error)
+        if not self._is_open.done():
+            self._is_open.finish(None, error)
+
+    def _forsake(self, error: spec.VegasError) -> None:
+        """No session will take or report anything any more: what has no result fails."""
+        with self._lock:
+            self._session, self._ended = None, True
+            entries = self._forget_unsent() + list(self._open.values())
             self._open.clear()
             self._held = 0
             self._room_made.notify_all()
             self._made_room()
         self._fail(entries, error)
-        if not self._is_open.done():
-            self._is_open.finish(None, error)
+
+    def _forget_unsent(self) -> List[Any]:
+        """Gives up what was not written, with the lock held."""
+        entries = self._gathered[2::3]
+        self._gathered = []
+        return entries
 
     def lost(self, session: _engine.Session, why: spec.VegasError) -> None:
         """What was written and not reported is unknown; what was not goes to the
@@ -214,12 +230,17 @@ class Sending:
             self._session = None
             entries = list(self._open.values())
             self._open.clear()
-            self._held -= sum(e._cost for e in entries)
+            behind = []
+            if entries and self._options.value("on_failure") == "fail_key":
+                behind = self._forget_unsent()
+            self._held = sum(e._cost for e in self._gathered[2::3])
             self._made_room()
         remedy = why.remedy
         if self._options.value("durable"):
             remedy = "if the durable buffer has it, the next engine sends it"
         self._fail(entries, spec.EngineGoneError(why.text, remedy, True))
+        text = "the results of earlier records are unknown, since the engine has ended"
+        self._fail(behind, spec.EarlierFailedError(text))
 
     def take(self, session: _engine.Session) -> List[bytes]:
         with self._lock:
@@ -307,6 +328,8 @@ class Sending:
                 with self._lock:
                     while self._session is not session and self._error is None:
                         # It is being opened. Its writer gets what has gathered then.
+                        if until is not None and time.monotonic() > until:
+                            return len(self._open) + len(self._gathered) // 3
                         if not self._room_made.wait(1) and session.over:
                             break
                 args: Dict[str, Any] = {"producer": self.number}
@@ -341,9 +364,9 @@ class Sending:
         if timeout is None:
             timeout = self._options.seconds("close_timeout")
         self._settle_all(spec.METHOD_CLOSE_PRODUCER, timeout)
-        self._ended = True
         if self._engine is not None:
             self._engine.detach(self)
+        self._forsake(spec.ClosedError(f"{self._of} is closed, and the record has no result", None, True))
         self._raise_failures()
 
     def _raise_failures(self) -> None:
@@ -430,14 +453,15 @@ class Producer(Sending):
         future = _new_future(_Sent)
         future._cost = cost = len(body) + self._record_cost
         with self._lock:
+            if self._halted:  # closed since: the engine would not take it any more
+                self._check_halted()
             held = self._held + cost
             if held > self._window and self._held > 0:
                 self._wait_for_room(cost)
                 held = self._held + cost
+            if not self._put:
+                self._tell()
             self._held = held
-            if not self._put and self._session is not None:
-                self._session.put(self)
-                self._put = True
             # The last step, and one: an interruption leaves all of it or nothing.
             self._gathered += (row, body, future)
         return future
@@ -528,8 +552,6 @@ class Producer(Sending):
             own = _future.again(error)
             self._failures.attach(future, own)
             future.finish(None, own)
-
-
 
     def _abandon(self, entries: List[Any], error: spec.VegasError) -> None:
         for future in entries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from . import _engine, _wire as wire
+from . import _engine, _spec as spec, _wire as wire
 
 if TYPE_CHECKING:
     from .consumer import Receiving
@@ -149,6 +149,14 @@ class Shard:
         self.takeovers: int = args.get("takeovers", 0)
         #: Why nothing further is begun, or None.
         self.stopping: Optional[str] = None
+
+    def records(self, chunk: wire.Chunk) -> Optional[List[Record]]:
+        """Those of a chunk. None where it cannot be read: that ends the session."""
+        try:
+            return chunk.records(Record, self)
+        except spec.ProtocolError as e:
+            self._session.refuse(e)
+            return None
 
     def answer_start(self, call: int, position: Any) -> None:
         results: Dict[str, Any] = {}

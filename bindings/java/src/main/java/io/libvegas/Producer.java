@@ -72,8 +72,8 @@ public final class Producer implements AutoCloseable {
     private int waiting; // for room
     private VegasException refusal; // why nothing more is accepted
     private boolean closed;
-    private boolean broken; // there will be no engine any more
 
+    private volatile boolean broken; // there will be no engine any more
     private volatile boolean ended;
     private CompletableFuture<Map<String, Object>> closing; // at the program's end
 
@@ -262,22 +262,20 @@ public final class Producer implements AutoCloseable {
     }
 
     private Map<String, Object> ask(String method) {
-        Session s;
-        lock.lock();
-        try {
-            if (refusal != null) {
-                throw Limit.again(refusal);
+        for (;;) {
+            lock.lock();
+            try {
+                if (refusal != null) {
+                    throw Limit.again(refusal);
+                }
+            } finally {
+                lock.unlock();
             }
-        } finally {
-            lock.unlock();
+            Session s = opened(new Limit(null));
+            if (s != null) {
+                return Limit.await(s.request(method, Map.of("producer", member.number())));
+            }
         }
-        do {
-            s = opened(new Limit(null));
-            if (s == null && ended) {
-                throw new VegasException.Closed(of + " is closed", null);
-            }
-        } while (s == null);
-        return Limit.await(s.request(method, Map.of("producer", member.number())));
     }
 
     public String stream() {
@@ -289,7 +287,7 @@ public final class Producer implements AutoCloseable {
         return of;
     }
 
-    /** The session in which the producer is open; null where it, or the producer, has just ended, or in time there was none. */
+    /** The session in which the producer is open; null where that has just ended, or in time there was none. */
     private Session opened(Limit limit) {
         Session now = engine.connect();
         lock.lock();
@@ -298,9 +296,6 @@ public final class Producer implements AutoCloseable {
                 if (!changed.await(Math.min(limit.left(), TimeUnit.SECONDS.toNanos(1)), TimeUnit.NANOSECONDS) && now.over()) {
                     return null;
                 }
-            }
-            if (broken) {
-                throw Limit.again(refusal);
             }
             return session == now ? now : null;
         } catch (InterruptedException e) {
@@ -313,7 +308,7 @@ public final class Producer implements AutoCloseable {
     /** Has the engine flush or close, and returns how many records are left. */
     private long settle(String method, Duration timeout) {
         Limit limit = new Limit(timeout);
-        while (!ended && !isBroken()) {
+        while (!ended && !broken) {
             try {
                 Session s = opened(limit);
                 if (s == null && limit.over()) {
@@ -341,15 +336,6 @@ public final class Producer implements AutoCloseable {
         }
         Callbacks.barrier(limit.left());
         return ended ? 0 : left();
-    }
-
-    private boolean isBroken() {
-        lock.lock();
-        try {
-            return broken;
-        } finally {
-            lock.unlock();
-        }
     }
 
     private long left() {
@@ -448,14 +434,14 @@ public final class Producer implements AutoCloseable {
             lock.lock();
             try {
                 session = null;
-                broken = true;
                 if (refusal == null) {
                     refusal = error;
                 }
+                drop(error);
+                broken = true; // and all have their results, or are about to be called back
             } finally {
                 lock.unlock();
             }
-            drop(error);
             isOpen.completeExceptionally(error);
         }
 
