@@ -74,6 +74,15 @@ test-bindings: engine ## the short scenarios in every language that this machine
 test-bindings-all: engine ## all scenarios in every language; writes the table of docs/languages.md
 	VEGAS_ENGINE=$(ENGINE) go run ./bindings/scenarios -all -v -write
 
+.PHONY: packages test-packages
+packages: ## packages of all languages, with the engines of all platforms, into .cache/packages/dist
+	go run ./internal/packages build
+
+test-packages: ## build them, install each by name into an empty environment, tell all scenarios there; writes the table of docs/languages.md
+	go run ./internal/packages build
+	go run ./internal/packages install
+	VEGAS_ENGINE= go run ./bindings/scenarios -installed .cache/packages/installed -engine .cache/packages/engines/linux-amd64/vegas-engine -all -v -write
+
 .PHONY: test-c test-cpp
 test-c: ## the C library, with a C compiler and valgrind
 	$(MAKE) -C bindings/c test

@@ -44,7 +44,10 @@ func (w *world) launch(name string, l *language, s step) (*host, error) {
 	if s.flag("first_process") {
 		h.cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
 	}
-	h.cmd.Env = append(w.environment(), "VEGAS_ENGINE="+w.engine)
+	h.cmd.Env = w.environment()
+	if !w.installed {
+		h.cmd.Env = append(h.cmd.Env, "VEGAS_ENGINE="+w.engine)
+	}
 	h.cmd.Env = append(h.cmd.Env, l.environment(w.root, w.tools)...)
 	if kind := s.text("engine"); kind != "" {
 		path, env, err := w.wrongEngine(kind)

@@ -15,8 +15,16 @@ import (
 // language is one that scenarios are told in, by its driver.
 type language struct {
 	name, title string
-	driver      string   // in the folder of drivers
-	needs       []string // programs that have to be there
+	driver      string // in the folder of drivers
+	way
+	// installed is the way with the package that is installed in a folder, by
+	// internal/packages; nil for Go, whose package is the module.
+	installed func(dir string) way
+}
+
+// way is how a driver is run: with the tree's sources, or with an installed package.
+type way struct {
+	needs []string // programs that have to be there
 	// command runs the driver, of the repository root and what build made in tools.
 	command func(root, tools string) []string
 	// environment are variables of the driver's.
@@ -28,76 +36,117 @@ type language struct {
 // all are the languages in the order of the table.
 var all = []*language{
 	{
-		name: "go", title: "Go", driver: "go/main.go", needs: []string{"go"},
-		command: func(_, tools string) []string { return []string{filepath.Join(tools, "go-driver")} },
-		build: func(ctx context.Context, root, tools string) error {
-			return run(ctx, root, "go", "build", "-o", filepath.Join(tools, "go-driver"), "./bindings/scenarios/drivers/go")
+		name: "go", title: "Go", driver: "go/main.go",
+		way: way{
+			needs:   []string{"go"},
+			command: func(_, tools string) []string { return []string{filepath.Join(tools, "go-driver")} },
+			build: func(ctx context.Context, root, tools string) error {
+				return run(ctx, root, "go", "build", "-o", filepath.Join(tools, "go-driver"), "./bindings/scenarios/drivers/go")
+			},
 		},
 	},
 	{
-		name: "python", title: "Python", driver: "driver.py", needs: []string{"python3"},
-		command: func(root, _ string) []string { return []string{"python3", driver(root, "driver.py")} },
-		environment: func(root, _ string) []string {
-			return []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + filepath.Join(root, "bindings", "python")}
+		name: "python", title: "Python", driver: "driver.py",
+		way: way{
+			needs:   []string{"python3"},
+			command: func(root, _ string) []string { return []string{"python3", driver(root, "driver.py")} },
+			environment: func(root, _ string) []string {
+				return []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + filepath.Join(root, "bindings", "python")}
+			},
 		},
 	},
 	{
-		name: "js", title: "JavaScript", driver: "driver.mjs", needs: []string{"node"},
-		command: func(root, _ string) []string { return []string{"node", driver(root, "driver.mjs")} },
-		environment: func(root, _ string) []string {
-			return []string{"VEGAS_BINDING=" + filepath.Join(root, "bindings", "js", "index.mjs")}
+		name: "js", title: "JavaScript", driver: "driver.mjs",
+		way: way{
+			needs:   []string{"node"},
+			command: func(root, _ string) []string { return []string{"node", driver(root, "driver.mjs")} },
+			environment: func(root, _ string) []string {
+				return []string{"VEGAS_BINDING=" + filepath.Join(root, "bindings", "js", "index.mjs")}
+			},
 		},
 	},
 	{
-		name: "java", title: "Java", driver: "Driver.java", needs: []string{"java", "javac"},
-		command: func(_, tools string) []string {
-			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", filepath.Join(tools, "java"), "Driver"}
-		},
-		build: func(ctx context.Context, root, tools string) error {
-			sources, err := javaSources(filepath.Join(root, "bindings", "java", "src", "main", "java", "io"))
-			if err != nil {
-				return err
-			}
-			args := append([]string{"-d", filepath.Join(tools, "java"), driver(root, "Driver.java")}, sources...)
-			return run(ctx, root, "javac", args...)
+		name: "java", title: "Java", driver: "Driver.java",
+		way: way{
+			needs: []string{"java", "javac"},
+			command: func(_, tools string) []string {
+				return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", filepath.Join(tools, "java"), "Driver"}
+			},
+			build: func(ctx context.Context, root, tools string) error {
+				sources, err := javaSources(filepath.Join(root, "bindings", "java", "src", "main", "java", "io"))
+				if err != nil {
+					return err
+				}
+				args := append([]string{"-d", filepath.Join(tools, "java"), driver(root, "Driver.java")}, sources...)
+				return run(ctx, root, "javac", args...)
+			},
 		},
 	},
 	{
 		// An SDK is installed for it where there was none yet.
-		name: "csharp", title: "C#", driver: "csharp/Driver.cs", needs: []string{"npm", "pip", "unzip"},
-		command: func(root, tools string) []string {
-			return append(dotnet(root), "exec", filepath.Join(tools, "csharp", "bin", "Driver", "netcoreapp3.1", "Driver.dll"))
-		},
-		build: func(ctx context.Context, root, tools string) error {
-			args := append(dotnet(root), "build", "-nologo", "-v", "quiet", "-p:Built="+filepath.Join(tools, "csharp")+"/", driver(root, "csharp"))
-			return run(ctx, root, args[0], args[1:]...)
-		},
-	},
-	{
-		name: "ruby", title: "Ruby", driver: "driver.rb", needs: []string{"ruby"},
-		command: func(root, _ string) []string {
-			return []string{"ruby", "-I", filepath.Join(root, "bindings", "ruby", "lib"), driver(root, "driver.rb")}
+		name: "csharp", title: "C#", driver: "csharp/Driver.cs",
+		way: way{
+			needs: []string{"npm", "pip", "unzip"},
+			command: func(root, tools string) []string {
+				return append(dotnet(root), "exec", filepath.Join(tools, "csharp", "bin", "Driver", "netcoreapp3.1", "Driver.dll"))
+			},
+			build: func(ctx context.Context, root, tools string) error {
+				args := append(dotnet(root), "build", "-nologo", "-v", "quiet", "-p:Built="+filepath.Join(tools, "csharp")+"/", driver(root, "csharp"))
+				return run(ctx, root, args[0], args[1:]...)
+			},
 		},
 	},
 	{
-		name: "c", title: "C", driver: "c/driver.c", needs: []string{"go", "gcc", "make"},
-		command: func(_, tools string) []string { return []string{filepath.Join(tools, "c-driver")} },
-		build: func(ctx context.Context, root, tools string) error {
-			return compile(ctx, root, filepath.Join(tools, "c-driver"), "gcc", "-std=c11", "-D_XOPEN_SOURCE=700", "-Ibindings/c/src",
-				driver(root, "c/driver.c"), driver(root, "c/consumer.c"))
+		name: "ruby", title: "Ruby", driver: "driver.rb",
+		way: way{
+			needs: []string{"ruby"},
+			command: func(root, _ string) []string {
+				return []string{"ruby", "-I", filepath.Join(root, "bindings", "ruby", "lib"), driver(root, "driver.rb")}
+			},
 		},
 	},
 	{
-		name: "cpp", title: "C++", driver: "driver.cpp", needs: []string{"go", "gcc", "g++", "make"},
-		command: func(_, tools string) []string { return []string{filepath.Join(tools, "cpp-driver")} },
-		build: func(ctx context.Context, root, tools string) error {
-			return compile(ctx, root, filepath.Join(tools, "cpp-driver"), "g++", "-std=c++17", "-Ibindings/cpp/include", driver(root, "driver.cpp"))
+		name: "c", title: "C", driver: "c/driver.c",
+		way: way{
+			needs:   []string{"go", "gcc", "make"},
+			command: func(_, tools string) []string { return []string{filepath.Join(tools, "c-driver")} },
+			build: func(ctx context.Context, root, tools string) error {
+				return compile(ctx, root, filepath.Join(tools, "c-driver"), "gcc", "-std=c11", "-D_XOPEN_SOURCE=700", "-Ibindings/c/src",
+					driver(root, "c/driver.c"), driver(root, "c/consumer.c"))
+			},
+		},
+	},
+	{
+		name: "cpp", title: "C++", driver: "driver.cpp",
+		way: way{
+			needs:   []string{"go", "gcc", "g++", "make"},
+			command: func(_, tools string) []string { return []string{filepath.Join(tools, "cpp-driver")} },
+			build: func(ctx context.Context, root, tools string) error {
+				return compile(ctx, root, filepath.Join(tools, "cpp-driver"), "g++", "-std=c++17", "-Ibindings/cpp/include", driver(root, "driver.cpp"))
+			},
 		},
 	},
 }
 
 func init() {
 	for _, l := range all {
+		if l.environment == nil {
+			l.environment = func(string, string) []string { return nil }
+		}
+	}
+}
+
+// useInstalled has drivers use the packages that are installed in folders of dir, which
+// bring their engines along.
+func useInstalled(dir string) {
+	for _, l := range all {
+		switch {
+		case l.name == "go":
+		case l.installed == nil:
+			l.way = way{build: func(context.Context, string, string) error { return errors.New("there is no package to install") }}
+		default:
+			l.way = l.installed(dir)
+		}
 		if l.environment == nil {
 			l.environment = func(string, string) []string { return nil }
 		}

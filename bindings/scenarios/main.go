@@ -37,6 +37,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.root, "root", ".", "root of the repository")
 	flag.StringVar(&o.engine, "engine", os.Getenv("VEGAS_ENGINE"), "the engine (default VEGAS_ENGINE, or one that is built)")
+	flag.StringVar(&o.installed, "installed", "", "folder with installed packages to use in place of the tree (go run ./internal/packages install)")
 	flag.StringVar(&o.languages, "languages", "", "tell in these only, separated by commas")
 	flag.StringVar(&o.pattern, "run", "", "tell scenarios whose name matches")
 	flag.BoolVar(&o.all, "all", false, "all scenarios, not the short ones only")
@@ -52,6 +53,7 @@ func main() {
 
 type options struct {
 	root, engine, languages, pattern string
+	installed                        string
 	all, write, verbose              bool
 	jobs                             int
 }
@@ -59,6 +61,7 @@ type options struct {
 // runner is what all scenarios of a run share.
 type runner struct {
 	root, engine, tools string
+	installed           bool // packages bring their own engines
 	protocol            *protocol
 }
 
@@ -86,6 +89,13 @@ func tell(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(tools)
 	r := &runner{root: root, engine: o.engine, tools: tools}
+	if o.installed != "" {
+		if o.installed, err = filepath.Abs(o.installed); err != nil {
+			return err
+		}
+		useInstalled(o.installed)
+		r.installed = true
+	}
 	if r.protocol, err = readProtocol(root); err != nil {
 		return err
 	}

@@ -23,12 +23,13 @@ import (
 // world is what one scenario happens in: a server and a store of its own, and hosts
 // that speak the language under test, and another one.
 type world struct {
-	ctx      context.Context
-	root     string
-	dir      string // for everything that the scenario writes
-	engine   string
-	tools    string // where drivers are built
-	protocol *protocol
+	ctx       context.Context
+	root      string
+	dir       string // for everything that the scenario writes
+	engine    string
+	tools     string // where drivers are built
+	installed bool
+	protocol  *protocol
 
 	server   *localkinesis.Server
 	endpoint string
@@ -67,7 +68,7 @@ func (sc *scenario) tell(ctx context.Context, r *runner, l, other *language) (er
 	}
 	defer os.RemoveAll(dir)
 	w := &world{
-		ctx: ctx, root: r.root, dir: dir, engine: r.engine, tools: r.tools, protocol: r.protocol,
+		ctx: ctx, root: r.root, dir: dir, engine: r.engine, tools: r.tools, installed: r.installed, protocol: r.protocol,
 		language: l, other: other, hosts: map[string]*host{}, waiting: map[string]call{},
 		faults: map[string]*localkinesis.Injected{}, vars: map[string]string{"dir": dir, "stream": streamName, "key256": strings.Repeat("🔑", 256), "key257": strings.Repeat("k", 257)},
 		account: newAccount(), groupOf: map[string]string{}, many: map[string]step{}, events: map[string][]map[string]any{}, counts: map[string]int{},

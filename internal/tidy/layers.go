@@ -115,7 +115,7 @@ var house = []floor{
 	},
 	{
 		name:     "tools of the repository",
-		packages: []string{"internal/tidy", "internal/release", "internal/testreport", "internal/bindgen"},
+		packages: []string{"internal/tidy", "internal/release", "internal/testreport", "internal/bindgen", "internal/packages"},
 		plain:    true,
 	},
 }
