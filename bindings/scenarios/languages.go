@@ -57,6 +57,7 @@ var all = []*language{
 	},
 	{
 		name: "js", title: "JavaScript", driver: "driver.mjs",
+		installed: installedJS,
 		way: way{
 			needs:   []string{"node"},
 			command: func(root, _ string) []string { return []string{"node", driver(root, "driver.mjs")} },

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -110,7 +111,11 @@ func (t *tree) buildEngineJS(p platform, version string) error {
 		return err
 	}
 	name := npmPackage(p)
-	text, err := json.MarshalIndent(struct {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err = e.Encode(struct {
 		Name            string            `json:"name"`
 		Version         string            `json:"version"`
 		Description     string            `json:"description"`
@@ -130,14 +135,14 @@ func (t *tree) buildEngineJS(p platform, version string) error {
 		OS:              []string{npmName(p.os)},
 		CPU:             []string{npmName(p.arch)},
 		PreferUnplugged: true,
-	}, "", "  ")
+	})
 	if err != nil {
 		return err
 	}
 	readme := fmt.Sprintf("# %s\n\nThe engine of [libvegas](https://www.npmjs.com/package/libvegas) for %s %s. It comes with `npm install libvegas`, and is nothing to install by itself.\n",
 		name, npmName(p.os), npmName(p.arch))
 	return writeNPM(t.dist("js"), name, version, []npmFile{
-		{name: "package.json", data: append(text, '\n')},
+		{name: "package.json", data: text.Bytes()},
 		{name: "LICENSE", data: license},
 		{name: "README.md", data: []byte(readme)},
 		{name: "bin/" + p.binary(), data: engine, runs: true},
