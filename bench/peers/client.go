@@ -11,6 +11,7 @@ import (
 	"runtime/pprof"
 
 	"github.com/libvegas/vegas/bench/contest"
+	"github.com/libvegas/vegas/bench/usage"
 )
 
 // client is the process of a contender written in Go: client SIDE NAME WORK.
@@ -42,7 +43,7 @@ func client(ctx context.Context, args []string) error {
 		defer pprof.StopCPUProfile()
 	}
 	m := contest.NewMeter(&w, os.Stdout)
-	m.Look = func() (contest.Reading, error) { return readingOfSelf(w.ServerPID) }
+	m.Look = func() (contest.Reading, error) { return usage.OfSelf(w.ServerPID) }
 	if err := c.Run(ctx, &w, m); err != nil {
 		return err
 	}

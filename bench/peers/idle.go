@@ -15,6 +15,7 @@ import (
 	"github.com/libvegas/vegas"
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/bench/figures"
+	"github.com/libvegas/vegas/bench/server"
 	"github.com/libvegas/vegas/store/memory"
 )
 
@@ -114,14 +115,14 @@ func measureIdle(ctx context.Context, r *runner, s *partSettings) (string, []fig
 	if s.short {
 		seconds = 1
 	}
-	p := newProgress(s.rounds * len(rests))
+	p := figures.NewProgress(s.rounds * len(rests))
 	for round := range s.rounds {
 		for _, e := range rests {
 			res, err := r.attend(ctx, e, seconds, round)
 			if err != nil {
 				return "", nil, fmt.Errorf("%s: %w", e.what, err)
 			}
-			fmt.Fprintf(os.Stderr, "%s %d/%d %-42s %5.2f %% of a core, %5.1f MiB\n", p.next(), round+1, s.rounds, e.what, res.share(), res.residentMiB())
+			fmt.Fprintf(os.Stderr, "%s %d/%d %-42s %5.2f %% of a core, %5.1f MiB\n", p.Next(), round+1, s.rounds, e.what, res.share(), res.residentMiB())
 			e.results = append(e.results, res)
 		}
 	}
@@ -141,13 +142,13 @@ func (r *runner) attend(ctx context.Context, e *rest, seconds, round int) (res *
 	k.aggregated = false
 	w := k.work(e.contender)
 	w.Records, w.Warm, w.Last = e.burst, 0, 0
-	w.Endpoint, w.TLS, w.Stream = r.server.endpoint, r.server.tls, fmt.Sprintf("attend-%d", r.runs)
+	w.Endpoint, w.TLS, w.Stream = r.server.Endpoint, r.server.TLS, fmt.Sprintf("attend-%d", r.runs)
 	r.runs++
-	if _, err := r.server.tell(doCreate, &w); err != nil {
+	if _, err := r.server.Tell(server.Create, &w); err != nil {
 		return nil, err
 	}
 	defer func() {
-		_, gone := r.server.tell(doDelete, &w)
+		_, gone := r.server.Tell(server.Delete, &w)
 		err = errors.Join(err, gone)
 	}()
 	arn, leave, err := r.register(ctx, w.Stream)
@@ -174,7 +175,7 @@ func (r *runner) feed(ctx context.Context, w *contest.Work) error {
 	defer every.Stop()
 	for range w.Seconds {
 		if w.Records > 0 {
-			if _, err := r.server.tell(doFill, w); err != nil {
+			if _, err := r.server.Tell(server.Fill, w); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/bench/figures"
+	"github.com/libvegas/vegas/bench/server"
 )
 
 // shardRate is what a shard takes of records of 1 KiB, in records a second, which is
@@ -49,14 +50,14 @@ func measureLatency(ctx context.Context, r *runner, s *partSettings) (string, []
 		}
 	}
 	worst := map[float64]map[*latencies][]float64{0.5: {}, 0.99: {}} // what is added, by round
-	p := newProgress(s.rounds * len(latencyLoads))
+	p := figures.NewProgress(s.rounds * len(latencyLoads))
 	for round := range s.rounds {
 		for _, load := range latencyLoads {
 			tracks, err := r.tracks(ctx, load, s)
 			if err != nil {
 				return "", nil, fmt.Errorf("latency at %d %%: %w", load, err)
 			}
-			head := p.next()
+			head := p.Next()
 			for n, t := range tracks {
 				for _, l := range all {
 					if l.load != load || l.linger != latencyLingers[n] {
@@ -88,14 +89,14 @@ func (r *runner) tracks(ctx context.Context, load int, s *partSettings) (tracks 
 	for _, linger := range latencyLingers {
 		r.runs++
 		w := contest.Work{
-			Stream: fmt.Sprintf("latency-%d", r.runs), Shards: 1, Endpoint: r.server.endpoint, TLS: r.server.tls,
+			Stream: fmt.Sprintf("latency-%d", r.runs), Shards: 1, Endpoint: r.server.Endpoint, TLS: r.server.TLS,
 			Size: 1 << 10, Aggregated: true, Records: rate * seconds, Warm: rate * warm, Keys: keys,
 		}
-		if _, err := r.server.tell(doCreate, &w); err != nil {
+		if _, err := r.server.Tell(server.Create, &w); err != nil {
 			return nil, err
 		}
 		defer func() {
-			_, gone := r.server.tell(doDelete, &w)
+			_, gone := r.server.Tell(server.Delete, &w)
 			err = errors.Join(err, gone)
 		}()
 		var arns [2]string

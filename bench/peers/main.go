@@ -16,8 +16,6 @@
 //	main.go        the command
 //	table.go       rounds of turns
 //	run.go         one turn: a process is watched
-//	serve.go       the server's process
-//	stored.go      what is in a stream; fills one
 //	client.go      a contender's process
 //	java.go        contenders in a JVM
 //	tasks.go       what is to be done
@@ -37,12 +35,13 @@ import (
 	"slices"
 
 	"github.com/libvegas/vegas/bench/figures"
+	"github.com/libvegas/vegas/bench/server"
 )
 
 // commands are what the first argument may name; "" is the contest.
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"":       contestCommand,
-	"serve":  serve,
+	"serve":  server.Serve,
 	"client": client,
 
 	"latency": partCommand("latency"),

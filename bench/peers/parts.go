@@ -12,6 +12,7 @@ import (
 
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/bench/figures"
+	"github.com/libvegas/vegas/bench/server"
 )
 
 // part is a table that vegas stands in alone, with a section of its own on the page.
@@ -29,7 +30,7 @@ type partSettings struct {
 }
 
 var parts = map[string]part{
-	"latency": {5, []string{withLimits}, measureLatency},
+	"latency": {5, []string{server.WithLimits}, measureLatency},
 	"scale":   {5, nil, measureScale},
 	"idle":    {5, nil, measureIdle},
 }

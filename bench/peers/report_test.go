@@ -14,6 +14,7 @@ import (
 
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/bench/figures"
+	"github.com/libvegas/vegas/bench/server"
 )
 
 // turns of a contender in a task, each with its CPU time a record.
@@ -113,15 +114,15 @@ func TestFindingsOfARun(t *testing.T) {
 	send := tasks(100)[0]
 	for _, c := range []struct {
 		name   string
-		stored stored
+		stored server.Stored
 		want   string // "" is none
 	}{
-		{"vegas", stored{Distinct: 100}, ""},
-		{"vegas", stored{Distinct: 99}, "99 of 100"},
-		{"vegas", stored{Distinct: 100, Twice: 1}, "1 stored twice"},
-		{"vegas, durable", stored{Distinct: 100, Behind: 1}, "behind a newer one"},
-		{"AWS SDK, PutRecords", stored{Distinct: 100, Twice: 1, Behind: 1}, ""},
-		{"AWS SDK, PutRecords", stored{Distinct: 100, Wrong: 1}, "none of them"},
+		{"vegas", server.Stored{Distinct: 100}, ""},
+		{"vegas", server.Stored{Distinct: 99}, "99 of 100"},
+		{"vegas", server.Stored{Distinct: 100, Twice: 1}, "1 stored twice"},
+		{"vegas, durable", server.Stored{Distinct: 100, Behind: 1}, "behind a newer one"},
+		{"AWS SDK, PutRecords", server.Stored{Distinct: 100, Twice: 1, Behind: 1}, ""},
+		{"AWS SDK, PutRecords", server.Stored{Distinct: 100, Wrong: 1}, "none of them"},
 	} {
 		err := complete(&result{contender: find(contest.Produce, c.name), task: send, stored: c.stored})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -255,12 +256,5 @@ func TestPlan(t *testing.T) {
 	p.results[0].err = fmt.Errorf("in its process: %w", errLate)
 	if !p.isLate(next) || p.isLate(p.plan(true)[1]) {
 		t.Error("who was late is let run again, or somebody else is not")
-	}
-}
-
-func TestProgress(t *testing.T) {
-	p := &progress{began: time.Now().Add(-99 * time.Second), done: 1, all: 5}
-	if got, want := p.next(), " 1:39,  2:28 left:"; got != want && got != " 1:39,  2:29 left:" {
-		t.Errorf("after two of five turns %q, want %q", got, want)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/libvegas/vegas/bench/contest"
+	"github.com/libvegas/vegas/bench/server"
+	"github.com/libvegas/vegas/bench/usage"
 	"github.com/libvegas/vegas/internal/foreign"
 	"github.com/libvegas/vegas/internal/tail"
 )
@@ -38,7 +40,7 @@ type result struct {
 	wall      time.Duration
 	done      contest.Done
 	resident  int64
-	stored    stored // of a producer
+	stored    server.Stored // of a producer
 	err       error
 }
 
@@ -52,7 +54,7 @@ func (r *result) perRecord(x float64) float64 { return x / float64(r.records) }
 
 // runner runs contenders one after the other.
 type runner struct {
-	server  *server
+	server  *server.Server
 	aws     *kinesis.Client // for what is done over the wire, outside of what is measured
 	dir     string          // of this session
 	profile string          // "" or a directory
@@ -77,7 +79,7 @@ func (r *runner) run(ctx context.Context, c *contest.Contender, t *task, round i
 func (r *runner) measure(ctx context.Context, res *result) (err error) {
 	r.runs++
 	w := res.task.work(res.contender)
-	w.Endpoint, w.TLS, w.ServerPID = r.server.endpoint, r.server.tls, r.server.cmd.Process.Pid
+	w.Endpoint, w.TLS, w.ServerPID = r.server.Endpoint, r.server.TLS, r.server.PID()
 	w.Dir = filepath.Join(r.dir, fmt.Sprintf("run-%d", r.runs))
 	if err := os.Mkdir(w.Dir, 0o755); err != nil {
 		return err
@@ -86,11 +88,11 @@ func (r *runner) measure(ctx context.Context, res *result) (err error) {
 	switch res.task.side {
 	case contest.Produce:
 		w.Stream = fmt.Sprintf("run-%d", r.runs)
-		if _, err := r.server.tell(doCreate, &w); err != nil {
+		if _, err := r.server.Tell(server.Create, &w); err != nil {
 			return err
 		}
 		defer func() {
-			if _, gone := r.server.tell(doDelete, &w); gone != nil {
+			if _, gone := r.server.Tell(server.Delete, &w); gone != nil {
 				err = errors.Join(err, gone)
 			}
 		}()
@@ -116,7 +118,7 @@ func (r *runner) measure(ctx context.Context, res *result) (err error) {
 		return err
 	}
 	if res.task.side == contest.Produce {
-		res.stored, err = r.server.tell(doCount, &w)
+		res.stored, err = r.server.Tell(server.Count, &w)
 	}
 	return err
 }
@@ -126,10 +128,10 @@ func (r *runner) fill(w *contest.Work) error {
 	if r.filled[w.Stream] {
 		return nil
 	}
-	if _, err := r.server.tell(doCreate, w); err != nil {
+	if _, err := r.server.Tell(server.Create, w); err != nil {
 		return err
 	}
-	if _, err := r.server.tell(doFill, w); err != nil {
+	if _, err := r.server.Tell(server.Fill, w); err != nil {
 		return err
 	}
 	r.filled[w.Stream] = true
@@ -197,7 +199,7 @@ func (r *runner) between(res *result, out io.Reader, pid int) error {
 		if rest != "" {
 			return reading, json.Unmarshal([]byte(rest), &reading)
 		}
-		return readingOf(pid, r.server.cmd.Process.Pid)
+		return usage.Of(pid, r.server.PID())
 	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		var err error
@@ -214,7 +216,7 @@ func (r *runner) between(res *result, out io.Reader, pid int) error {
 				return errors.New(`"done" without a "begin" and an "end"`)
 			}
 			res.cpu, res.wall, res.server = end.Client-begin.Client, end.At.Sub(begin.At), end.Server-begin.Server
-			if res.resident, err = peakOf(pid); err != nil {
+			if res.resident, err = usage.Peak(pid); err != nil {
 				return err
 			}
 			return json.Unmarshal([]byte(rest), &res.done)

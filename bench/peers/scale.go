@@ -87,12 +87,12 @@ func cells(s *partSettings) []*cell {
 // grow.
 func measureScale(ctx context.Context, r *runner, s *partSettings) (string, []figures.Goal, error) {
 	all := cells(s)
-	p := newProgress(s.rounds * len(all))
+	p := figures.NewProgress(s.rounds * len(all))
 	var again []string // turns that were taken twice
 	for round := range s.rounds {
 		for _, c := range all {
 			res := r.run(ctx, c.contender, c.task, round)
-			fmt.Fprintln(os.Stderr, p.next(), res.line(s.rounds))
+			fmt.Fprintln(os.Stderr, p.Next(), res.line(s.rounds))
 			if res.err != nil && ctx.Err() == nil {
 				again = append(again, fmt.Sprintf("%s, %s: %s", c.task.name, c.column, firstLine(res.err)))
 				res = r.run(ctx, c.contender, c.task, round)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/libvegas/vegas/bench/contest"
 	"github.com/libvegas/vegas/bench/figures"
+	"github.com/libvegas/vegas/bench/server"
+	"github.com/libvegas/vegas/bench/usage"
 )
 
 // table is all that a session has measured.
@@ -47,10 +49,10 @@ func measureAll(ctx context.Context, root string, s *settings) (_ *table, err er
 		fmt.Fprintln(os.Stderr, "NOT RUN: Java:", t.noJava)
 	}
 	plan := t.plan(r.java != nil)
-	p := newProgress(len(plan))
+	p := figures.NewProgress(len(plan))
 	for _, next := range plan {
 		if t.isLate(next) {
-			p.all--
+			p.All--
 			continue
 		}
 		res := r.run(ctx, next.contender, next.task, next.round)
@@ -58,7 +60,7 @@ func measureAll(ctx context.Context, root string, s *settings) (_ *table, err er
 			return nil, context.Cause(ctx)
 		}
 		t.results = append(t.results, res)
-		fmt.Fprintln(os.Stderr, p.next(), res.line(s.rounds))
+		fmt.Fprintln(os.Stderr, p.Next(), res.line(s.rounds))
 	}
 	return t, nil
 }
@@ -99,8 +101,8 @@ func (t *table) isLate(next turn) bool {
 // newRunner starts a server. What contenders write goes to the cache of the tree, not
 // to the directory for temporary files, which is memory on some machines: a durable
 // producer has to have a disk.
-func newRunner(ctx context.Context, root string, s *settings, server ...string) (*runner, error) {
-	if _, err := cpuOf(os.Getpid()); err != nil {
+func newRunner(ctx context.Context, root string, s *settings, args ...string) (*runner, error) {
+	if _, err := usage.CPU(os.Getpid()); err != nil {
 		return nil, err
 	}
 	if s.profile != "" {
@@ -116,14 +118,14 @@ func newRunner(ctx context.Context, root string, s *settings, server ...string) 
 	if err != nil {
 		return nil, err
 	}
-	srv, err := startServer(ctx, server...)
+	srv, err := server.Start(ctx, args...)
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
 	return &runner{
 		server: srv, dir: dir, profile: s.profile, filled: map[string]bool{},
-		aws: kinesis.NewFromConfig(cured(&contest.Work{Endpoint: srv.endpoint})),
+		aws: kinesis.NewFromConfig(cured(&contest.Work{Endpoint: srv.Endpoint})),
 	}, nil
 }
 
@@ -131,7 +133,7 @@ func (r *runner) close() error {
 	r.java.stop()
 	os.RemoveAll(r.dir)
 	var exit *exec.ExitError
-	if err := r.server.stop(); err != nil && !errors.As(err, &exit) {
+	if err := r.server.Stop(); err != nil && !errors.As(err, &exit) {
 		return err
 	}
 	return nil

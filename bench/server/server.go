@@ -1,4 +1,8 @@
-package main
+// Package server is the process that contenders of package contest work against, the
+// same for all of a run: a localkinesis that makes streams, fills them, and counts what
+// is in them. A command that uses it has Serve do what it is told by its argument
+// "serve".
+package server
 
 import (
 	"bufio"
@@ -25,11 +29,12 @@ type order struct {
 	Work *contest.Work `json:"work"`
 }
 
+// Orders.
 const (
-	doCreate = "create" // the stream, empty
-	doFill   = "fill"   // it with the work's records
-	doCount  = "count"  // what is in it
-	doDelete = "delete" // the stream and all that is in it
+	Create = "create" // the stream, empty
+	Fill   = "fill"   // it with the work's records
+	Count  = "count"  // what is in it
+	Delete = "delete" // the stream and all that is in it
 )
 
 // reply is the server's answer. The first, without an order, has its addresses.
@@ -37,16 +42,16 @@ type reply struct {
 	Error    string `json:"error"`
 	Endpoint string `json:"endpoint"`
 	TLS      string `json:"tls"`
-	Stored   stored `json:"stored"`
+	Stored   Stored `json:"stored"`
 }
 
-// withLimits has the server keep the limits that a real shard has.
-const withLimits = "limits"
+// WithLimits has the server keep the limits that a real shard has.
+const WithLimits = "limits"
 
-// serve is the server's process.
-func serve(_ context.Context, args []string) error {
+// Serve is the server's process.
+func Serve(_ context.Context, args []string) error {
 	srv := localkinesis.New(func(o *localkinesis.Options) {
-		o.NoLimits, o.StateDelay, o.MemoryBytes = !slices.Contains(args, withLimits), 0, 64<<30
+		o.NoLimits, o.StateDelay, o.MemoryBytes = !slices.Contains(args, WithLimits), 0, 64<<30
 	})
 	defer func() { _ = srv.Close() }()
 	var addresses []string
@@ -83,29 +88,31 @@ func serve(_ context.Context, args []string) error {
 
 func obey(srv *localkinesis.Server, o *order, r *reply) (err error) {
 	switch o.Do {
-	case doCreate:
+	case Create:
 		return srv.CreateStream(o.Work.Stream, o.Work.Shards)
-	case doFill:
+	case Fill:
 		return fill(srv, o.Work)
-	case doCount:
+	case Count:
 		r.Stored, err = count(srv, o.Work)
 		return err
-	case doDelete:
+	case Delete:
 		return srv.DeleteStream(o.Work.Stream)
 	}
 	return fmt.Errorf("no order %q", o.Do)
 }
 
-// server is the runner's side of it.
-type server struct {
-	cmd           *exec.Cmd
-	mu            sync.Mutex
-	in            io.WriteCloser
-	out           *json.Decoder
-	endpoint, tls string
+// Server is the runner's side of it.
+type Server struct {
+	Endpoint, TLS string
+
+	cmd *exec.Cmd
+	mu  sync.Mutex
+	in  io.WriteCloser
+	out *json.Decoder
 }
 
-func startServer(ctx context.Context, args ...string) (*server, error) {
+// Start runs this program anew, as the server.
+func Start(ctx context.Context, args ...string) (*Server, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -123,17 +130,20 @@ func startServer(ctx context.Context, args ...string) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
-	s := &server{cmd: cmd, in: in, out: json.NewDecoder(out)}
+	s := &Server{cmd: cmd, in: in, out: json.NewDecoder(out)}
 	var r reply
 	if err := s.out.Decode(&r); err != nil {
 		return nil, fmt.Errorf("the server does not say where it is: %w", err)
 	}
-	s.endpoint, s.tls = r.Endpoint, r.TLS
+	s.Endpoint, s.TLS = r.Endpoint, r.TLS
 	return s, nil
 }
 
-// tell has the server do something.
-func (s *server) tell(do string, w *contest.Work) (stored, error) {
+// PID is its process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Tell has the server do something.
+func (s *Server) Tell(do string, w *contest.Work) (Stored, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var r reply
@@ -150,8 +160,8 @@ func (s *server) tell(do string, w *contest.Work) (stored, error) {
 	return r.Stored, nil
 }
 
-// stop ends the server, and waits for that.
-func (s *server) stop() error {
+// Stop ends the server, and waits for that.
+func (s *Server) Stop() error {
 	if err := s.in.Close(); err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package usage
 
 import (
 	"bufio"
@@ -33,13 +33,13 @@ exec 3<&0
 	lines := bufio.NewScanner(out)
 	lines.Scan()
 	lines.Scan()
-	tree := treeOf(cmd.Process.Pid)
+	tree := Tree(cmd.Process.Pid)
 	if len(tree) < 2 {
 		t.Fatalf("processes %v: want the shell and its child", tree)
 	}
 	var sum, parent time.Duration
 	for i, pid := range tree {
-		cpu, err := cpuOf(pid)
+		cpu, err := CPU(pid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,14 +50,14 @@ exec 3<&0
 			parent = cpu
 		}
 	}
-	reading, err := readingOf(cmd.Process.Pid, os.Getpid())
+	reading, err := Of(cmd.Process.Pid, os.Getpid())
 	if err != nil || reading.Client < sum || reading.Client <= parent || reading.Server <= 0 {
 		t.Errorf("%+v, %v; want %s at least for both", reading, err, sum)
 	}
-	if peak, err := peakOf(cmd.Process.Pid); err != nil || peak < 1<<18 {
+	if peak, err := Peak(cmd.Process.Pid); err != nil || peak < 1<<18 {
 		t.Errorf("%d bytes resident, %v", peak, err)
 	}
-	if _, err := readingOf(1<<22+1, os.Getpid()); err == nil {
+	if _, err := Of(1<<22+1, os.Getpid()); err == nil {
 		t.Error("a process that is not there: no error")
 	}
 }

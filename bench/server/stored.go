@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"github.com/libvegas/vegas/bench/contest"
@@ -7,8 +7,8 @@ import (
 	"github.com/libvegas/vegas/localkinesis"
 )
 
-// stored is what a producer left in its stream.
-type stored struct {
+// Stored is what a producer left in its stream.
+type Stored struct {
 	Distinct int `json:"distinct"` // records of the work
 	Twice    int `json:"twice"`    // and these once more
 	// Behind counts records that stand behind a newer one of their key.
@@ -25,8 +25,8 @@ type stored struct {
 }
 
 // count reads a producer's stream.
-func count(srv *localkinesis.Server, w *contest.Work) (stored, error) {
-	var s stored
+func count(srv *localkinesis.Server, w *contest.Work) (Stored, error) {
+	var s Stored
 	st, err := srv.Stream(w.Stream)
 	if err != nil {
 		return s, err

@@ -1,4 +1,4 @@
-package main
+package usage
 
 import (
 	"bytes"
@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuOf is the CPU time of a process so far, of all its threads, user and system.
-func cpuOf(pid int) (time.Duration, error) {
+// CPU is the CPU time of a process so far, of all its threads, user and system.
+func CPU(pid int) (time.Duration, error) {
 	// The clock of another process, as clock_getcpuclockid(3) makes its number. It
 	// counts nanoseconds, where /proc/PID/stat counts hundredths of a second.
 	var t unix.Timespec
@@ -22,8 +22,8 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// residentOf is the most memory that a process had resident so far, in bytes.
-func residentOf(pid int) (int64, error) {
+// residentPeak is the most memory that a process had resident so far, in bytes.
+func residentPeak(pid int) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
@@ -37,8 +37,8 @@ func residentOf(pid int) (int64, error) {
 	return kib << 10, err
 }
 
-// treeOf gives a process and those it started that are still there, and theirs.
-func treeOf(root int) []int {
+// Tree gives a process and those it started that are still there, and theirs.
+func Tree(root int) []int {
 	children := map[int][]int{}
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
