@@ -1,6 +1,7 @@
 'use strict';
 // The engine of this thread: found, started at first use, started again when it ends.
 
+const { createRequire } = require('node:module');
 const path = require('node:path');
 const { Session } = require('./session.js');
 const { failure } = require('./errors.js');
@@ -98,11 +99,12 @@ function find(option) {
   if (given) return path.resolve(given);
   const name = `@libvegas/${process.platform}-${process.arch}`;
   try {
-    const folder = path.dirname(require.resolve(`${name}/package.json`));
+    // Not require: bundlers would put what they found while bundling in its place.
+    const folder = path.dirname(createRequire(__filename).resolve(`${name}/package.json`));
     return path.join(folder, 'bin', process.platform === 'win32' ? 'vegas-engine.exe' : 'vegas-engine');
   } catch (cause) {
     throw failure('engine_missing', `the package ${name}, which brings the engine for this platform, is not installed`, {
-      remedy: 'install libvegas without --omit=optional (--no-optional), on the platform that it will run on, or name an engine with VEGAS_ENGINE or the option engine', cause,
+      remedy: 'install libvegas without --omit=optional (--no-optional), on the platform that it will run on (a bundle needs that package beside it), or name an engine with VEGAS_ENGINE or the option engine', cause,
     });
   }
 }
