@@ -726,14 +726,6 @@ print(p.send("k", b"x").result(5).shard, file=sys.stderr)
         status, out, err = end(start(code, FAKE))
         self.assertIn("shardId-000000000000", err)
 
-    def test_foreign_package(self):
-        import tempfile
-        with tempfile.TemporaryDirectory() as d:
-            os.mkdir(os.path.join(d, "vegas-5.6.dist-info"))
-            code = f"import sys; sys.path.append({d!r}); import vegas"
-            _, _, err = end(start(code, FAKE))
-            self.assertIn("foreign package", err)
-
     def test_a_notebook_replaces_its_consumer(self):
         code = """
 import sys, types

@@ -13,7 +13,7 @@ Everything else is optional. `vegas.aio` is the same for asyncio, and
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import errors
+from . import _foreign, errors
 from ._engine import VERSION as __version__
 from ._future import Future
 from ._spec import ConsumerOptions, ProducerOptions
@@ -48,28 +48,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _warn_of_foreign() -> None:
-    """Another distribution of this name installs into the same folder."""
-    import os
-    import sys
-    import warnings
-
-    for folder in sys.path:
-        try:
-            names = os.listdir(folder or ".")
-        except OSError:
-            continue
-        for name in names:
-            low = name.lower()
-            if low.startswith("vegas-") and low.endswith((".dist-info", ".egg-info")):
-                warnings.warn(
-                    f"a foreign package of the name vegas is installed, too ({os.path.join(folder, name)}); "
-                    "the two overwrite each other's files: uninstall it, and install libvegas anew",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
-                return
-
-
-_warn_of_foreign()
-del _warn_of_foreign
+_foreign.warn()
