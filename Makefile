@@ -110,6 +110,10 @@ kill: ## kill -9 workers whose effects must happen once, on SQLite and PostgreSQ
 	go test -count=1 -timeout 0 -v ./examples/ledger -args -kills=$(KILLS)
 	go test -count=1 -timeout 0 -v -tags peers,servers -run=TestPostgresKills ./peers -args -kills=$(KILLS)
 
+.PHONY: external-kill
+external-kill: engine ## the same with positions of the program's own: kill -9 and freeze Python workers on SQLite (KILLS=100)
+	cd bindings/python && VEGAS_ENGINE=$(ENGINE) KILLS=$(KILLS) $(PYTHON) -W ignore::ResourceWarning -m unittest -v tests.test_ledger
+
 .PHONY: crash
 SCRIPTS ?= 300
 crash: ## crash the durable buffer at each step of scripts, cut and flip its every byte (SCRIPTS=300)
