@@ -2,15 +2,19 @@
 """Builds the wheel: the package and the engine's binary for one platform.
 
     python build_wheel.py --engine .cache/engine/vegas-engine --platform linux-amd64
+    python build_wheel.py --sdist
 
-It is also the build backend of pyproject.toml (PEP 517), which takes the engine
-that VEGAS_ENGINE names, or the one of `make engine`, for this machine. The same
-input makes the same bytes.
+The second one makes the source distribution, which has no engine. It is
+also the build backend of pyproject.toml (PEP 517), which takes the engine that
+VEGAS_ENGINE names, or the one of `make engine`, for this machine. The same input
+makes the same bytes.
 """
 
 import argparse
 import base64
+import gzip
 import hashlib
+import io
 import os
 import platform
 import re
@@ -21,25 +25,24 @@ import zipfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
-# The engine for Linux is static and so serves musl, too.
+# The engine for Linux is static and so serves musl, too. Go's programs want macOS 12.
 PLATFORMS = {
     "linux-amd64": "manylinux2014_x86_64.musllinux_1_1_x86_64",
     "linux-arm64": "manylinux2014_aarch64.musllinux_1_1_aarch64",
-    "darwin-amd64": "macosx_11_0_x86_64",
-    "darwin-arm64": "macosx_11_0_arm64",
+    "darwin-amd64": "macosx_12_0_x86_64",
+    "darwin-arm64": "macosx_12_0_arm64",
     "windows-amd64": "win_amd64",
 }
 
 METADATA = """\
-Metadata-Version: 2.1
+Metadata-Version: 2.4
 Name: libvegas
 Version: {version}
 Summary: Send to and receive from Amazon Kinesis Data Streams, in order, without losing anything
 Home-page: https://github.com/libvegas/vegas
-License: Apache-2.0
+License-Expression: Apache-2.0
 License-File: LICENSE
 Requires-Python: >=3.9
-Classifier: License :: OSI Approved :: Apache Software License
 Classifier: Programming Language :: Python :: 3
 Classifier: Typing :: Typed
 Keywords: kinesis aws stream kpl kcl
@@ -47,7 +50,7 @@ Description-Content-Type: text/markdown
 
 {readme}"""
 
-_WHEN = (1980, 1, 1, 0, 0, 0)
+_WHEN, _SECONDS = (1980, 1, 1, 0, 0, 0), 315532800
 
 
 def version():
@@ -59,11 +62,11 @@ def build(engine, target, out):
     """Writes the wheel into a folder and returns its file name."""
     v = version()
     info, tags = f"libvegas-{v}.dist-info", PLATFORMS[target]
-    files = {f"vegas/{n}": _read(HERE, "vegas", n) for n in sorted(os.listdir(os.path.join(HERE, "vegas"))) if n.endswith((".py", ".typed"))}
+    files = {f"vegas/{n}": data for n, data in _modules()}
     binary = "vegas/_bin/vegas-engine" + (".exe" if target.startswith("windows") else "")
     files[binary] = _read(engine)
-    files[f"{info}/LICENSE"] = _read(ROOT, "LICENSE")
-    files[f"{info}/METADATA"] = METADATA.format(version=v, readme=_read(HERE, "README.md").decode()).encode()
+    files[f"{info}/licenses/LICENSE"] = _license()
+    files[f"{info}/METADATA"] = _metadata()
     tag_lines = "".join(f"Tag: py3-none-{t}\n" for t in tags.split("."))
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: libvegas\nRoot-Is-Purelib: false\n{tag_lines}".encode()
     record = "".join(f"{name},sha256={_digest(data)},{len(data)}\n" for name, data in files.items())
@@ -75,9 +78,42 @@ def build(engine, target, out):
         for path, data in files.items():
             entry = zipfile.ZipInfo(path, _WHEN)
             entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, also where it is made on Windows: modes count
             entry.external_attr = (0o100755 if path == binary else 0o100644) << 16
             z.writestr(entry, data)
     return name
+
+
+def build_source(out):
+    """Writes the source distribution into a folder and returns its file name."""
+    name = f"libvegas-{version()}"
+    files = {n: _read(HERE, n) for n in ("pyproject.toml", "build_wheel.py", "README.md")}
+    files.update((f"vegas/{n}", data) for n, data in _modules())
+    files["LICENSE"] = _license()
+    files["PKG-INFO"] = _metadata()
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, name + ".tar.gz"), "wb") as f, gzip.GzipFile("", "wb", mtime=0, fileobj=f) as z:
+        with tarfile.open(fileobj=z, mode="w", format=tarfile.PAX_FORMAT) as t:
+            for path, data in sorted(files.items()):
+                entry = tarfile.TarInfo(f"{name}/{path}")
+                entry.size, entry.mtime = len(data), _SECONDS
+                t.addfile(entry, io.BytesIO(data))
+    return name + ".tar.gz"
+
+
+def _modules():
+    names = sorted(n for n in os.listdir(os.path.join(HERE, "vegas")) if n.endswith((".py", ".typed")))
+    return [(n, _read(HERE, "vegas", n)) for n in names]
+
+
+def _metadata():
+    return METADATA.format(version=version(), readme=_read(HERE, "README.md").decode()).encode()
+
+
+def _license():
+    """The repository's, which a source distribution has beside this file."""
+    own = os.path.join(HERE, "LICENSE")
+    return _read(own) if os.path.exists(own) else _read(ROOT, "LICENSE")
 
 
 def _read(*path):
@@ -91,7 +127,8 @@ def _digest(data):
 
 def here():
     """The platform of this machine."""
-    machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine().lower()]
+    machine = platform.machine().lower()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     return f"{sys.platform.replace('win32', 'windows')}-{machine}"
 
 
@@ -100,23 +137,26 @@ def here():
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     engine = os.environ.get("VEGAS_ENGINE") or os.path.join(ROOT, ".cache", "engine", "vegas-engine")
+    if here() not in PLATFORMS:
+        raise SystemExit(f"there is no wheel of libvegas for {here()}: it runs on {', '.join(PLATFORMS)}")
     if not os.path.exists(engine):
-        raise SystemExit(f"there is no engine at {engine}: run `make engine`, or name one by VEGAS_ENGINE")
+        raise SystemExit(
+            f"there is no engine at {engine}, and a source distribution brings none along: install a wheel (a newer pip finds it), "
+            "or build cmd/vegas/vegas-engine of https://github.com/libvegas/vegas by Go and name it by VEGAS_ENGINE"
+        )
     return build(engine, here(), wheel_directory)
 
 
 def build_sdist(sdist_directory, config_settings=None):
-    name = f"libvegas-{version()}"
-    with tarfile.open(os.path.join(sdist_directory, name + ".tar.gz"), "w:gz") as t:
-        for entry in ("pyproject.toml", "build_wheel.py", "README.md", "vegas"):
-            t.add(os.path.join(HERE, entry), f"{name}/{entry}", filter=lambda i: None if "_bin" in i.name or "__pycache__" in i.name else i)
-    return name + ".tar.gz"
+    return build_source(sdist_directory)
 
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--engine", required=True, help="the binary to put in")
-    p.add_argument("--platform", choices=sorted(PLATFORMS), default=here())
-    p.add_argument("--out", default="dist", help="folder for the wheel (default: dist)")
+    what = p.add_mutually_exclusive_group(required=True)
+    what.add_argument("--engine", help="the binary to put in")
+    what.add_argument("--sdist", action="store_true", help="make the source distribution")
+    p.add_argument("--platform", choices=sorted(PLATFORMS), default=here(), help="of the binary (default: this machine's)")
+    p.add_argument("--out", default="dist", help="folder for what is made (default: dist)")
     a = p.parse_args()
-    print(os.path.join(a.out, build(a.engine, a.platform, a.out)))
+    print(os.path.join(a.out, build_source(a.out) if a.sdist else build(a.engine, a.platform, a.out)))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 import zipfile
@@ -35,6 +36,30 @@ with vegas.testing.LocalKinesis({"s": 1}), vegas.Producer("s") as p:
 """
             status, out, err = end(start(code, "", cwd=d, PYTHONPATH=os.path.join(d, "site")))
             self.assertEqual(out, "shardId-000000000000\n", err)
+
+    def test_source_distribution(self):
+        def made(out):
+            made = subprocess.run([sys.executable, os.path.join(PACKAGE, "build_wheel.py"), "--sdist", "--out", out], check=True, capture_output=True, text=True)
+            return made.stdout.strip()
+
+        with tempfile.TemporaryDirectory() as d:
+            source = made(d)
+            with open(source, "rb") as a, open(made(os.path.join(d, "b")), "rb") as b:
+                self.assertEqual(a.read(), b.read())
+            with tarfile.open(source) as t:
+                t.extractall(d)
+
+            def wheel(engine):  # as a front end has it made
+                env = {**os.environ, "VEGAS_ENGINE": engine}
+                return subprocess.run([sys.executable, "-c", "import build_wheel; print(build_wheel.build_wheel('.'))"],
+                                      cwd=source[:-len(".tar.gz")], env=env, capture_output=True, text=True)
+
+            built = wheel(ENGINE)
+            self.assertEqual(built.returncode, 0, built.stderr)
+            names = zipfile.ZipFile(os.path.join(source[:-len(".tar.gz")], built.stdout.strip())).namelist()
+            self.assertIn("vegas/_bin/vegas-engine", names)
+            self.assertIn(f"{os.path.basename(source)[:-len('.tar.gz')]}.dist-info/licenses/LICENSE", names)
+            self.assertIn("a source distribution brings none along: install a wheel", wheel("").stderr)
 
 
 if __name__ == "__main__":
