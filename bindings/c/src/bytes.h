@@ -7,6 +7,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Whose arguments are as those of printf. */
+#ifdef _WIN32
+#define VGS_FORMAT(format_at, first) __attribute__((format(gnu_printf, format_at, first)))
+#else
+#define VGS_FORMAT(format_at, first) __attribute__((format(printf, format_at, first)))
+#endif
+
 /* Memory, or the end of the program. */
 void *vgs_alloc(size_t size);
 void *vgs_alloc_zero(size_t size);

@@ -79,11 +79,13 @@ static struct {
 
 static const char *const levels[] = {"debug", "info", "warn", "error"};
 
+#ifndef _WIN32
 static void forked(void) { atomic_store(&in_child, true); }
 
 /* The engine's runtime starts its threads when it is loaded, so any fork behind that
  * counts. */
 __attribute__((constructor)) static void loaded(void) { pthread_atfork(NULL, NULL, forked); }
+#endif
 
 bool vgs_forked(vegas_error *err) {
 	if (!atomic_load_explicit(&in_child, memory_order_relaxed)) {
@@ -745,6 +747,16 @@ static bool hello(struct vgs_session *s, vegas_error *err) {
 	return true;
 }
 
+/* In a DLL of Windows what atexit was given runs when all other threads are gone already,
+ * and would wait for them for ever: there programs close what they have opened. */
+static void exit_by(void (*call)(void)) {
+#ifdef VGS_DLL
+	(void)call;
+#else
+	atexit(call);
+#endif
+}
+
 struct vgs_session *vgs_connect(vegas_error *err) {
 	static bool registered;
 	if (vgs_forked(err)) {
@@ -773,7 +785,7 @@ struct vgs_session *vgs_connect(vegas_error *err) {
 	}
 	if (!registered) {
 		registered = true;
-		atexit(at_exit);
+		exit_by(at_exit);
 	}
 	current = s; /* with the first reference */
 	atomic_fetch_add(&s->refs, 4);

@@ -95,6 +95,6 @@ void vgs_write(struct vgs_session *s, struct vgs_view frames);
 void vgs_write_now(struct vgs_session *s, const void *from, size_t size);
 
 /* A line of the library's own. */
-void vgs_log(struct vgs_session *s, vegas_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void vgs_log(struct vgs_session *s, vegas_level level, const char *format, ...) VGS_FORMAT(3, 4);
 
 #endif

@@ -66,7 +66,7 @@ bool vgs_same(struct vgs_view a, const char *b);
 
 /* Fills an error, if there is one to fill, and returns its code. */
 vegas_code vgs_fail(vegas_error *err, vegas_code code, const char *remedy, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+    VGS_FORMAT(4, 5);
 vegas_code vgs_pass(vegas_error *err, const vegas_error *why);
 
 /* An error as it crosses. */
