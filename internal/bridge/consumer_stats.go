@@ -5,7 +5,7 @@ import (
 	"github.com/libvegas/vegas/observe"
 )
 
-// stats are what the library counts, by the names of the metrics.
+// stats are what the library counts, by the names of docs/metrics.md.
 func (w *worker) stats() results {
 	s := w.c.Stats()
 	w.mu.Lock()
@@ -22,7 +22,8 @@ func (w *worker) stats() results {
 	for _, one := range worst(s.Shards, func(one *vegas.ShardStats) int64 { return int64(one.Behind) }) {
 		shards = append(shards, results{
 			"shard": one.Shard, "checkpoint": one.Checkpoint.String(), "delivered": one.Delivered.String(),
-			string(observe.BehindMillis): one.Behind.Milliseconds(), "records": one.Records, string(observe.Unhandled): one.Unhandled,
+			"read": one.Read, string(observe.BehindMillis): one.Behind.Milliseconds(),
+			string(observe.RecordsReceived): one.Records, string(observe.Unhandled): one.Unhandled,
 		})
 	}
 	r["shards"] = shards

@@ -10,7 +10,7 @@ import (
 	"github.com/libvegas/vegas/observe"
 )
 
-// stats are what the library counts, by the names of the metrics.
+// stats are what the library counts, by the names of docs/metrics.md.
 func (p *producer) stats() results {
 	if p.usable() != nil {
 		return results{}
@@ -34,7 +34,7 @@ func (p *producer) stats() results {
 	lanes := []results{}
 	for _, l := range worst(s.Lanes, func(l *vegas.LaneStats) int64 { return int64(l.Oldest) }) {
 		lanes = append(lanes, results{
-			"shard": l.Shard, string(observe.LaneDepth): l.Records, "bytes": l.Bytes, "entries_in_flight": l.InFlight,
+			"shard": l.Shard, string(observe.LaneDepth): l.Records, "lane_bytes": l.Bytes, "entries_in_flight": l.InFlight,
 			string(observe.OldestUnackAge): l.Oldest.Milliseconds(), string(observe.PaceBytes): l.PaceBytes, "draining": l.Draining,
 		})
 	}
