@@ -36,7 +36,7 @@ public final class BinaryTest {
     }
 
     private Programs.Child program() throws IOException {
-        return Programs.start("open", Map.of("VEGAS_ENGINE", ""), List.of("-Dvegas.dir=" + into), folder.resolve("resources").toString());
+        return Programs.start("open", Map.of("VEGAS_ENGINE", ""), List.of("-Dvegas.dir=" + into), folder.resolve("resources").toString(), List.of());
     }
 
     private Path unpacked() {
@@ -81,6 +81,32 @@ public final class BinaryTest {
             Files.setAttribute(into, "unix:uid", 65534);
             contains(program().end(1), "another user's");
         }
+    }
+
+    public void testFoldersThatNothingCanBeStartedFrom() throws Exception {
+        Files.createDirectory(into);
+        try {
+            int status = new ProcessBuilder("unshare", "-rm", "mount", "-t", "tmpfs", "none", into.toString()).start().waitFor();
+            yes(status == 0, "status " + status);
+        } catch (IOException | AssertionError e) {
+            System.out.println("left out: mounting what cannot be executed, for unshare: " + e.getMessage());
+            return;
+        }
+        String noexec = mounted("noexec,mode=700", into, "-Dvegas.dir=" + into).end(1);
+        contains(noexec, "EngineMissing: the engine cannot be unpacked");
+        contains(noexec, "is mounted noexec");
+        contains(noexec, "-Dvegas.dir");
+        // A home like that leaves the temporary folder, and one that nobody can write does, too.
+        Path temporary = Files.createDirectory(folder.resolve("tmp"));
+        for (String how : List.of("noexec,mode=700", "ro")) {
+            contains(mounted(how, into, "-Duser.home=" + into, "-Djava.io.tmpdir=" + temporary).end(1), temporary + "/vegas-");
+        }
+    }
+
+    /** The program, with something mounted on a folder, where only it sees that. */
+    private Programs.Child mounted(String how, Path where, String... options) throws IOException {
+        return Programs.start("open", Map.of("VEGAS_ENGINE", "", "XDG_CACHE_HOME", ""), List.of(options), folder.resolve("resources").toString(),
+            List.of("unshare", "-rm", "sh", "-c", "mount -t tmpfs -o " + how + " none " + where + " && exec \"$@\"", "sh"));
     }
 
     public void testWhatIsNotThePackages() throws Exception {

@@ -216,7 +216,7 @@ public final class EndsTest extends Local {
 
     public void testTheSample() throws Exception {
         for (int i = 0; i < 2; i++) {
-            Programs.Child child = Programs.start("examples.Sample", environment());
+            Programs.Child child = Programs.start("Sample", environment());
             Set<String> lines = Set.of(child.line(), child.line());
             equal(Set.of("Consumer is running. Press ctrl+c to stop", "partition-key:message"), lines);
             signal("TERM", child.process().pid());

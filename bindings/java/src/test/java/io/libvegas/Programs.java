@@ -52,11 +52,13 @@ public final class Programs {
     }
 
     static Child start(String program, Map<String, String> environment, String... arguments) throws IOException {
-        return start(program, environment, List.of(), null, arguments);
+        return start(program, environment, List.of(), null, List.of(), arguments);
     }
 
-    static Child start(String program, Map<String, String> environment, List<String> options, String classes, String... arguments) throws IOException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+    /** By a program that starts it, where there is one. */
+    static Child start(String program, Map<String, String> environment, List<String> options, String classes, List<String> by, String... arguments) throws IOException {
+        List<String> command = new ArrayList<>(by);
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(options);
         command.add("-Djava.util.logging.config.file=" + quiet());
         command.add("-cp");

@@ -13,8 +13,8 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Predicate;
 
 /**
- * Runs tests: the methods named test… of the classes below, as Surefire does, too. Arguments
- * choose some by parts of their names.
+ * Runs tests: the methods named test… of the classes below. Arguments choose some by parts
+ * of their names.
  */
 public final class Tests {
     private static final List<Class<?>> ALL =

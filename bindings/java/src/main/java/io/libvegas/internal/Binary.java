@@ -27,7 +27,7 @@ import java.util.Set;
  * lies there is trusted only if its hash is right.
  */
 public final class Binary {
-    private static final String NAME = "vegas-engine";
+    private static final String NAME = "vegas-engine" + (platform().startsWith("windows") ? ".exe" : "");
     private static final Set<PosixFilePermission> MINE = PosixFilePermissions.fromString("rwx------");
 
     private static String found; // of the engines' registry
@@ -63,7 +63,7 @@ public final class Binary {
             }
         }
         throw VegasException.of("engine_missing", "the engine cannot be unpacked: " + String.join("; ", failures),
-            "name a folder that only this user can write by -Dvegas.dir, or an engine by VEGAS_ENGINE", false, last);
+            "name a folder that only this user can write, and that is not mounted noexec, by -Dvegas.dir, or an engine by VEGAS_ENGINE", false, last);
     }
 
     static String platform() {
@@ -102,7 +102,7 @@ public final class Binary {
         makeOwn(own);
         Path file = own.resolve(NAME);
         if (right(file, digest)) {
-            return file;
+            return startable(file);
         }
         // Whoever comes at the same time writes a file of his own; the last one stays.
         Path fresh = Files.createTempFile(own, NAME, ".new", permissions(own));
@@ -119,6 +119,14 @@ public final class Binary {
             Files.move(fresh, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } finally {
             Files.deleteIfExists(fresh);
+        }
+        return startable(file);
+    }
+
+    /** A file that the system would start, which is not so of any on a file system that is mounted noexec. */
+    private static Path startable(Path file) throws IOException {
+        if (!Files.isExecutable(file)) {
+            throw new IOException(file + " cannot be executed: its file system is mounted noexec, or the system forbids it");
         }
         return file;
     }

@@ -107,9 +107,9 @@ public final class Session {
 
     /** Shakes hands; throws where this is no engine. */
     void hello() {
-        CompletableFuture<Void> shaken = new CompletableFuture<>();
+        CompletableFuture<Boolean> shaken = new CompletableFuture<>(); // whether it was in time
         CompletableFuture.delayedExecutor(Spec.HELLO_TIMEOUT, TimeUnit.MICROSECONDS).execute(() -> {
-            if (!shaken.isDone()) {
+            if (shaken.complete(false)) {
                 process.destroyForcibly();
             }
         });
@@ -135,13 +135,17 @@ public final class Session {
             }
         } catch (IOException | VegasException.Protocol e) {
             kill();
-            throw VegasException.of("engine_missing", path + " is no vegas engine: " + e.getMessage() + " (" + status() + ")",
+            String why = path + " is no vegas engine: " + e.getMessage() + " (" + status() + ")";
+            if (!shaken.getNow(true)) {
+                why = "the engine " + path + " did not say hello within " + Spec.HELLO_TIMEOUT / 1_000_000 + " s";
+            }
+            throw VegasException.of("engine_missing", why,
                 "name one by the option engine or VEGAS_ENGINE, or leave both to the one in the package", false, e);
         } catch (VegasException e) {
             kill();
             throw e;
         } finally {
-            shaken.complete(null);
+            shaken.complete(true);
         }
         Engine.daemon("vegas-writer", this::write).start();
     }

@@ -1,5 +1,3 @@
-package examples;
-
 import io.libvegas.Consumer;
 import io.libvegas.Producer;
 import io.libvegas.Record;
