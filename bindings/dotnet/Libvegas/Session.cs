@@ -68,7 +68,12 @@ namespace Libvegas
         /// <summary>Shakes hands. Throws where this is no engine of ours.</summary>
         public void Hello()
         {
-            var late = new Timer(_ => Stop(), null, Spec.HelloTimeout / 1000, Timeout.Infinite);
+            var silent = 0;
+            var late = new Timer(_ =>
+            {
+                Interlocked.Exchange(ref silent, 1);
+                Stop();
+            }, null, Spec.HelloTimeout / 1000, Timeout.Infinite);
             try
             {
                 var hello = Wire.Frame(Spec.KindHello, new Map
@@ -104,7 +109,8 @@ namespace Libvegas
             {
                 Kill();
                 var why = e is ProtocolException p ? p.PlainText : e.Message;
-                throw new EngineMissingException($"{path} is no vegas engine: {why} ({Status()})", NameOne, false, e);
+                why = Volatile.Read(ref silent) == 1 ? $"the engine {path} did not say hello within {Spec.HelloTimeout / 1_000_000} s" : $"{path} is no vegas engine: {why} ({Status()})";
+                throw new EngineMissingException(why, NameOne, false, e);
             }
             catch (VegasException)
             {

@@ -76,7 +76,9 @@ class Engine {
       return this.end(error);
     }
     if (this.begun.length >= starts.most) {
-      return this.end(failure('engine_gone', `the engine was started ${starts.most} times within a minute: ${error.text}`, { cause: error }));
+      return this.end(failure('engine_gone', `the engine was started ${starts.most} times within a minute: ${error.text}`, {
+        remedy: 'see what it wrote to standard error, or VEGAS_ENGINE and the option engine, which name it', cause: error,
+      }));
     }
     if (wasUp) for (const m of [...this.members]) m.lost(error);
     if (this.members.size === 0) return;

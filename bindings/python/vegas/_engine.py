@@ -96,7 +96,13 @@ class Session:
 
     def hello(self) -> None:
         """Shakes hands; raises where this is no engine."""
-        late = threading.Timer(spec.HELLO_TIMEOUT / 1e6, self.process.kill)
+        silent = threading.Event()
+
+        def give_up() -> None:
+            silent.set()
+            self.process.kill()
+
+        late = threading.Timer(spec.HELLO_TIMEOUT / 1e6, give_up)
         late.daemon = True
         late.start()
         try:
@@ -131,9 +137,11 @@ class Session:
         except (OSError, spec.ProtocolError) as e:
             self.kill()
             self._hang_up()
-            code = self.process.returncode
+            why = f"{self.path} is no vegas engine: {e} (exit status {self.process.returncode})"
+            if silent.is_set():
+                why = f"the engine {self.path} did not say hello within {spec.HELLO_TIMEOUT / 1e6:.0f} s"
             raise spec.EngineMissingError(
-                f"{self.path} is no vegas engine: {e} (exit status {code})",
+                why,
                 "name one by the option engine or VEGAS_ENGINE, or unset it for the one in the package",
             ) from None
         except spec.VegasError:

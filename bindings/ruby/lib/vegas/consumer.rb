@@ -29,7 +29,9 @@ module Vegas
       @offers = SizedQueue.new(1) unless @handler # for each
       @errand = Errand.new("vegas #{@group} statistics")
       @engine = Engine.current(@options.host[:engine])
-      connect
+      @connecting = true
+      @engine.open { connect }
+      @connecting = false
     end
 
     # Waits until the consumer has ended, and raises why if it ended by itself. Gives
@@ -192,7 +194,7 @@ module Vegas
     end
 
     def open_again
-      connect unless @closed || @ended
+      connect unless @closed || @ended || @connecting
     rescue EngineGoneError
       nil # this one has died as well, and the next one is told
     rescue VegasError => e

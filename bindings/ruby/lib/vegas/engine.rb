@@ -73,6 +73,18 @@ module Vegas
       end
     end
 
+    # Opens what is new by the block, in the next session where one dies meanwhile, as long
+    # as there is a next one.
+    def open
+      yield
+    rescue EngineGoneError
+      Thread.pass
+      raise @fatal if @fatal
+      raise if @finishing
+
+      retry
+    end
+
     def call(method, arguments, timeout: nil)
       session.call(method, arguments, timeout: timeout)
     end
@@ -168,8 +180,10 @@ module Vegas
       return give_up(error) if @starts.size >= STARTS
 
       sleep(0.1 * (2**(@starts.size - 1))) unless @starts.empty?
+      # Not who comes from now on: they open themselves.
+      before = @lock.synchronize { @producers.values + @consumers.values }
       start
-      @lock.synchronize { @producers.values + @consumers.values }.each { |member| Thread.new { member.open_again } }
+      before.each { |member| Thread.new { member.open_again } }
     rescue VegasError => e
       e.is_a?(VersionError) || e.is_a?(EngineMissingError) ? give_up(e) : start_again(e)
     end

@@ -204,7 +204,7 @@ module Vegas
     end
 
     def open_again
-      connect_session unless @closed
+      connect_session unless @closed || @connecting
     rescue EngineGoneError
       nil # this one has died as well, and the next one is told
     rescue VegasError => e
@@ -252,8 +252,11 @@ module Vegas
     private
 
     def connect
+      @connecting = true
       @engine = Engine.current(@options.host[:engine])
-      connect_session
+      @engine.open { connect_session }
+    ensure
+      @connecting = false
     end
 
     # A child of a fork uses an engine of its own.

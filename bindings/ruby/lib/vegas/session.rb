@@ -112,7 +112,7 @@ module Vegas
         await(Spec::HELLO_TIMEOUT / 1_000_000.0) { @error || @version }
         return if @version
 
-        @error ||= EngineMissingError.new("the engine #{@path} says nothing: it is none", remedy: Binary::REMEDY)
+        @error ||= EngineMissingError.new("the engine #{@path} did not say hello within #{Spec::HELLO_TIMEOUT / 1_000_000} s", remedy: Binary::REMEDY)
       end
       kill
       raise @error
