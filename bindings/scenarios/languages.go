@@ -108,6 +108,7 @@ var all = []*language{
 	},
 	{
 		name: "c", title: "C", driver: "c/driver.c",
+		installed: installedC,
 		way: way{
 			needs:   []string{"go", "gcc", "make"},
 			command: func(_, tools string) []string { return []string{filepath.Join(tools, "c-driver")} },
@@ -119,6 +120,7 @@ var all = []*language{
 	},
 	{
 		name: "cpp", title: "C++", driver: "driver.cpp",
+		installed: installedCPP,
 		way: way{
 			needs:   []string{"go", "gcc", "g++", "make"},
 			command: func(_, tools string) []string { return []string{filepath.Join(tools, "cpp-driver")} },
@@ -173,7 +175,7 @@ func javaSources(folder string) ([]string, error) {
 // compile makes a driver over the C library, which it makes first.
 func compile(ctx context.Context, root, into, compiler string, args ...string) error {
 	library := filepath.Join(root, ".cache", "c")
-	if err := run(ctx, root, "make", "-s", "-C", "bindings/c", "OUT="+library); err != nil {
+	if err := run(ctx, root, "make", "-s", "-C", "bindings/c", "OUT="+library, "SHARED=no"); err != nil {
 		return err
 	}
 	args = append(args, "-O1", "-Wall", "-Wextra", "-Werror", "-Ibindings/c/include", filepath.Join(library, "libvegas.a"), "-pthread", "-o", into)
