@@ -50,7 +50,7 @@ test-dotnet: engine ## the C# binding, with an SDK 3.1 (DOTNET=dotnet: the machi
 	@if command -v mono >/dev/null; then echo "with mono:"; VEGAS_ENGINE=$(ENGINE) mono $(DOTNET_TESTS)/netstandard2.0/Tests.dll; \
 		else echo "mono is not installed: left out"; fi
 
-.PHONY: test-java package-java
+.PHONY: test-java
 JDK = $(if $(JAVA_HOME),$(JAVA_HOME)/bin/)
 JAVA := $(CURDIR)/.cache/java
 test-java: engine ## the Java binding, with a JDK of 17 or later (JAVA_HOME)
@@ -59,12 +59,6 @@ test-java: engine ## the Java binding, with a JDK of 17 or later (JAVA_HOME)
 	$(JDK)javac --release 17 -cp $(JAVA)/main -d $(JAVA)/test $$(find bindings/java/src/test -name '*.java')
 	VEGAS_ENGINE=$(ENGINE) AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \
 		$(JDK)java -cp $(JAVA)/main:$(JAVA)/test io.libvegas.Tests
-
-package-java: engine ## the jar with the engine of this platform (linux-x64) in it, by Maven
-	mkdir -p $(JAVA)/native/linux-x64
-	cp $(ENGINE) $(JAVA)/native/linux-x64/
-	cd $(JAVA)/native/linux-x64 && sha256sum vegas-engine > vegas-engine.sha256
-	mvn -q -f bindings/java/pom.xml -DskipTests package
 
 .PHONY: test-bindings
 test-bindings: engine ## the short scenarios in every language that this machine has
@@ -81,7 +75,7 @@ packages: ## packages of all languages, with the engines of all platforms, into 
 test-packages: ## build them, install each by name into an empty environment, tell all scenarios there; writes the table of docs/languages.md
 	go run ./internal/packages build
 	go run ./internal/packages install
-	VEGAS_ENGINE= go run ./bindings/scenarios -installed .cache/packages/installed -engine .cache/packages/engines/linux-amd64/vegas-engine -all -v -write
+	VEGAS_ENGINE= go run ./bindings/scenarios -installed .cache/packages/installed -all -v -write
 
 .PHONY: test-c test-cpp
 test-c: ## the C library, with a C compiler and valgrind

@@ -3,19 +3,44 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/libvegas/vegas/engine"
 )
 
-// playing tells this program that it is to be an engine of another version.
+// playing tells this program what engine it is to be.
 const playing = "VEGAS_SCENARIO_ENGINE"
 
-// wrongEngine is an engine that cannot be one, and what it needs in its environment.
-func (w *world) wrongEngine(kind string) (path string, env []string, err error) {
+// ownEngine is that of examples/redact, which has an extension of a user's own.
+const ownEngine = "redact"
+
+// buildOwn builds it, if a scenario uses it.
+func (r *runner) buildOwn(ctx context.Context, cells []*cell) error {
+	r.own = filepath.Join(r.tools, "vegas-engine-"+ownEngine)
+	for _, c := range cells {
+		for _, s := range c.scenario.Steps {
+			if s.text("engine") == ownEngine {
+				return run(ctx, r.root, "go", "build", "-o", r.own, "./examples/redact")
+			}
+		}
+	}
+	return nil
+}
+
+// engineFor is an engine that a step names, and what it needs in its environment: the
+// real one, that of examples/redact, or one that is none.
+func (w *world) engineFor(kind string) (path string, env []string, err error) {
 	switch kind {
+	case "real":
+		return w.engine, nil, nil
+	case ownEngine:
+		return w.vars[ownEngine], nil, nil
 	case "missing":
 		return filepath.Join(w.dir, "nowhere", "vegas-engine"), nil, nil
 	case "foreign": // gives back what it gets
@@ -43,11 +68,18 @@ func (w *world) wrongEngine(kind string) (path string, env []string, err error) 
 		}
 		path = filepath.Join(w.dir, "not-executable")
 		return path, nil, os.WriteFile(path, b, 0o644)
-	case "other_version":
-		path, err = os.Executable()
-		return path, []string{playing + "=version"}, err
+	case "noexec": // the real one; the host makes the folder, which nobody else sees
+		return filepath.Join(w.dir, "noexec", "vegas-engine"), nil, nil
+	case "other_version", "silent", "garbled":
+		// By this name it is found among processes.
+		path = filepath.Join(w.dir, "vegas-engine-"+kind)
+		self, err := os.Executable()
+		if err == nil {
+			err = os.Symlink(self, path)
+		}
+		return path, []string{playing + "=" + kind}, err
 	}
-	return "", nil, fmt.Errorf("there is no wrong engine %q", kind)
+	return "", nil, fmt.Errorf("there is no engine %q", kind)
 }
 
 // head is the beginning of the real engine.
@@ -62,8 +94,23 @@ func (w *world) head() ([]byte, error) {
 	return b, err
 }
 
-// play speaks a later version of the protocol than any host.
-func play(in io.Reader, out io.Writer) error {
+// play is an engine that is none, by what playing says.
+func play(kind string, in io.Reader, out io.Writer) error {
+	switch kind {
+	case "other_version":
+		return refuse(in, out)
+	case "silent": // takes what comes, says nothing, and does not end with its input
+		_, _ = io.Copy(io.Discard, in)
+		time.Sleep(2 * time.Minute)
+		return nil
+	case "garbled":
+		return engine.Serve(context.Background(), in, &garbling{out: out})
+	}
+	return fmt.Errorf("there is no engine %q to play", kind)
+}
+
+// refuse speaks a later version of the protocol than any host.
+func refuse(in io.Reader, out io.Writer) error {
 	var size [4]byte
 	if _, err := io.ReadFull(in, size[:]); err != nil {
 		return err
@@ -87,4 +134,29 @@ func play(in io.Reader, out io.Writer) error {
 	}
 	_, err := out.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...))
 	return err
+}
+
+// garbling lets the first frame through, an engine's hello, and makes nonsense of the
+// others.
+type garbling struct {
+	out  io.Writer
+	head []byte
+	left int // of the first frame
+}
+
+func (g *garbling) Write(b []byte) (int, error) {
+	clear, rest := 0, b
+	for len(g.head) < 4 && len(rest) > 0 {
+		g.head, rest, clear = append(g.head, rest[0]), rest[1:], clear+1
+		if len(g.head) == 4 {
+			g.left = int(binary.LittleEndian.Uint32(g.head))
+		}
+	}
+	n := min(g.left, len(rest))
+	g.left -= n
+	garbled := append([]byte{}, b...)
+	for i := clear + n; i < len(b); i++ {
+		garbled[i] = 0xee
+	}
+	return g.out.Write(garbled)
 }

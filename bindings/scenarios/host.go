@@ -41,20 +41,20 @@ func (w *world) launch(name string, l *language, s step) (*host, error) {
 	h.cmd = exec.CommandContext(w.ctx, args[0], args[1:]...)
 	h.cmd.Dir = w.dir
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if s.flag("first_process") {
-		h.cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
-	}
 	h.cmd.Env = w.environment()
 	if !w.installed {
 		h.cmd.Env = append(h.cmd.Env, "VEGAS_ENGINE="+w.engine)
 	}
 	h.cmd.Env = append(h.cmd.Env, l.environment(w.root, w.tools)...)
 	if kind := s.text("engine"); kind != "" {
-		path, env, err := w.wrongEngine(kind)
+		path, env, err := w.engineFor(kind)
 		if err != nil {
 			return nil, err
 		}
 		h.cmd.Env = append(h.cmd.Env, append(env, "VEGAS_ENGINE="+path)...)
+	}
+	if err := w.confine(h.cmd, s); err != nil {
+		return nil, err
 	}
 	// A file, for the engine has it too, and may outlive the driver.
 	h.stderr = filepath.Join(w.dir, fmt.Sprintf("stderr-%d", len(w.all)))
@@ -78,11 +78,13 @@ func (w *world) launch(name string, l *language, s step) (*host, error) {
 		h.in = wr
 		h.cmd.ExtraFiles = []*os.File{r}
 		h.cmd.Env = append(h.cmd.Env, "VEGAS_SCENARIO_COMMANDS=/dev/fd/3")
-		h.cmd.Path, h.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `exec "$@" <&-`, "sh"}, args...)
 	} else if h.in, err = h.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
 	if err := h.cmd.Start(); err != nil {
+		if h.cmd.SysProcAttr.Cloneflags|h.cmd.SysProcAttr.Unshareflags != 0 {
+			err = fmt.Errorf("%w: it wants namespaces of its own: run this as root, or where users may have them", err)
+		}
 		return nil, fmt.Errorf("start the driver for %s: %w", l.name, err)
 	}
 	go h.listen(out)

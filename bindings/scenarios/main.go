@@ -27,8 +27,8 @@ import (
 )
 
 func main() {
-	if os.Getenv(playing) != "" {
-		if err := play(os.Stdin, os.Stdout); err != nil {
+	if kind := os.Getenv(playing); kind != "" {
+		if err := play(kind, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -61,7 +61,8 @@ type options struct {
 // runner is what all scenarios of a run share.
 type runner struct {
 	root, engine, tools string
-	installed           bool // packages bring their own engines
+	own                 string // an engine with an extension of a user's own
+	installed           bool   // packages bring their own engines
 	protocol            *protocol
 }
 
@@ -128,6 +129,9 @@ func tell(ctx context.Context, o options) error {
 			}
 		}
 	}
+	if err := r.buildOwn(ctx, cells); err != nil {
+		return err
+	}
 	began := time.Now()
 	r.tellAll(ctx, cells, o)
 	failed := 0
@@ -141,7 +145,7 @@ func tell(ctx context.Context, o options) error {
 		if missing > 0 || o.languages != "" || o.pattern != "" || !o.all {
 			return errors.New("the table is of all languages and scenarios: it was left as it is")
 		}
-		if err := writeTable(root, s, cells); err != nil {
+		if err := writeTable(root, s, cells, r.installed); err != nil {
 			return err
 		}
 	}

@@ -114,7 +114,7 @@ func TestMatch(t *testing.T) {
 
 func TestAnEngineOfAnotherVersion(t *testing.T) {
 	var out bytes.Buffer
-	if err := play(strings.NewReader("\x02\x00\x00\x00\x01\x00"), &out); err != nil {
+	if err := play("other_version", strings.NewReader("\x02\x00\x00\x00\x01\x00"), &out); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "version") {

@@ -22,13 +22,16 @@ import (
 // runnerVerbs are what languages cannot do, or must not.
 func runnerVerbs() map[string]verb {
 	return map[string]verb{
-		// start starts a host: in another language, with an engine that is none, as
-		// the first process of a container, or without standard input.
-		"start": {[]string{"language", "engine", "first_process", "no_input"}, (*world).startHost},
+		// start starts a host: in another language, with another engine or one that is
+		// none, as the first process of a container, without standard input, or where
+		// nobody can write to the home (or to the folder for temporary files, too).
+		"start": {[]string{"language", "engine", "first_process", "no_input", "read_only"}, (*world).startHost},
 		// kill ends a host, interrupt is a Ctrl-C at its terminal.
 		"kill":        {nil, (*world).kill},
 		"interrupt":   {nil, (*world).interrupt},
 		"kill_engine": {nil, (*world).killEngine},
+		// engines waits until a host has so many.
+		"engines": {[]string{"count"}, (*world).countEngines},
 		// ended waits for a host's end, by itself.
 		"ended": {[]string{"within", "code"}, (*world).hostEnded},
 		"split": {[]string{"shard"}, (*world).split},
@@ -339,6 +342,19 @@ func (w *world) killEngine(s step) error {
 		return fmt.Errorf("host %s has %d engines, want one", h.name, len(pids))
 	}
 	return syscall.Kill(pids[0], syscall.SIGKILL)
+}
+
+func (w *world) countEngines(s step) error {
+	h, err := w.running(s)
+	if err != nil {
+		return err
+	}
+	want, have := s.number("count", 0), 0
+	err = w.until(s.limit(), fmt.Sprintf("host %s to have %d engines", h.name, want), func() bool { have = len(h.engines()); return have == want })
+	if err != nil {
+		return fmt.Errorf("%w; it has %d", err, have)
+	}
+	return nil
 }
 
 func (w *world) active() error {

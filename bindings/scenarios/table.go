@@ -16,14 +16,19 @@ const (
 	tableEnd   = "<!-- end of what bindings/scenarios writes -->"
 )
 
-// table is what a run of everything came to.
-func table(s *set, cells []*cell) []byte {
+// table is what a run of everything came to, by the tree or by installed packages.
+func table(s *set, cells []*cell, installed bool) []byte {
 	type place struct{ scenario, language string }
 	ended := map[place]*cell{}
 	for _, c := range cells {
 		ended[place{c.scenario.Name, c.language.name}] = c
 	}
 	var b bytes.Buffer
+	if installed {
+		b.WriteString("\nTold from installed packages (`make test-packages`): each language's own, installed by name into an empty environment, with the engine that it brings along. Go's is the module itself.\n")
+	} else {
+		b.WriteString("\nTold from the sources in the tree (`make test-bindings-all`), not from installed packages.\n")
+	}
 	b.WriteString("\n| Scenario |")
 	for _, l := range all {
 		fmt.Fprintf(&b, " %s |", l.title)
@@ -64,7 +69,7 @@ func table(s *set, cells []*cell) []byte {
 	return b.Bytes()
 }
 
-func writeTable(root string, s *set, cells []*cell) error {
+func writeTable(root string, s *set, cells []*cell, installed bool) error {
 	name := filepath.Join(root, "docs", "languages.md")
 	have, err := os.ReadFile(name)
 	if err != nil {
@@ -75,7 +80,7 @@ func writeTable(root string, s *set, cells []*cell) error {
 	if !ok || !also {
 		return errors.New("docs/languages.md lacks the marks of the table: put in the lines\n" + tableBegin + "\n" + tableEnd)
 	}
-	fresh := bytes.Join([][]byte{head, []byte(tableBegin + "\n"), table(s, cells), []byte(tableEnd + "\n"), tail}, nil)
+	fresh := bytes.Join([][]byte{head, []byte(tableBegin + "\n"), table(s, cells, installed), []byte(tableEnd + "\n"), tail}, nil)
 	if bytes.Equal(fresh, have) {
 		return nil
 	}

@@ -70,7 +70,7 @@ func (sc *scenario) tell(ctx context.Context, r *runner, l, other *language) (er
 	w := &world{
 		ctx: ctx, root: r.root, dir: dir, engine: r.engine, tools: r.tools, installed: r.installed, protocol: r.protocol,
 		language: l, other: other, hosts: map[string]*host{}, waiting: map[string]call{},
-		faults: map[string]*localkinesis.Injected{}, vars: map[string]string{"dir": dir, "stream": streamName, "key256": strings.Repeat("🔑", 256), "key257": strings.Repeat("k", 257)},
+		faults: map[string]*localkinesis.Injected{}, vars: map[string]string{"dir": dir, "stream": streamName, ownEngine: r.own, "key256": strings.Repeat("🔑", 256), "key257": strings.Repeat("k", 257)},
 		account: newAccount(), groupOf: map[string]string{}, many: map[string]step{}, events: map[string][]map[string]any{}, counts: map[string]int{},
 	}
 	if err := w.serve(sc); err != nil {

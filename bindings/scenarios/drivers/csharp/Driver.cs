@@ -158,7 +158,9 @@ internal static class Driver
             case JsonValueKind.Number: return value.GetInt64();
             case JsonValueKind.True: return true;
             case JsonValueKind.False: return false;
-            case JsonValueKind.Array: return value.EnumerateArray().Select(v => (IReadOnlyDictionary<string, object?>)Plain(v)!).ToList();
+            case JsonValueKind.Array:
+                var items = value.EnumerateArray().Select(Plain).ToList();
+                return items.All(i => i is IReadOnlyDictionary<string, object?>) ? items.Cast<IReadOnlyDictionary<string, object?>>().ToList() : (object)items;
             case JsonValueKind.Object: return value.EnumerateObject().ToDictionary(p => p.Name, p => Plain(p.Value));
             default: return null;
         }
