@@ -61,7 +61,8 @@ func tag(ctx context.Context, t *tree, version string, dry bool, out io.Writer) 
 	return nil
 }
 
-// writeRelease writes the version into every go.mod, go.work and the changelog.
+// writeRelease writes the version into every go.mod, go.work, the packages of other
+// languages and the changelog.
 // go.sum stays as it is: users of a version take the sums from the checksum
 // database, and a clone builds by go.work.
 func writeRelease(ctx context.Context, t *tree, version string) error {
@@ -79,6 +80,9 @@ func writeRelease(ctx context.Context, t *tree, version string) error {
 		if err := setRequirements(ctx, t, m, t.path(path.Join(m.Dir, "go.mod")), version); err != nil {
 			return err
 		}
+	}
+	if err := writePackageVersions(t, version); err != nil {
+		return err
 	}
 	return writeChangelog(t.path("CHANGELOG.md"), version, time.Now())
 }

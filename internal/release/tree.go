@@ -138,7 +138,8 @@ func (t *tree) filesOf(m *module) []string {
 	return files
 }
 
-// problems are the ways in which the modules do not fit together.
+// problems are the ways in which the modules, and the packages of other languages, do
+// not fit together.
 func (t *tree) problems() []string {
 	var found []string
 	add := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
@@ -193,6 +194,9 @@ func (t *tree) problems() []string {
 				add("go.work: wants `replace %s %s => %s`, which %s/go.mod may not carry", required, version, dir, m.Dir)
 			}
 		}
+	}
+	if p := t.packageProblem(); p != "" {
+		add("%s", p)
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
