@@ -4,9 +4,12 @@ package main
 
 import (
 	"context"
+	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // The ways of drivers with packages that internal/packages has installed. Each makes
@@ -32,4 +35,73 @@ func installedJS(dir string) way {
 				if (is !== wanted) throw new Error('libvegas is '+is+', which should be '+wanted+': go run ./internal/packages install js');`)
 		},
 	}
+}
+
+// installedC builds the driver with the archive of the unpacked package in it, which has
+// the functions behind vegas.h, too, that the driver makes JSON by; the tree gives their
+// headers and no more.
+func installedC(dir string) way {
+	return way{
+		needs:   []string{"gcc", "pkg-config"},
+		command: func(_, tools string) []string { return []string{filepath.Join(tools, "c-driver")} },
+		build: func(ctx context.Context, root, tools string) error {
+			return compileInstalled(ctx, dir, filepath.Join(tools, "c-driver"), "vegas-static", "gcc", "-std=c11", "-D_XOPEN_SOURCE=700",
+				driver(root, "c/driver.c"), driver(root, "c/consumer.c"), "-idirafter", filepath.Join(root, "bindings", "c", "src"))
+		},
+	}
+}
+
+// installedCPP builds the driver by the header of the unpacked package, to load its
+// library.
+func installedCPP(dir string) way {
+	return way{
+		needs:   []string{"g++", "pkg-config"},
+		command: func(_, tools string) []string { return []string{filepath.Join(tools, "cpp-driver")} },
+		build: func(ctx context.Context, root, tools string) error {
+			return compileInstalled(ctx, dir, filepath.Join(tools, "cpp-driver"), "vegas", "g++", "-std=c++17", driver(root, "driver.cpp"))
+		},
+	}
+}
+
+// compileInstalled makes a driver as pkg-config says, which knows of the installed
+// package only, and makes sure that neither its headers nor what it loads are others.
+func compileInstalled(ctx context.Context, dir, into, library, compiler string, args ...string) error {
+	const again = "go run ./internal/packages install c"
+	home := filepath.Join(dir, "c")
+	if _, err := os.Stat(filepath.Join(home, "include", "vegas.h")); err != nil {
+		return fmt.Errorf("the package is not installed (%s): %w", again, err)
+	}
+	build := `flags=$(PKG_CONFIG_PATH= PKG_CONFIG_LIBDIR="$0/pkgconfig" pkg-config --cflags --libs "$1") && shift && exec "$@" $flags`
+	args = append([]string{"-c", build, filepath.Join(home, "lib"), library, compiler, "-O1", "-Wall", "-Wextra", "-Werror",
+		"-MD", "-MF", into + ".d", "-Wl,-rpath," + filepath.Join(home, "lib"), "-o", into}, args...)
+	if err := run(ctx, filepath.Dir(into), "sh", args...); err != nil {
+		return err
+	}
+	read, err := os.ReadFile(into + ".d")
+	if err != nil {
+		return err
+	}
+	for word := range strings.FieldsSeq(string(read)) {
+		if strings.HasPrefix(filepath.Base(word), "vegas") && filepath.Dir(filepath.Clean(word)) != filepath.Join(home, "include") {
+			return fmt.Errorf("the driver was compiled with %s, which is not the package's: %s", word, again)
+		}
+	}
+	f, err := elf.Open(into)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	where, err := f.DynString(elf.DT_RUNPATH)
+	if err != nil {
+		return err
+	}
+	needed, err := f.DynString(elf.DT_NEEDED)
+	if err != nil {
+		return err
+	}
+	loads := slices.Contains(needed, "libvegas.so.0")
+	if loads != (library == "vegas") || !slices.Equal(where, []string{filepath.Join(home, "lib")}) {
+		return fmt.Errorf("the driver loads %v from %v, and was linked with %s of %s: %s", needed, where, library, home, again)
+	}
+	return nil
 }
