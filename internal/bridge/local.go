@@ -124,7 +124,7 @@ func (l *local) start(port int, streams map[string]int, options func(*localkines
 	dir, err := os.MkdirTemp("", "vegas-local-")
 	if err != nil {
 		_ = listener.Close()
-		return fmt.Errorf("a directory for positions: %w", err)
+		return fmt.Errorf("a directory for positions, in the one for temporary files (TMPDIR names another): %w", err)
 	}
 	l.server, l.endpoint, l.positions = server, "http://"+listener.Addr().String(), filepath.Join(dir, "positions")
 	l.served = make(chan struct{})
