@@ -15,4 +15,9 @@ int64_t vegas_engine_read(int32_t engine, void *into, size_t room, int32_t milli
 /* Ends what it reads, and waits for its end; -1 where that has not come by then. */
 int32_t vegas_engine_close(int32_t engine, int32_t millis);
 
+#ifdef VGS_MUSL
+/* Starts its runtime, before main. */
+void vgs_start_runtime(void);
+#endif
+
 #endif

@@ -84,7 +84,12 @@ static void forked(void) { atomic_store(&in_child, true); }
 
 /* The engine's runtime starts its threads when it is loaded, so any fork behind that
  * counts. */
-__attribute__((constructor)) static void loaded(void) { pthread_atfork(NULL, NULL, forked); }
+__attribute__((constructor)) static void loaded(void) {
+#ifdef VGS_MUSL
+	vgs_start_runtime();
+#endif
+	pthread_atfork(NULL, NULL, forked);
+}
 #endif
 
 bool vgs_forked(vegas_error *err) {
