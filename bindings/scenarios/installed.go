@@ -15,6 +15,25 @@ import (
 // The ways of drivers with packages that internal/packages has installed. Each makes
 // sure that the package is the installed one.
 
+// installedPython runs the driver by the virtual environment that pip installed into,
+// in isolation: PYTHONPATH and the driver's own folder do not count.
+func installedPython(dir string) way {
+	python := filepath.Join(dir, "python", "bin", "python")
+	return way{
+		command: func(root, _ string) []string { return []string{python, "-I", driver(root, "driver.py")} },
+		build: func(ctx context.Context, root, _ string) error {
+			if _, err := os.Stat(python); err != nil {
+				return fmt.Errorf("the package is not installed (go run ./internal/packages install python): %w", err)
+			}
+			return run(ctx, root, python, "-I", "-c", `if True:
+				import os, sys, vegas
+				there = os.path.realpath(vegas.__file__)
+				if not there.startswith(os.path.realpath(sys.prefix) + os.sep):
+					sys.exit(f"vegas is {there}, which should be in {sys.prefix}: go run ./internal/packages install python")`)
+		},
+	}
+}
+
 // installedJS runs the driver from the folder that npm installed into: nothing but the
 // name says where the package is.
 func installedJS(dir string) way {

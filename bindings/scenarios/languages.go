@@ -54,6 +54,7 @@ var all = []*language{
 				return []string{"PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH=" + filepath.Join(root, "bindings", "python")}
 			},
 		},
+		installed: installedPython,
 	},
 	{
 		name: "js", title: "JavaScript", driver: "driver.mjs",
