@@ -168,7 +168,7 @@ func installJS(ctx context.Context, t *tree) error {
 		if err := a.run(ctx, into, nil, "npm", "ls", "--all"); err != nil {
 			return err
 		}
-		if err := t.onlyOwnEngineJS(into); err != nil {
+		if err := onlyOwnEngineJS(into); err != nil {
 			return err
 		}
 		return a.run(ctx, into, nil, "node", "--input-type=module", "--eval", checkJS)
@@ -177,7 +177,7 @@ func installJS(ctx context.Context, t *tree) error {
 
 // onlyOwnEngineJS makes sure that of the platforms' packages the one of this machine
 // was installed, and none besides.
-func (t *tree) onlyOwnEngineJS(into string) error {
+func onlyOwnEngineJS(into string) error {
 	engines, err := filepath.Glob(filepath.Join(into, "node_modules", "@libvegas", "*"))
 	if err != nil {
 		return err
