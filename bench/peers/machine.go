@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/libvegas/vegas/bench/usage"
 )
 
 // machine is where figures come from.
@@ -20,7 +22,7 @@ type machine struct {
 
 func thisMachine() machine {
 	return machine{
-		cpu:       fmt.Sprintf("%d virtual CPUs of an %s", runtime.NumCPU(), cpuModel()),
+		cpu:       fmt.Sprintf("%d virtual CPUs of an %s", runtime.NumCPU(), usage.Model()),
 		system:    runtime.GOOS + "/" + runtime.GOARCH,
 		goVersion: runtime.Version(),
 		java:      javaVersion(),
@@ -30,19 +32,6 @@ func thisMachine() machine {
 // measured says when and on what figures were taken.
 func (m *machine) measured(began time.Time) string {
 	return fmt.Sprintf("Measured on %s on %s, %s, %s", began.Format("2 January 2006"), m.cpu, m.system, m.goVersion)
-}
-
-func cpuModel() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown CPU"
-	}
-	for line := range strings.Lines(string(info)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown CPU"
 }
 
 func javaVersion() string {

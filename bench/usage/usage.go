@@ -3,6 +3,7 @@ package usage
 
 import (
 	"os"
+	"strings"
 	"time"
 
 	"github.com/libvegas/vegas/bench/contest"
@@ -48,4 +49,18 @@ func Peak(client int) (int64, error) {
 		sum += resident
 	}
 	return sum, nil
+}
+
+// Model is the processor of this machine.
+func Model() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown CPU"
+	}
+	for line := range strings.Lines(string(info)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown CPU"
 }
