@@ -286,11 +286,17 @@ namespace Libvegas
         {
             var windows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows);
             var system = windows ? "win" : RuntimeInformation.IsOSPlatform(OSPlatform.OSX) ? "osx" : "linux";
-            var rid = $"{system}-{RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}";
+            // The engine is a process of its own: it is the system's, even where this one is not.
+            var rid = $"{system}-{RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}";
             var name = windows ? "vegas-engine.exe" : "vegas-engine";
-            var places = new[] { AppContext.BaseDirectory, Path.GetDirectoryName(typeof(Engine).Assembly.Location) }
-                .Where(d => !string.IsNullOrEmpty(d)).Distinct()
-                .SelectMany(d => new[] { Path.Combine(d!, "runtimes", rid, "native", name), Path.Combine(d!, name) }).ToList();
+            var native = Path.Combine("runtimes", rid, "native", name);
+            var places = new List<string>();
+            foreach (var folder in new[] { AppContext.BaseDirectory, Path.GetDirectoryName(typeof(Engine).Assembly.Location) }.Where(d => !string.IsNullOrEmpty(d)).Distinct())
+            {
+                places.Add(Path.Combine(folder!, native)); // as programs are built
+                places.Add(Path.Combine(folder!, name)); // as they are published for one platform
+                places.Add(Path.Combine(folder!, "..", "..", native)); // in NuGet's folder, where notebooks and scripts load from
+            }
             return places.FirstOrDefault(File.Exists) ?? throw new EngineMissingException(
                 $"there is no engine at {places[0]}",
                 "add the package Libvegas for this platform, or name an engine by VEGAS_ENGINE or the option Engine");

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+)
+
+// csharp are Libvegas and Libvegas.Extensions for NuGet, and what debuggers want of them.
+// One package has the engines of all platforms, as NuGet's own users have it: a program
+// that is published for one platform takes along that one's.
+var csharp = kind{
+	name: "csharp", title: "C#",
+	needs:   []string{"npm", "pip", "unzip"}, // for the SDK, where it is not installed yet
+	build:   buildCSharp,
+	install: installCSharp,
+}
+
+// runtimeID is what .NET calls a platform.
+func runtimeID(p platform) string {
+	system := map[string]string{"linux": "linux", "darwin": "osx", "windows": "win"}[p.os]
+	arch := map[string]string{"amd64": "x64", "arm64": "arm64"}[p.arch]
+	return system + "-" + arch
+}
+
+// sdk is the script that runs the .NET SDK, and its folder.
+func (t *tree) sdk() []string {
+	return []string{filepath.Join(t.binding("dotnet"), "sdk.sh"), filepath.Join(t.root, ".cache", "dotnet", "sdk")}
+}
+
+func buildCSharp(ctx context.Context, t *tree) error {
+	work := filepath.Join(t.out, "csharp")
+	if err := os.RemoveAll(work); err != nil {
+		return err
+	}
+	natives, packed := filepath.Join(work, "runtimes"), filepath.Join(work, "packed")
+	for _, p := range platforms {
+		folder := filepath.Join(natives, runtimeID(p), "native")
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+		b, err := os.ReadFile(t.engine(p))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(folder, p.binary()), b, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"Libvegas", "Libvegas.Extensions"} {
+		args := append(t.sdk(), "pack", "-nologo", "-v", "quiet", "-c", "Release", "-o", packed,
+			"-p:Built="+filepath.Join(work, "built")+"/", "-p:Natives="+natives, filepath.Join(t.binding("dotnet"), name))
+		if err := run(ctx, t.root, os.Environ(), args[0], args[1:]...); err != nil {
+			return err
+		}
+	}
+	files, err := os.ReadDir(packed)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := settleNuGet(filepath.Join(packed, f.Name()), filepath.Join(t.dist("csharp"), f.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nugetConfig has NuGet take packages from one folder and from nowhere else.
+func nugetConfig(feed string) string {
+	return `<?xml version="1.0" encoding="utf-8"?>
+<configuration>
+  <packageSources>
+    <clear />
+    <add key="packages" value="` + feed + `" />
+  </packageSources>
+  <fallbackPackageFolders>
+    <clear />
+  </fallbackPackageFolders>
+</configuration>
+`
+}
+
+// installCSharp builds a program that depends on the packages by their names, and runs
+// it: as it is built, as it is published for this platform, and with mono, where there is
+// one. The packages are then in the folder of that name.
+func installCSharp(ctx context.Context, t *tree) error {
+	if err := run(ctx, t.root, os.Environ(), t.sdk()[0], t.sdk()[1], "--version"); err != nil {
+		return err
+	}
+	into := t.installed("csharp")
+	if err := os.CopyFS(into, os.DirFS(filepath.Join(t.root, "internal", "packages", "consumers", "csharp"))); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(into, "nuget.config"), []byte(nugetConfig(t.dist("csharp"))), 0o644); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(platforms, isHere)
+	if i < 0 {
+		return fmt.Errorf("there is no engine for %s on %s: install on one of %v", runtime.GOOS, runtime.GOARCH, platforms)
+	}
+	here := runtimeID(platforms[i])
+	programs := []string{"find", "head", "chmod", "dirname"}
+	build := []string{"build", "-nologo", "-v", "quiet"}
+	facades := monoFacades()
+	if facades != "" {
+		programs = append(programs, "mono")
+		build = append(build, "-p:Mono="+filepath.Dir(facades))
+	}
+	return inEmpty(func(a *alone) error {
+		dotnet := func(args ...string) error {
+			args = append(t.sdk(), args...)
+			return a.run(ctx, into, []string{"NUGET_PACKAGES=" + filepath.Join(into, "packages"), "DOTNET_CLI_HOME=" + filepath.Join(a.dir, "home")}, args[0], args[1:]...)
+		}
+		built := filepath.Join(into, "bin", "Debug", "netcoreapp3.1")
+		published := filepath.Join(into, "published")
+		err := dotnet(build...)
+		if err == nil {
+			err = dotnet("exec", filepath.Join(built, "Consumer.dll"), filepath.Join(built, "runtimes", here, "native", "vegas-engine"))
+		}
+		if err == nil && facades != "" {
+			built := filepath.Join(into, "bin", "Debug", "net472")
+			err = a.run(ctx, into, nil, "mono", filepath.Join(built, "Consumer.exe"), filepath.Join(built, "runtimes", here, "native", "vegas-engine"))
+		}
+		if err == nil {
+			err = dotnet("publish", "-nologo", "-v", "quiet", "-f", "netcoreapp3.1", "-r", here, "--self-contained", "false", "-o", published)
+		}
+		if err == nil {
+			err = dotnet("exec", filepath.Join(published, "Consumer.dll"), filepath.Join(published, "vegas-engine"))
+		}
+		return err
+	}, programs...)
+}
+
+func isHere(p platform) bool { return p.os == runtime.GOOS && p.arch == runtime.GOARCH }
+
+// monoFacades is the folder where mono has what a program needs to use an assembly for
+// netstandard; nothing where it has not, or is not there.
+func monoFacades() string {
+	program, err := exec.LookPath("mono")
+	if err != nil {
+		fmt.Println("left out: the C# package with mono, which is not installed")
+		return ""
+	}
+	if program, err = filepath.EvalSymlinks(program); err == nil {
+		facades := filepath.Join(filepath.Dir(program), "..", "lib", "mono", "4.5", "Facades")
+		if _, err = os.Stat(filepath.Join(facades, "netstandard.dll")); err == nil {
+			return filepath.Clean(facades)
+		}
+	}
+	fmt.Printf("left out: the C# package with mono: %v (mono-devel has it)\n", err)
+	return ""
+}

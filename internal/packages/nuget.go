@@ -1,0 +1,74 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"strings"
+)
+
+var (
+	relationship = regexp.MustCompile(` Id="[^"]*"`)
+	modifiedBy   = regexp.MustCompile(`<lastModifiedBy>[^<]*</lastModifiedBy>`)
+)
+
+// settleNuGet writes a package anew without what differs each time that it is packed, or
+// from machine to machine: times, names by chance, the version of the kernel. It also names
+// the README, which the tried SDK does not do yet.
+func settleNuGet(from, into string) error {
+	r, err := zip.OpenReader(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	const core = "package/services/metadata/core-properties/"
+	chance := ""
+	for _, f := range r.File {
+		if strings.HasPrefix(f.Name, core) {
+			chance = path.Base(f.Name)
+		}
+	}
+	if chance == "" {
+		return fmt.Errorf("%s has nothing in %s: is it a package of NuGet's?", from, core)
+	}
+	var entries []entry
+	for _, f := range r.File {
+		b, err := content(f)
+		if err != nil {
+			return err
+		}
+		name := f.Name
+		switch {
+		case name == core+chance:
+			name = core + "core.psmdcp"
+			b = modifiedBy.ReplaceAll(b, []byte("<lastModifiedBy>NuGet</lastModifiedBy>"))
+		case name == "_rels/.rels":
+			b = bytes.ReplaceAll(b, []byte(chance), []byte("core.psmdcp"))
+			n := 0
+			b = relationship.ReplaceAllFunc(b, func([]byte) []byte {
+				n++
+				return fmt.Appendf(nil, ` Id="R%d"`, n)
+			})
+		case path.Ext(name) == ".nuspec" && strings.HasSuffix(from, ".nupkg"):
+			b = bytes.Replace(b, []byte("<description>"), []byte("<readme>README.md</readme>\n    <description>"), 1)
+		}
+		e, err := pack(name, b)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, e)
+	}
+	return writeZip(into, entries)
+}
+
+func content(f *zip.File) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
