@@ -1,0 +1,283 @@
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+)
+
+// libvegas is one archive for each platform whose C compiler is on this machine: header
+// files, the library to load and to link, and how pkg-config and CMake find it. There is
+// no registry for C, so to install is to unpack.
+var libvegas = kind{
+	name: "c", title: "C and C++", needs: []string{"make", "gcc"},
+	build: buildC, install: installC,
+}
+
+// cPlatforms are those with a library, by the compiler of each: its engine runs in the
+// program's own process, so a binary of Go's alone does not do. The machine's own
+// platform has gcc.
+var cPlatforms = []struct {
+	platform
+	compiler string
+}{
+	{platform{"linux", "amd64"}, "x86_64-linux-gnu-gcc"},
+	{platform{"linux", "arm64"}, "aarch64-linux-gnu-gcc"},
+	{platform{"windows", "amd64"}, "x86_64-w64-mingw32-gcc"},
+}
+
+func cName(version string, p platform) string { return "libvegas-" + version + "-" + p.String() }
+
+func buildC(ctx context.Context, t *tree) error {
+	version, err := t.cVersion()
+	if err != nil {
+		return err
+	}
+	// By it valgrind is told what the engine has written.
+	if _, err := os.Stat("/usr/include/valgrind/memcheck.h"); err != nil {
+		return fmt.Errorf("valgrind's headers are compiled in: install valgrind: %w", err)
+	}
+	for _, p := range cPlatforms {
+		if p.os == runtime.GOOS && p.arch == runtime.GOARCH {
+			p.compiler = "gcc"
+		}
+		if _, err := exec.LookPath(p.compiler); err != nil {
+			fmt.Printf("%s: left out: %v\n", cName(version, p.platform), err)
+			continue
+		}
+		if err := t.buildLibvegas(ctx, version, p.platform, p.compiler); err != nil {
+			return fmt.Errorf("%s: %w", p.platform, err)
+		}
+	}
+	return nil
+}
+
+func (t *tree) cVersion() (string, error) {
+	header, err := os.ReadFile(filepath.Join(t.binding("c"), "include", "vegas.h"))
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(`VEGAS_VERSION_TEXT "(.*)"`).FindSubmatch(header)
+	if found == nil {
+		return "", errors.New("vegas.h has no VEGAS_VERSION_TEXT")
+	}
+	return string(found[1]), nil
+}
+
+func (t *tree) buildLibvegas(ctx context.Context, version string, p platform, compiler string) error {
+	folder := filepath.Join(t.out, "c", p.String())
+	stage := filepath.Join(folder, "stage")
+	if err := os.RemoveAll(stage); err != nil {
+		return err
+	}
+	env := append(os.Environ(), "GOFLAGS=-buildvcs=false", "CGO_CFLAGS=-O2 -g", "GOOS="+p.os, "GOARCH="+p.arch)
+	err := run(ctx, t.root, env, "make", "-s", "-C", t.binding("c"), "install", "PREFIX=", "DESTDIR="+stage, "OUT="+folder, "CC="+compiler,
+		// Those of the machine are for its own compiler; others look there last.
+		"CFLAGS=-O2 -g -idirafter /usr/include -ffile-prefix-map="+t.root+"=.")
+	if err != nil {
+		return err
+	}
+	if p.os == "linux" {
+		if err := tellGlibc(stage); err != nil {
+			return err
+		}
+	}
+	into := filepath.Join(t.dist("c"), cName(version, p))
+	if p.os == "windows" {
+		files, err := packFolder(cName(version, p)+"/", stage)
+		if err != nil {
+			return err
+		}
+		return writeZip(into+".zip", files)
+	}
+	return writeTarball(into+".tar.gz", stage, cName(version, p))
+}
+
+// tellGlibc adds to the page that comes along which glibc the library needs at least.
+func tellGlibc(stage string) error {
+	library, err := elf.Open(filepath.Join(stage, "lib", "libvegas.so"))
+	if err != nil {
+		return err
+	}
+	defer library.Close()
+	symbols, err := library.ImportedSymbols()
+	if err != nil {
+		return err
+	}
+	major, minor := 0, 0
+	for _, s := range symbols {
+		var a, b int
+		if n, _ := fmt.Sscanf(s.Version, "GLIBC_%d.%d", &a, &b); n == 2 && (a > major || a == major && b > minor) {
+			major, minor = a, b
+		}
+	}
+	page, err := os.OpenFile(filepath.Join(stage, "share", "doc", "vegas", "README.md"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(page, "\n`libvegas.so` of this build needs glibc %d.%d or later.\n", major, minor)
+	return errors.Join(err, page.Close())
+}
+
+// writeTarball packs all of a folder, in the order of names, below a folder of that name:
+// links stay links, and the same files make the same bytes.
+func writeTarball(file, folder, below string) error {
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	zipped := gzip.NewWriter(out)
+	into := tar.NewWriter(zipped)
+	err = filepath.WalkDir(folder, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		inside, err := filepath.Rel(folder, at)
+		if err != nil {
+			return err
+		}
+		return tarFile(into, path.Join(below, filepath.ToSlash(inside)), at, d)
+	})
+	return errors.Join(err, into.Close(), zipped.Close(), out.Close())
+}
+
+func tarFile(into *tar.Writer, name, at string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	h := &tar.Header{Name: name, ModTime: made, Mode: int64(info.Mode().Perm()), Format: tar.FormatUSTAR}
+	if d.Type() == fs.ModeSymlink {
+		h.Typeflag = tar.TypeSymlink
+		if h.Linkname, err = os.Readlink(at); err != nil {
+			return err
+		}
+		return into.WriteHeader(h)
+	}
+	h.Size = info.Size()
+	content, err := os.Open(at)
+	if err != nil {
+		return err
+	}
+	if err = into.WriteHeader(h); err == nil {
+		_, err = io.Copy(into, content)
+	}
+	return errors.Join(err, content.Close())
+}
+
+// installC unpacks the archive of this platform and builds the samples that it has by
+// it, where there is nothing else: by pkg-config with every compiler of the machine, and
+// by CMake; and runs those that need no account.
+func installC(ctx context.Context, t *tree) error {
+	version, err := t.cVersion()
+	if err != nil {
+		return err
+	}
+	packed := filepath.Join(t.dist("c"), cName(version, platform{runtime.GOOS, runtime.GOARCH})+".tar.gz")
+	if _, err := os.Stat(packed); err != nil {
+		return fmt.Errorf("build it first: %w", err)
+	}
+	at := t.installed("c")
+	return inEmpty(func(a *alone) error {
+		if err := a.run(ctx, at, nil, "tar", "xzf", packed, "-C", at, "--strip-components=1"); err != nil {
+			return err
+		}
+		for _, compiler := range [][2]string{{"gcc", "g++"}, {"clang", "clang++"}} {
+			if _, err := os.Stat(filepath.Join(a.dir, "bin", compiler[1])); err != nil {
+				fmt.Printf("samples with %s: left out: it is not installed\n", compiler[0])
+				continue
+			}
+			for _, library := range []string{"vegas", "vegas-static"} {
+				err := errors.Join(a.sample(ctx, at, library, compiler[0], "-std=c11", "local.c"), a.sample(ctx, at, library, compiler[1], "-std=c++17", "local.cpp"))
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return a.samplesByCMake(ctx, at)
+	}, cTools()...)
+}
+
+// cTools are what compiles and links on a machine.
+func cTools() []string {
+	all := []string{"tar", "gzip", "sh", "make", "cmake", "pkg-config", "gcc", "g++", "as", "ld", "ar", "ranlib", "nm"}
+	for _, more := range []string{"clang", "clang++"} {
+		if _, err := exec.LookPath(more); err == nil {
+			all = append(all, more)
+		}
+	}
+	return all
+}
+
+// sample builds one by pkg-config, and runs it.
+func (a *alone) sample(ctx context.Context, at, library, compiler, standard, source string) error {
+	into := filepath.Join(a.dir, "tmp", strings.Join([]string{library, compiler, source, "sample"}, "-"))
+	build := `set -e
+flags=$(pkg-config --cflags --libs "$2")
+exec "$0" "$1" -Wall -Wextra -Werror "$4" $flags -Wl,-rpath,"$3" -o "$5"`
+	lib := filepath.Join(at, "lib")
+	err := a.run(ctx, a.dir, []string{"PKG_CONFIG_LIBDIR=" + filepath.Join(lib, "pkgconfig")}, "sh", "-c", build,
+		compiler, standard, library, lib, filepath.Join(at, "share", "doc", "vegas", "examples", source), into)
+	if err != nil {
+		return err
+	}
+	return a.runSample(ctx, into, library == "vegas", lib)
+}
+
+// runSample runs a program that has to load the library from a folder, or not at all.
+func (a *alone) runSample(ctx context.Context, program string, loads bool, lib string) error {
+	f, err := elf.Open(program)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	needed, err := f.DynString(elf.DT_NEEDED)
+	if err != nil {
+		return err
+	}
+	where, err := f.DynString(elf.DT_RUNPATH)
+	if err != nil {
+		return err
+	}
+	found := strings.Contains(strings.Join(needed, " "), "libvegas")
+	if found != loads {
+		return fmt.Errorf("%s loads %v: want libvegas among them: %t", program, needed, loads)
+	}
+	if loads && strings.Join(where, "") != lib {
+		return fmt.Errorf("%s looks for libraries in %v: want %s only", program, where, lib)
+	}
+	return a.run(ctx, a.dir, nil, program)
+}
+
+func (a *alone) samplesByCMake(ctx context.Context, at string) error {
+	into := filepath.Join(a.dir, "tmp", "cmake")
+	err := a.run(ctx, a.dir, nil, "cmake", "-S", filepath.Join(at, "share", "doc", "vegas", "examples"), "-B", into,
+		"-DCMAKE_PREFIX_PATH="+at, "-DCMAKE_FIND_USE_CMAKE_SYSTEM_PATH=OFF")
+	if err != nil {
+		return err
+	}
+	if err := a.run(ctx, a.dir, nil, "cmake", "--build", into); err != nil {
+		return err
+	}
+	for _, language := range []string{"c", "cpp"} {
+		for _, library := range []string{"vegas", "static"} {
+			program := filepath.Join(into, "local-"+language+"-"+library)
+			if err := a.runSample(ctx, program, library == "vegas", filepath.Join(at, "lib")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
