@@ -119,6 +119,21 @@ func (p *Process) Stop(t *testing.T) {
 	}
 }
 
+// Interrupt is a Ctrl-C, at which it has to end by itself.
+func (p *Process) Interrupt(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	<-p.gone
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it ended with %d", code)
+	}
+}
+
+// Said is what it has said until now.
+func (p *Process) Said() string { return p.out.String() }
+
 // output is what a process has said.
 type output struct {
 	mu  sync.Mutex
