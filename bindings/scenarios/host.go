@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -208,6 +209,34 @@ func (h *host) engines() []int {
 		}
 	}
 	return found
+}
+
+func (w *world) says(s step) error {
+	h, err := w.running(s)
+	if err != nil {
+		return err
+	}
+	line, err := regexp.Compile(s.text("text"))
+	if err != nil {
+		return err
+	}
+	return w.until(s.limit(), fmt.Sprintf("host %s to say %q", h.name, line), func() bool {
+		text, err := os.ReadFile(h.stderr)
+		return err == nil && line.Match(text)
+	})
+}
+
+func (w *world) countEngines(s step) error {
+	h, err := w.running(s)
+	if err != nil {
+		return err
+	}
+	want, have := s.number("count", 0), 0
+	err = w.until(s.limit(), fmt.Sprintf("host %s to have %d engines", h.name, want), func() bool { have = len(h.engines()); return have == want })
+	if err != nil {
+		return fmt.Errorf("%w; it has %d", err, have)
+	}
+	return nil
 }
 
 // end ends the process if it has not ended.

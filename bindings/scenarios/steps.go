@@ -30,6 +30,8 @@ func runnerVerbs() map[string]verb {
 		"kill":        {nil, (*world).kill},
 		"interrupt":   {nil, (*world).interrupt},
 		"kill_engine": {nil, (*world).killEngine},
+		// says waits until a host has written such a line to its standard error.
+		"says": {[]string{"text"}, (*world).says},
 		// engines waits until a host has so many.
 		"engines": {[]string{"count"}, (*world).countEngines},
 		// ended waits for a host's end, by itself.
@@ -342,19 +344,6 @@ func (w *world) killEngine(s step) error {
 		return fmt.Errorf("host %s has %d engines, want one", h.name, len(pids))
 	}
 	return syscall.Kill(pids[0], syscall.SIGKILL)
-}
-
-func (w *world) countEngines(s step) error {
-	h, err := w.running(s)
-	if err != nil {
-		return err
-	}
-	want, have := s.number("count", 0), 0
-	err = w.until(s.limit(), fmt.Sprintf("host %s to have %d engines", h.name, want), func() bool { have = len(h.engines()); return have == want })
-	if err != nil {
-		return fmt.Errorf("%w; it has %d", err, have)
-	}
-	return nil
 }
 
 func (w *world) active() error {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"log"
 	"log/slog"
 	"maps"
 	"os"
@@ -387,6 +388,9 @@ func (d *driver) consumer(c *command) (results, error) {
 				k.tell(r, nil)
 				return k.act(ctx, nil, r)
 			})
+		}
+		if k.err != nil {
+			log.Print(k.err) // as a program does
 		}
 	}()
 	return nil, nil
