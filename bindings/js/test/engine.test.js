@@ -269,18 +269,11 @@ test('a killed program: what it had a receipt for is in the stream, and its shar
   assert.ok(Date.now() - begin < 20000);
 });
 
-const sample = (name, group) => `
-import { Producer, Consumer } from 'libvegas';
-const p = new Producer('${name}');
-p.send('partition-key', 'message');
-
-function processRecord(r) {
-  console.log(r.partitionKey + ':' + r.data.toString());
-}
-
-const c = new Consumer('${name}', '${group}', processRecord); // group name or EFO consumer ARN; runs at once
-console.log('Consumer is running. Press ctrl+c to stop');
-`;
+// The sample of docs/languages.md, with a stream and a group of the test's own.
+const sample = (name, group) => {
+  const text = fs.readFileSync(path.join(__dirname, '..', 'examples', 'sample.mjs'), 'utf8');
+  return text.replaceAll("'stream-name'", `'${name}'`).replace("'efo-arn'", `'${group}'`);
+};
 
 test('the sample: it runs, and Ctrl-C gives its shards back', async () => {
   const name = await stream();
