@@ -11,6 +11,14 @@ Gem::Specification.new do |s|
   s.license = 'Apache-2.0'
   s.homepage = 'https://github.com/libvegas/vegas'
   s.required_ruby_version = '>= 3.1'
-  s.files = Dir.chdir(__dir__) { Dir['lib/**/*.rb', 'lib/vegas/native/*', 'README.md'] }
-  s.metadata = { 'rubygems_mfa_required' => 'true' }
+  # Each gem is for a platform, with its engine in lib/vegas/native: internal/packages
+  # builds them. That of the tree (`gem 'libvegas', path: …`) has none, and wants
+  # VEGAS_ENGINE.
+  s.platform = ENV.fetch('VEGAS_GEM_PLATFORM', Gem::Platform::RUBY)
+  s.files = Dir.chdir(__dir__) { Dir['lib/**/*.rb', 'lib/vegas/native/*', 'README.md', 'LICENSE'] }
+  s.metadata = {
+    'source_code_uri' => 'https://github.com/libvegas/vegas',
+    'documentation_uri' => 'https://github.com/libvegas/vegas/blob/main/docs/ruby.md',
+    'rubygems_mfa_required' => 'true'
+  }
 end

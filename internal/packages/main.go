@@ -62,7 +62,7 @@ type kind struct {
 
 // all are the packages in the order of docs/languages.md. Go's is the module itself,
 // which internal/release rehearses.
-var all = []kind{python, js, java, csharp, libvegas}
+var all = []kind{python, js, java, csharp, ruby, libvegas}
 
 func names() []string {
 	ns := make([]string, len(all))
