@@ -77,6 +77,47 @@ func installedRuby(dir string) way {
 	}
 }
 
+// installedJava compiles the driver against the jar that Maven has installed, and runs it
+// with that. The tree's classes have no engine; the jar's is unpacked below tools.
+func installedJava(dir string) way {
+	lib := filepath.Join(dir, "java", "lib")
+	jar := filepath.Join(lib, "*")
+	return way{
+		needs: []string{"java", "javac"},
+		command: func(_, tools string) []string {
+			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Duser.home=" + tools,
+				"-cp", filepath.Join(tools, "java") + ":" + jar, "Driver"}
+		},
+		build: func(ctx context.Context, root, tools string) error {
+			if _, err := os.Stat(lib); err != nil {
+				return fmt.Errorf("the package is not installed (go run ./internal/packages install java): %w", err)
+			}
+			return run(ctx, root, "javac", "-cp", jar, "-d", filepath.Join(tools, "java"), driver(root, "Driver.java"))
+		},
+	}
+}
+
+// installedCSharp builds the driver with the package, by its name, from the folder that
+// NuGet has installed into. The tree's assembly has no engine.
+func installedCSharp(dir string) way {
+	packages := filepath.Join(dir, "csharp", "packages")
+	built := func(tools string) string { return filepath.Join(tools, "csharp") + "/" }
+	return way{
+		needs: []string{"npm", "pip", "unzip"},
+		command: func(root, tools string) []string {
+			return append(dotnet(root), "exec", filepath.Join(built(tools), "bin", "Driver", "netcoreapp3.1", "Driver.dll"))
+		},
+		build: func(ctx context.Context, root, tools string) error {
+			if _, err := os.Stat(packages); err != nil {
+				return fmt.Errorf("the package is not installed (go run ./internal/packages install csharp): %w", err)
+			}
+			args := append(dotnet(root), "build", "-nologo", "-v", "quiet", "-p:Built="+built(tools),
+				"-p:Packages="+packages, driver(root, "csharp"))
+			return run(ctx, root, args[0], args[1:]...)
+		},
+	}
+}
+
 // installedC builds the driver with the archive of the unpacked package in it, which has
 // the functions behind vegas.h, too, that the driver makes JSON by; the tree gives their
 // headers and no more.

@@ -69,6 +69,7 @@ var all = []*language{
 	},
 	{
 		name: "java", title: "Java", driver: "Driver.java",
+		installed: installedJava,
 		way: way{
 			needs: []string{"java", "javac"},
 			command: func(_, tools string) []string {
@@ -87,6 +88,7 @@ var all = []*language{
 	{
 		// An SDK is installed for it where there was none yet.
 		name: "csharp", title: "C#", driver: "csharp/Driver.cs",
+		installed: installedCSharp,
 		way: way{
 			needs: []string{"npm", "pip", "unzip"},
 			command: func(root, tools string) []string {
