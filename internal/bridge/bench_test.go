@@ -121,20 +121,20 @@ func serve(b *testing.B) aws.Config {
 	}
 }
 
-// benchmarkSend sends b.N records of 100 bytes in frames of some size, as fast as
+// benchmarkSend sends b.N records of so many bytes in frames of some size, as fast as
 // they are reported.
-func benchmarkSend(b *testing.B, cfg aws.Config, h *host, size int) {
+func benchmarkSend(b *testing.B, cfg aws.Config, h *host, size, bytes int) {
 	h.open(*cfg.BaseEndpoint, map[string]any{"deadline": 0})
 	w := &wire{frames: h.frames, reports: make(chan int, 1000)}
 	go w.read()
 	rs := make([]record.Record, size)
 	for i := range rs {
-		rs[i] = record.Record{PartitionKey: fmt.Sprint("key-", i%100), Data: make([]byte, 100)}
+		rs[i] = record.Record{PartitionKey: fmt.Sprint("key-", i%100), Data: make([]byte, bytes)}
 	}
 	frame := appendSend(nil, 0, 0, rs)
 	b.ReportAllocs()
 	b.ResetTimer()
-	const window = 100_000
+	window := 10_000_000 / bytes
 	open, sent := 0, 0
 	for sent < b.N || open > 0 {
 		if sent < b.N && open < window {
@@ -160,15 +160,16 @@ func benchmarkSend(b *testing.B, cfg aws.Config, h *host, size int) {
 // BenchmarkSend is a session over pipes in memory.
 func BenchmarkSend(b *testing.B) {
 	for _, size := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, serve(b), start(b, Config{}), size) })
+		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, serve(b), start(b, Config{}), size, 100) })
 	}
 }
 
 // BenchmarkProcess is one over the pipes of a process.
 func BenchmarkProcess(b *testing.B) {
 	for _, size := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, serve(b), process(b), size) })
+		b.Run(fmt.Sprint("frame=", size), func(b *testing.B) { benchmarkSend(b, serve(b), process(b), size, 100) })
 	}
+	b.Run("frame=100/1KiB", func(b *testing.B) { benchmarkSend(b, serve(b), process(b), 100, 1<<10) })
 }
 
 // BenchmarkLatency sends one record after the other without lingering: by the

@@ -12,7 +12,7 @@ import (
 
 const (
 	// chunkBytes is what a chunk has at most, unless it is one record.
-	chunkBytes = 256 << 10
+	chunkBytes = 512 << 10
 	// surelyBytes is what a shard may have in a chunk however full the window is.
 	surelyBytes = 64 << 10
 )
