@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <thread>
+#include <unistd.h>
 
 #include <vegas.hpp>
 
@@ -239,8 +240,31 @@ static void grace() {
 	CHECK(ended.wait(1)[0] == std::string(100, 'x'));
 }
 
+// Runs the sample, which SAMPLE names, with the local Kinesis in its environment; Enter stops it.
+static void sample(const vegas::LocalKinesis &k) {
+	const char *path = std::getenv("SAMPLE");
+	if (path == nullptr) {
+		return;
+	}
+	std::array<int, 2> in{};
+	CHECK(pipe(in.data()) == 0);
+	std::string command = "exec env";
+	for (const auto &v : k.environment()) command += " '" + v + "'";
+	command += " '" + std::string(path) + "' </dev/fd/" + std::to_string(in[0]);
+	FILE *out = popen(command.c_str(), "r");
+	CHECK(out != nullptr);
+	std::set<std::string> said;
+	std::array<char, 200> line{};
+	while (said.size() < 2 && std::fgets(line.data(), line.size(), out) != nullptr) said.insert(line.data());
+	CHECK((said == std::set<std::string>{"Consumer is running. Press Enter to stop\n", "partition-key:message\n"}));
+	CHECK(write(in[1], "\n", 1) == 1);
+	CHECK(pclose(out) == 0);
+	close(in[0]);
+	close(in[1]);
+}
+
 int main() {
-	vegas::LocalKinesis k({{"records", 2}, {"policies", 1}, {"batches", 4}, {"polled", 1}}, "\"no_limits\": true");
+	vegas::LocalKinesis k({{"records", 2}, {"policies", 1}, {"batches", 4}, {"polled", 1}, {"stream-name", 1}}, "\"no_limits\": true");
 	endpoint = k.endpoint();
 	CHECK(k.environment().size() >= 4);
 	records();
@@ -250,5 +274,6 @@ int main() {
 	polled();
 	positions();
 	grace();
+	sample(k);
 	std::cout << "C++: all is well" << std::endl;
 }

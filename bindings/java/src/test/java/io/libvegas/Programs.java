@@ -63,10 +63,10 @@ public final class Programs {
         command.add("-Djava.util.logging.config.file=" + quiet());
         command.add("-cp");
         command.add((classes == null ? "" : classes + File.pathSeparator) + System.getProperty("java.class.path"));
-        command.add(program.contains(".") ? program : Programs.class.getName());
-        if (!program.contains(".")) {
-            command.add(program);
+        if (!Character.isUpperCase(program.charAt(0))) { // no class, but one of those below
+            command.add(Programs.class.getName());
         }
+        command.add(program);
         command.addAll(List.of(arguments));
         ProcessBuilder b = new ProcessBuilder(command).redirectErrorStream(true);
         b.environment().putAll(environment);
