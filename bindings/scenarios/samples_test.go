@@ -17,7 +17,7 @@ func TestSamplesAreWhatTestsRun(t *testing.T) {
 		"js":     {"bindings/js/examples/sample.mjs", "js", "docs/javascript.md"},
 		"java":   {"bindings/java/src/test/java/Sample.java", "java", "docs/java.md"},
 		"csharp": {"bindings/dotnet/Sample/Program.cs", "csharp", "docs/csharp.md"},
-		"ruby":   {"bindings/ruby/examples/sample.rb", "ruby", ""},
+		"ruby":   {"bindings/ruby/examples/sample.rb", "ruby", "docs/ruby.md"},
 		"c":      {"bindings/c/examples/sample.c", "c", "docs/c.md"},
 		"cpp":    {"bindings/cpp/examples/sample.cpp", "cpp", "docs/cpp.md"},
 	}

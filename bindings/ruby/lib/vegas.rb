@@ -3,7 +3,7 @@
 require 'logger'
 
 # A client for Amazon Kinesis Data Streams: a Producer sends records to a stream, a
-# Consumer hands those of a stream to a block. See the README of this gem.
+# Consumer hands those of a stream to a block. See docs/ruby.md.
 module Vegas
   class << self
     # Where the engine's log goes, and failures that nobody looked at. The default
