@@ -1,3 +1,4 @@
+// Sample sends a record to a stream, and prints what it receives from it.
 package main
 
 import (
