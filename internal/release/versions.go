@@ -15,7 +15,10 @@ type place struct {
 	form *regexp.Regexp
 }
 
-var mavenVersion = regexp.MustCompile(`<artifactId>vegas</artifactId>\s*<version>([^<]*)</version>`)
+var (
+	mavenVersion = regexp.MustCompile(`<artifactId>vegas</artifactId>\s*<version>([^<]*)</version>`)
+	nugetVersion = regexp.MustCompile(`<PackageReference Include="Libvegas[.\w]*" Version="([^"]*)"`)
+)
 
 // places are all of them. The rest is made from these: the wheel's and the gem's
 // metadata, NuGet's, pkg-config's and CMake's, npm's packages of engines.
@@ -27,8 +30,11 @@ var places = []place{
 	{"docs/java.md", mavenVersion},
 	{"internal/packages/consumers/java/pom.xml", mavenVersion},
 	{"bindings/dotnet/Directory.Build.props", regexp.MustCompile(`<Version>([^<]*)</Version>`)},
+	{"bindings/scenarios/drivers/csharp/Driver.csproj", nugetVersion},
+	{"internal/packages/consumers/csharp/Consumer.csproj", nugetVersion},
 	{"bindings/ruby/lib/vegas/version.rb", regexp.MustCompile(`VERSION = '([^']*)'`)},
 	{"bindings/c/include/vegas.h", regexp.MustCompile(`(?m)^#define VEGAS_VERSION_TEXT "([^"]*)"`)},
+	{"docs/c.md", regexp.MustCompile(`\blibvegas-([0-9][0-9.]*)-`)},
 }
 
 // packaged tells whether the repository has packages of other languages.
