@@ -71,11 +71,11 @@ class Producer {
   // --- sending
 
   send(key, data, more = none) {
-    const record = new Sent(this.#failures, 0);
+    const record = new Sent();
     try {
       this.#accept(record, key, data, more);
     } catch (error) {
-      record.failed(error);
+      record.failed(error, this.#failures);
     }
     return record;
   }
@@ -107,7 +107,7 @@ class Producer {
     }
     batch.add(key, hash, headers, data, dataBytes);
     this.#waiting += size + hostCost;
-    record.cost = size;
+    record.number = size;
     this.#open.add(this.#next++, record);
     if (!this.#ticking) {
       this.#ticking = true;
@@ -196,14 +196,14 @@ class Producer {
     const n = number + this.#base;
     const record = n < this.#sent ? this.#open.take(n) : undefined;
     if (record === undefined) throw wire.broken(`a report of record ${number}, which is not open`);
-    this.#inFlight -= record.cost + this.#recordCost;
+    this.#inFlight -= record.number + this.#recordCost;
     if (this.#status <= STATUS.DURABLE) record.stored(this.#text, this.#status === STATUS.STORED ? sub : 0);
-    else record.failed(this.#text);
+    else record.failed(this.#text, this.#failures);
   };
 
   // #fail ends the open records from one number to below another.
   #fail(from, to, error) {
-    for (let n = Math.max(from, this.#open.first); n < to; n++) this.#open.take(n)?.failed(error);
+    for (let n = Math.max(from, this.#open.first); n < to; n++) this.#open.take(n)?.failed(error, this.#failures);
   }
 
   #drop(error) {

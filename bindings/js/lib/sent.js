@@ -7,10 +7,6 @@
 
 const { hold, release } = require('./hold.js');
 
-const OPEN = 0;
-const STORED = 1;
-const FAILED = 2;
-
 class Receipt {
   constructor(shard, sequence, subSequence, durable) {
     this.shard = shard;
@@ -20,59 +16,68 @@ class Receipt {
   }
 }
 
-class Sent {
-  constructor(failures, cost) {
+// A record that failed, and whom to tell when somebody looks at it after all.
+class Failed {
+  constructor(error, failures) {
+    this.error = error;
     this.failures = failures;
-    this.cost = cost;
-    this.state = OPEN;
-    this.value = null; // the error, or what the receipts of an aggregate share
-    this.sub = 0;
-    this.looked = false;
-    this.ends = null; // of the promise
-    this.promise = null;
+  }
+}
+
+// It has few fields: those that are open are as many as the window has room for, and
+// the collector of garbage carries each about twice before its result is there.
+class Sent {
+  constructor() {
+    this.number = 0; // the cost of one that is open; then the index in an aggregate
+    this.value = null; // what the receipts of an aggregate share, or Failed; null: it is open
+    this.looked = null; // the promise and its functions
   }
 
   // stored: at is {shard, sequence, durable}, shared by those of an aggregate.
   stored(at, sub) {
-    this.state = STORED;
     this.value = at;
-    this.sub = sub;
-    if (this.looked) this.end();
+    this.number = sub;
+    if (this.looked !== null) this.end();
   }
 
-  failed(error) {
-    this.state = FAILED;
-    this.value = error;
-    if (this.looked) this.end();
-    else this.failures.add(this, error);
+  failed(error, failures) {
+    this.value = new Failed(error, failures);
+    if (this.looked !== null) this.end();
+    else failures.add(this, error);
   }
 
   end() {
-    if (this.ends === null) return;
-    const { ok, no } = this.ends;
-    this.ends = null;
+    const { ok, no } = this.looked;
+    if (ok === null) return;
+    this.looked.ok = this.looked.no = null;
     release();
-    if (this.state === STORED) ok(this.receipt());
-    else no(this.value);
+    if (this.value instanceof Failed) no(this.value.error);
+    else ok(this.receipt());
   }
 
   receipt() {
-    return new Receipt(this.value.shard, this.value.sequence, this.sub, this.value.durable);
+    return new Receipt(this.value.shard, this.value.sequence, this.number, this.value.durable);
   }
 
+  // look returns the promise.
   look() {
-    if (this.looked) return;
-    this.looked = true;
-    this.promise = new Promise((ok, no) => { this.ends = { ok, no }; });
+    if (this.looked !== null) return this.looked.promise;
+    const looked = { promise: null, ok: null, no: null };
+    looked.promise = new Promise((ok, no) => {
+      looked.ok = ok;
+      looked.no = no;
+    });
+    this.looked = looked;
     hold();
-    if (this.state === OPEN) return;
-    if (this.state === FAILED) this.failures.forget(this);
-    this.end();
+    if (this.value !== null) {
+      if (this.value instanceof Failed) this.value.failures.forget(this);
+      this.end();
+    }
+    return looked.promise;
   }
 
   then(resolved, rejected) {
-    this.look();
-    return this.promise.then(resolved, rejected);
+    return this.look().then(resolved, rejected);
   }
 
   catch(rejected) {
@@ -80,13 +85,13 @@ class Sent {
   }
 
   finally(f) {
-    this.look();
-    return this.promise.finally(f);
+    return this.look().finally(f);
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_, options, inspect) {
-    if (this.state === OPEN) return 'Promise { <pending> }';
-    return `Promise { ${this.state === FAILED ? '<rejected> ' : ''}${inspect(this.state === STORED ? this.receipt() : this.value, options)} }`;
+    if (this.value === null) return 'Promise { <pending> }';
+    const failed = this.value instanceof Failed;
+    return `Promise { ${failed ? '<rejected> ' : ''}${inspect(failed ? this.value.error : this.receipt(), options)} }`;
   }
 }
 
