@@ -59,7 +59,14 @@ func client(ctx context.Context, args []string) error {
 	return do(ctx)
 }
 
-// done says so, and waits until what this process has cost is read.
+// mark says so, and goes on when it was read what this process has cost so far.
+func mark(word string) error {
+	fmt.Println(word)
+	_, err := os.Stdin.Read(make([]byte, 1))
+	return err
+}
+
+// done says so, and waits until what it had in memory is read.
 func done(what told) error {
 	b, err := json.Marshal(what)
 	if err != nil {
@@ -83,11 +90,15 @@ func (p *goProgram) measured(send func(from, to int) error) error {
 	if err := send(0, p.Warm); err != nil {
 		return err
 	}
-	fmt.Println("begin")
+	if err := mark("begin"); err != nil {
+		return err
+	}
 	if err := send(p.Warm, p.Records); err != nil {
 		return err
 	}
-	fmt.Println("end")
+	if err := mark("end"); err != nil {
+		return err
+	}
 	return done(told{})
 }
 
@@ -217,13 +228,17 @@ func (p *goProgram) consume(ctx context.Context) error {
 	if err := stop(); err != nil {
 		return err
 	}
-	fmt.Println("begin")
+	if err := mark("begin"); err != nil {
+		return err
+	}
 	h := newHandled(p.Records)
 	if stop, err = read(ctx, p.Stream, p.group, h); err != nil {
 		return err
 	}
 	<-h.all
-	fmt.Println("end")
+	if err := mark("end"); err != nil {
+		return err
+	}
 	return errors.Join(done(h.told()), stop())
 }
 
@@ -272,7 +287,9 @@ func (p *goProgram) latency(ctx context.Context) error {
 	var t told
 	for i := range p.Records {
 		if i == p.Warm {
-			fmt.Println("begin")
+			if err := mark("begin"); err != nil {
+				return err
+			}
 		}
 		began := time.Now()
 		if err := v.Send(ctx, p.keys[p.KeyIndex(i)], p.AppendPayload(nil, i)); err != nil {
@@ -280,7 +297,9 @@ func (p *goProgram) latency(ctx context.Context) error {
 		}
 		t.Micros = append(t.Micros, float64(time.Since(began))/1e3)
 	}
-	fmt.Println("end")
+	if err := mark("end"); err != nil {
+		return err
+	}
 	t.Micros = t.Micros[p.Warm:]
 	return done(t)
 }
@@ -296,11 +315,15 @@ func (p *goProgram) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("begin")
+	if err := mark("begin"); err != nil {
+		return err
+	}
 	if err := v.Send(ctx, p.keys[0], p.AppendPayload(nil, 0)); err != nil {
 		return err
 	}
 	<-h.all
-	fmt.Println("end")
+	if err := mark("end"); err != nil {
+		return err
+	}
 	return errors.Join(done(h.told()), stop())
 }

@@ -85,15 +85,15 @@ func daemon(ctx context.Context, args []string) error {
 	if err := d.read(ctx, warmStream, warm); err != nil {
 		return err
 	}
-	fmt.Println("begin")
+	if err := mark("begin"); err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := d.read(ctx, stream, records); err != nil {
 		return err
 	}
 	t := told{Seconds: time.Since(began).Seconds()}
-	fmt.Println("end")
-	// Until what the programs have cost is read: it is gone with them.
-	if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+	if err := mark("end"); err != nil { // before the programs end, and what they have cost is gone
 		return err
 	}
 	for _, p := range d.processors {

@@ -21,7 +21,7 @@ type language struct {
 	// inProcess tells that the engine is in the program's process.
 	inProcess bool
 	// How many records of 100 bytes are measured: what takes about a second. Of 1 KiB
-	// it is a quarter.
+	// it is a part, see tasks.
 	produce, sdk, lines int
 	// sdkTitle is the language's own SDK as the page calls it; "" where there is none.
 	sdkTitle string

@@ -9,8 +9,9 @@
 //
 //	PROGRAM ROLE STREAM GROUP WARM-STREAM WARM-GROUP SIZE RECORDS WARM KEYS AGGREGATED
 //
-// It says "begin" when it is warm, "end" when what is measured is done, and "done" with
-// what it has counted; then it waits for the end of its input. What it cost is the CPU
+// It says "begin" when it is warm and "end" when what is measured is done, each time
+// waits for a line, and says "done" with what it has counted; then it waits for the end
+// of its input. What it cost is the CPU
 // time of its process and of all that it has started, the engine, too, between the
 // first two. What it sent is counted in the stream, what it was handed in its handler.
 //

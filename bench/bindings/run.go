@@ -227,7 +227,8 @@ func (r *runner) watch(ctx context.Context, res *result, args []string) error {
 	return nil
 }
 
-// between reads the program's lines. It answers "end" when it has looked.
+// between reads the program's lines. It answers "begin" and "end" when it has looked:
+// the program waits for that, or it would be far ahead where the machine is busy.
 func (r *runner) between(res *result, in io.Writer, out io.Reader, pid int) error {
 	var begin, end contest.Reading
 	lines := bufio.NewScanner(out)
@@ -236,7 +237,10 @@ func (r *runner) between(res *result, in io.Writer, out io.Reader, pid int) erro
 		var err error
 		switch word, rest, _ := strings.Cut(lines.Text(), " "); word {
 		case "begin":
-			begin, err = usage.Of(pid, r.server.PID())
+			if begin, err = usage.Of(pid, r.server.PID()); err == nil {
+				begin.At = time.Now() // looking has taken a while
+				_, err = io.WriteString(in, "\n")
+			}
 		case "end":
 			if end, err = usage.Of(pid, r.server.PID()); err == nil {
 				_, err = io.WriteString(in, "\n")

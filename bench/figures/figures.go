@@ -41,7 +41,7 @@ func (s Spread) Text() string {
 // thousands.
 func Number(x float64) string {
 	switch abs := math.Abs(x); {
-	case math.IsNaN(x):
+	case math.IsNaN(x), math.IsInf(x, 0):
 		return "–"
 	case abs >= 999.5:
 		scale := math.Pow(10, math.Floor(math.Log10(abs))-2)

@@ -60,7 +60,13 @@ public class Bench {
         System.out.flush();
     }
 
-    /** Waits until what this process has cost is read. */
+    /** Goes on when it was read what this process has cost so far. */
+    static void mark(String word) throws Exception {
+        say(word);
+        System.in.read();
+    }
+
+    /** Waits until what it had in memory is read. */
     static void done(Map<String, Object> what) throws Exception {
         say("done " + JSON.writeValueAsString(what));
         while (System.in.read() >= 0) {
@@ -85,9 +91,9 @@ public class Bench {
     /** Sends the first records, and then what is measured. */
     static void measured(Send s) throws Exception {
         s.send(0, warm);
-        say("begin");
+        mark("begin");
         s.send(warm, records);
-        say("end");
+        mark("end");
         done(Map.of());
     }
 
@@ -143,11 +149,11 @@ public class Bench {
         try (var c = new Consumer(warmStream, warmGroup, r -> before.handle(r.data()), o -> o.store("memory"))) {
             before.all.await();
         }
-        say("begin");
+        mark("begin");
         var h = new Handled(records);
         try (var c = new Consumer(stream, group, r -> h.handle(r.data()), o -> o.store("memory"))) {
             h.all.await();
-            say("end");
+            mark("end");
             done(h.told());
         }
     }
@@ -175,13 +181,13 @@ public class Bench {
             List<Double> micros = new ArrayList<>();
             for (int i = 0; i < records; i++) {
                 if (i == warm) {
-                    say("begin");
+                    mark("begin");
                 }
                 long began = System.nanoTime();
                 p.send(key(i), payload(i)).join();
                 micros.add((System.nanoTime() - began) / 1e3);
             }
-            say("end");
+            mark("end");
             done(Map.of("micros", micros.subList(warm, records)));
         }
     }
@@ -189,10 +195,10 @@ public class Bench {
     static void idle() throws Exception {
         var h = new Handled(1);
         try (var p = new Producer(stream); var c = new Consumer(stream, "idle", r -> h.handle(r.data()), o -> o.store("memory"))) {
-            say("begin");
+            mark("begin");
             p.send(key(0), payload(0)).join();
             h.all.await();
-            say("end");
+            mark("end");
             done(h.told());
         }
     }

@@ -38,10 +38,10 @@ static void produce(void) {
 	vegas_producer *p = producer("aggregate", aggregated ? "true" : "false", 1);
 	for (int i = 0; i < warm; i++) put(p, i);
 	check(vegas_flush(p, -1, &e), "flush");
-	say("begin");
+	mark("begin");
 	for (int i = warm; i < records; i++) put(p, i);
 	check(vegas_flush(p, -1, &e), "flush");
-	say("end");
+	mark("end");
 	if (refused > 0) failed("produce", "records were refused");
 	done("{}");
 	vegas_producer_free(p);
@@ -61,7 +61,7 @@ static void latency(void) {
 	if (micros == NULL) failed("latency", "no memory");
 	vegas_producer *p = producer("linger", "0s", 0);
 	for (int i = 0; i < records; i++) {
-		if (i == warm) say("begin");
+		if (i == warm) mark("begin");
 		double began = now();
 		put_one(p, i);
 		micros[i] = (now() - began) * 1e6;
@@ -91,10 +91,10 @@ static void consume(void) {
 	vegas_consumer *c = consumer(warm_stream, warm_group, warm);
 	wait_for_all();
 	vegas_consumer_free(c);
-	say("begin");
+	mark("begin");
 	c = consumer(stream, group, records);
 	wait_for_all();
-	say("end");
+	mark("end");
 	done(told());
 	vegas_consumer_free(c);
 }
@@ -102,10 +102,10 @@ static void consume(void) {
 static void idle(void) {
 	vegas_producer *p = producer(NULL, NULL, 0);
 	vegas_consumer *c = consumer(stream, "idle", 1);
-	say("begin");
+	mark("begin");
 	put_one(p, 0);
 	wait_for_all();
-	say("end");
+	mark("end");
 	done(told());
 	vegas_consumer_free(c);
 	vegas_producer_free(p);

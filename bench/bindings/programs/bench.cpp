@@ -25,9 +25,9 @@ void produce() {
 		p.flush(1h);
 	};
 	send(0, warm);
-	say("begin");
+	mark("begin");
 	send(warm, records);
-	say("end");
+	mark("end");
 	if (refused > 0) failed("produce", "records were refused");
 	done("{}");
 }
@@ -38,7 +38,7 @@ void latency() {
 	vegas::Producer p(stream, o);
 	std::vector<double> micros;
 	for (int i = 0; i < records; i++) {
-		if (i == warm) say("begin");
+		if (i == warm) mark("begin");
 		const double began = now();
 		number(i);
 		p.send(key(i), std::string_view(payload, static_cast<std::size_t>(size))).get();
@@ -59,21 +59,21 @@ void consume() {
 		auto c = consumer(warm_stream, warm_group, warm);
 		wait_for_all();
 	}
-	say("begin");
+	mark("begin");
 	auto c = consumer(stream, group, records);
 	wait_for_all();
-	say("end");
+	mark("end");
 	done(told());
 }
 
 void idle() {
 	vegas::Producer p(stream);
 	auto c = consumer(stream, "idle", 1);
-	say("begin");
+	mark("begin");
 	number(0);
 	p.send(key(0), std::string_view(payload, static_cast<std::size_t>(size))).get();
 	wait_for_all();
-	say("end");
+	mark("end");
 	done(told());
 }
 

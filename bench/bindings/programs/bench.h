@@ -50,7 +50,14 @@ static void say(const char *line) {
 	fflush(stdout);
 }
 
-/* Waits until what this process has cost is read. */
+/* Goes on when it was read what this process has cost so far. */
+static void mark(const char *word) {
+	say(word);
+	char c;
+	if (read(0, &c, 1) != 1) failed(word, "nobody reads what this costs");
+}
+
+/* Waits until what it had in memory is read. */
 static void done(const char *what) {
 	printf("done %s\n", what);
 	fflush(stdout);
@@ -162,7 +169,7 @@ static void done_latency(const double *micros) {
 	char *at = text + sprintf(text, "{\"micros\": [");
 	for (int i = warm; i < records; i++) at += sprintf(at, "%s%.3f", i == warm ? "" : ", ", micros[i]);
 	strcpy(at, "]}");
-	say("end");
+	mark("end");
 	done(text);
 	free(text);
 }

@@ -3,6 +3,7 @@
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
+import { readSync } from 'node:fs';
 import path from 'node:path';
 
 const [role, stream, group, warmStream, warmGroup, ...numbers] = process.argv.slice(2);
@@ -10,7 +11,13 @@ const [size, records, warm, keys, aggregated] = numbers.map(Number);
 
 const say = (line) => process.stdout.write(line + '\n');
 
-// Says so, and waits until what this process has cost is read.
+// Goes on when it was read what this process has cost so far.
+function mark(word) {
+  say(word);
+  readSync(0, Buffer.alloc(1));
+}
+
+// Says so, and waits until what it had in memory is read.
 async function done(what = {}) {
   say('done ' + JSON.stringify(what));
   await new Promise((ended) => process.stdin.on('end', ended).resume());
@@ -61,9 +68,9 @@ const binding = () => import(process.env.BINDING);
 // measured sends the first records, and then what is measured.
 async function measured(send) {
   await send(0, warm);
-  say('begin');
+  mark('begin');
   await send(warm, records);
-  say('end');
+  mark('end');
   await done();
 }
 
@@ -111,9 +118,9 @@ const roles = {
       return [c, h];
     };
     await (await read(warmStream, warmGroup, warm))[0].close();
-    say('begin');
+    mark('begin');
     const [c, h] = await read(stream, group, records);
-    say('end');
+    mark('end');
     await done(h.told());
     await c.close();
   },
@@ -134,12 +141,12 @@ const roles = {
     const p = new Producer(stream, { linger: 0 });
     const micros = [];
     for (let i = 0; i < records; i++) {
-      if (i === warm) say('begin');
+      if (i === warm) mark('begin');
       const began = performance.now();
       await p.send(key(i), payload(i));
       micros.push((performance.now() - began) * 1000);
     }
-    say('end');
+    mark('end');
     await done({ micros: micros.slice(warm) });
     await p.close();
   },
@@ -149,10 +156,10 @@ const roles = {
     const p = new Producer(stream);
     const h = new Handled(1);
     const c = new Consumer(stream, 'idle', (r) => h.handle(r.data), { store: 'memory' });
-    say('begin');
+    mark('begin');
     await p.send(key(0), payload(0));
     await h.all;
-    say('end');
+    mark('end');
     await done(h.told());
     await c.close();
     await p.close();

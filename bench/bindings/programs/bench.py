@@ -15,9 +15,15 @@ def say(line):
     print(line, flush=True)
 
 
+def mark(word):
+    """Says so, and goes on when it was read what this process has cost so far."""
+    say(word)
+    sys.stdin.readline()
+
+
 def done(**what):
     say("done " + json.dumps(what))
-    sys.stdin.read()  # until what this process has cost is read
+    sys.stdin.read()  # until what it had in memory is read
 
 
 # What is sent.
@@ -71,9 +77,9 @@ def produce():
         p.flush()
 
     send(0, warm)
-    say("begin")
+    mark("begin")
     send(warm, records)
-    say("end")
+    mark("end")
     done()
     p.close()
 
@@ -91,9 +97,9 @@ def sdk():
                 raise RuntimeError(f"{failed} records were refused")
 
     send(0, warm)
-    say("begin")
+    mark("begin")
     send(warm, records)
-    say("end")
+    mark("end")
     done()
 
 
@@ -108,9 +114,9 @@ def consume():
 
     c, _ = read(warm_stream, warm_group, warm)
     c.close()
-    say("begin")
+    mark("begin")
     c, h = read(stream, group, records)
-    say("end")
+    mark("end")
     done(**h.told())
     c.close()
 
@@ -136,11 +142,11 @@ def latency():
     micros = []
     for i in range(records):
         if i == warm:
-            say("begin")
+            mark("begin")
         began = time.perf_counter()
         p.send(key(i), payload(i)).result()
         micros.append((time.perf_counter() - began) * 1e6)
-    say("end")
+    mark("end")
     done(micros=micros[warm:])
     p.close()
 
@@ -151,10 +157,10 @@ def idle():
     p = vegas.Producer(stream)
     h = Handled(1)
     c = vegas.Consumer(stream, "idle", lambda r: h.handle(r.data), store="memory")
-    say("begin")
+    mark("begin")
     p.send(key(0), payload(0)).result()
     h.all.wait()
-    say("end")
+    mark("end")
     done(**h.told())
     c.close()
     p.close()

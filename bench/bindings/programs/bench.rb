@@ -8,9 +8,15 @@ ROLE, STREAM, GROUP, WARM_STREAM, WARM_GROUP = ARGV[0, 5]
 SIZE, RECORDS, WARM, KEYS, AGGREGATED = ARGV[5, 5].map(&:to_i)
 $stdout.sync = true
 
+# Goes on when it was read what this process has cost so far.
+def mark(word)
+  puts word
+  $stdin.gets
+end
+
 def done(what = {})
   puts "done #{JSON.generate(what)}"
-  $stdin.read # until what this process has cost is read
+  $stdin.read # until what it had in memory is read
 end
 
 # What is sent.
@@ -64,9 +70,9 @@ def produce
     p.flush
   end
   send.call(0, WARM)
-  puts 'begin'
+  mark('begin')
   send.call(WARM, RECORDS)
-  puts 'end'
+  mark('end')
   done
   p.close
 end
@@ -80,9 +86,9 @@ end
 
 def consume
   read(WARM_STREAM, WARM_GROUP, WARM).first.close
-  puts 'begin'
+  mark('begin')
   c, h = read(STREAM, GROUP, RECORDS)
-  puts 'end'
+  mark('end')
   done(h.told)
   c.close
 end
@@ -103,12 +109,12 @@ end
 def latency
   p = Vegas::Producer.new(STREAM, linger: 0)
   micros = Array.new(RECORDS) do |i|
-    puts 'begin' if i == WARM
+    mark('begin') if i == WARM
     began = now
     p.send(key(i), payload(i)).value
     (now - began) * 1e6
   end
-  puts 'end'
+  mark('end')
   done(micros: micros.drop(WARM))
   p.close
 end
@@ -117,10 +123,10 @@ def idle
   p = Vegas::Producer.new(STREAM)
   h = Handled.new(1)
   c = Vegas::Consumer.new(STREAM, 'idle', store: 'memory') { |r| h.handle(r.data) }
-  puts 'begin'
+  mark('begin')
   p.send(key(0), payload(0)).value
   h.wait
-  puts 'end'
+  mark('end')
   done(h.told)
   c.close
   p.close

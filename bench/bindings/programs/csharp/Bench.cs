@@ -42,7 +42,14 @@ internal static class Bench
         Console.Out.Flush();
     }
 
-    // Waits until what this process has cost is read.
+    // Goes on when it was read what this process has cost so far.
+    private static void Mark(string word)
+    {
+        Say(word);
+        Console.In.ReadLine();
+    }
+
+    // Waits until what it had in memory is read.
     private static void Done(object what)
     {
         Say("done " + JsonSerializer.Serialize(what));
@@ -74,9 +81,9 @@ internal static class Bench
             await p.FlushAsync();
         }
         await Send(0, warm);
-        Say("begin");
+        Mark("begin");
         await Send(warm, records);
-        Say("end");
+        Mark("end");
         Done(new { });
     }
 
@@ -122,11 +129,11 @@ internal static class Bench
         {
             await before.All.Task;
         }
-        Say("begin");
+        Mark("begin");
         var h = new Handled(records);
         await using var c = Read(stream, group, h);
         await h.All.Task;
-        Say("end");
+        Mark("end");
         Done(h.Told());
     }
 
@@ -163,13 +170,13 @@ internal static class Bench
         {
             if (i == warm)
             {
-                Say("begin");
+                Mark("begin");
             }
             var clock = Stopwatch.StartNew();
             await p.SendAsync(Key(i), Payload(i));
             micros.Add(clock.Elapsed.TotalMilliseconds * 1000);
         }
-        Say("end");
+        Mark("end");
         Done(new { micros = micros.Skip(warm) });
     }
 
@@ -178,10 +185,10 @@ internal static class Bench
         await using var p = new Producer(stream);
         var h = new Handled(1);
         await using var c = Read(stream, "idle", h);
-        Say("begin");
+        Mark("begin");
         await p.SendAsync(Key(0), Payload(0));
         await h.All.Task;
-        Say("end");
+        Mark("end");
         Done(h.Told());
     }
 }
