@@ -150,6 +150,13 @@ bench-peers: ## vegas beside every other client, then its latency, growth, rest 
 # The directory for temporary files is memory on some machines, where a sync is free.
 ON_DISK = TMPDIR="$(CURDIR)/.cache"
 
+.PHONY: bench-bindings bench-bindings-short
+bench-bindings: ## every language beside its own SDK, Go and JSON lines; writes docs/benchmarks.md
+	go run ./bench/bindings -write
+
+bench-bindings-short: ## does every language that this machine has still do all of the work?
+	go run ./bench/bindings -short
+
 .PHONY: bench-buffer
 bench-buffer: ## durable appends, beside a bare loop, bbolt, Pebble's record log and SQLite
 	@mkdir -p .cache
