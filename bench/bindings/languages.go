@@ -159,9 +159,10 @@ var all = []*language{
 	},
 }
 
-// compile makes a program over the C library, which it makes first.
+// compile makes a program over the C library, which it makes first, apart from what else
+// is made of it meanwhile.
 func (p *place) compile(ctx context.Context, source, compiler string, args ...string) (*program, error) {
-	library, into := filepath.Join(p.root, ".cache", "c"), filepath.Join(p.tools, strings.ReplaceAll(source, ".", "-"))
+	library, into := filepath.Join(p.tools, "c"), filepath.Join(p.tools, strings.ReplaceAll(source, ".", "-"))
 	if err := foreign.Run(ctx, p.root, "make", "-s", "-C", "bindings/c", "OUT="+library); err != nil {
 		return nil, err
 	}
