@@ -75,8 +75,15 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer, extensions ...Extensio
 
 const module = "github.com/libvegas/vegas"
 
+// release is the version that a package was built as: its build sets it, since one of
+// the tree itself knows none (go build -ldflags='-X …/engine.release=v1.2.3').
+var release string
+
 // version is that of the core in this binary.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

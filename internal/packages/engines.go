@@ -33,9 +33,14 @@ func (t *tree) engine(p platform) string {
 // engines builds that of every platform: static, stripped, and the same bytes from the
 // same sources, wherever they lie.
 func (t *tree) engines(ctx context.Context) error {
+	version, err := t.cVersion()
+	if err != nil {
+		return err
+	}
+	flags := "-ldflags=-s -w -X github.com/libvegas/vegas/engine.release=v" + version
 	for _, p := range platforms {
 		env := append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+p.os, "GOARCH="+p.arch)
-		err := run(ctx, t.root, env, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", t.engine(p), "./cmd/vegas/vegas-engine")
+		err := run(ctx, t.root, env, "go", "build", "-trimpath", "-buildvcs=false", flags, "-o", t.engine(p), "./cmd/vegas/vegas-engine")
 		if err != nil {
 			return err
 		}
