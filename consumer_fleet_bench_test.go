@@ -59,15 +59,16 @@ func (f *fleet) send(d time.Duration) {
 // k-th part of the ring.
 func (f *fleet) round() {
 	f.Helper()
+	f.mu.Lock()
+	n := f.sent
+	f.sent++
+	f.mu.Unlock()
 	for k := range keyCount {
 		hash := new(big.Int).Lsh(big.NewInt(int64(2*k+1)), 123)
-		if _, err := f.srv.Put("orders", fmt.Sprint(k), hash.String(), fmt.Append(nil, f.sent)); err != nil {
+		if _, err := f.srv.Put("orders", fmt.Sprint(k), hash.String(), fmt.Append(nil, n)); err != nil {
 			f.Error(err)
 		}
 	}
-	f.mu.Lock()
-	f.sent++
-	f.mu.Unlock()
 }
 
 // member is one worker.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +19,10 @@ func TestACheckpointThatRetentionHasPassed(t *testing.T) {
 		b.Helper()
 		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
 		defer cancel()
+		var mu sync.Mutex // shards run side by side
 		err = b.consumer("g", opts...).Run(ctx, func(_ context.Context, r *vegas.Record) error {
+			mu.Lock()
+			defer mu.Unlock()
 			got = append(got, string(r.Data))
 			return nil
 		})
