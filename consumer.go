@@ -116,8 +116,9 @@ func (c *Consumer) Admin() *admin.Group {
 // The context of h is that of Run, except that it ends later: when the lease of
 // the shard can no longer be proven, or o.Grace is over. context.Cause tells
 // ([ErrLeaseLost], [ErrGraceOver]). Handlers have to return then. Those that
-// still run a second after o.Grace are left behind: Run returns ErrGraceOver, and
-// what they do later is not checkpointed.
+// still run a second after o.Grace are left behind: Run returns ErrGraceOver, whose
+// text has their shards and how many records of each are not done with, and what
+// they do later is not checkpointed.
 func (c *Consumer) Run(ctx context.Context, h Handler) error {
 	if h == nil {
 		return errors.New("run: the handler is nil")

@@ -3,6 +3,7 @@ package vegas_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func TestRunDoesNotWaitForADeafHandler(t *testing.T) {
 			if d := time.Since(began); d != 6*time.Second {
 				b.Errorf("Run returned after %v", d)
 			}
-			if !errors.Is(err, vegas.ErrGraceOver) || !strings.Contains(err.Error(), "handles shardId-000000000000 goes on") || !strings.Contains(err.Error(), "#grace-over") {
+			if !errors.Is(err, vegas.ErrGraceOver) || !strings.Contains(err.Error(), "handles shardId-000000000000 (unfinished records: ") || !strings.Contains(err.Error(), "#grace-over") {
 				b.Errorf("Run: %v", err)
 			}
 			rows := b.table()
@@ -59,6 +60,9 @@ func TestRunDoesNotWaitForADeafHandler(t *testing.T) {
 			}
 			if again.len() != 20-whole || whole == 0 || again.len() == 0 {
 				b.Errorf("%d records came again, %d were done with", again.len(), whole)
+			}
+			if want := fmt.Sprintf("(unfinished records: %d)", again.len()); err == nil || !strings.Contains(err.Error(), want) {
+				b.Errorf("Run: %v: want %s", err, want)
 			}
 			for _, d := range again.all {
 				if d.shard != "shardId-000000000000" {

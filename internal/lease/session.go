@@ -47,7 +47,7 @@ type session struct {
 	failed   error // why the session stops, other than being told to
 	remade   bool  // the stream is another one now
 	stopping bool
-	deaf     []string // shards whose functions were left behind
+	deaf     []string // shards whose functions were left behind, and how much of each
 }
 
 type answered struct {
@@ -170,7 +170,7 @@ func (s *session) ending(why error) error {
 	err := errors.Join(s.failed, why)
 	if len(s.deaf) > 0 {
 		slices.Sort(s.deaf)
-		err = errors.Join(err, fmt.Errorf("consume: stream %q: group %q: %w; what handles %s goes on although its context has ended; nothing of it is checkpointed any more: let handlers return when their context ends (see docs/troubleshooting.md#grace-over)",
+		err = errors.Join(err, fmt.Errorf("consume: stream %q: group %q: %w; what handles %s was told to return and goes on; nothing of it is checkpointed any more: let handlers return when they are told to, or raise o.Grace (see docs/troubleshooting.md#grace-over)",
 			s.stream(), s.Name, record.ErrGraceOver, strings.Join(s.deaf, ", ")))
 	}
 	return err
@@ -190,7 +190,7 @@ func (s *session) leave() {
 	s.mu.Unlock()
 	for _, l := range left {
 		l.left = true
-		s.deaf = append(s.deaf, l.ID)
+		s.deaf = append(s.deaf, fmt.Sprintf("%s (unfinished records: %d)", l.ID, l.Snapshot().Unhandled))
 		s.m.Closed(s.now(), l.ID, l.Possession, fleet.Lost, nil)
 	}
 }

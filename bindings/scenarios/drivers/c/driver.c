@@ -327,7 +327,7 @@ static vegas_code close_thing(struct thing *of, struct vgs_view cmd, vegas_error
 		return vegas_producer_close(of->producer, limit(cmd, VEGAS_DEFAULT), err);
 	}
 	vegas_code code = vegas_consumer_close(of->consumer->consumer, err);
-	return code == VEGAS_GRACE_OVER ? VEGAS_OK : code; /* that handlers still run is told, and no failure */
+	return code == VEGAS_GRACE_OVER ? VEGAS_OK : code; /* wait returns it */
 }
 
 static vegas_code stats(struct thing *of, struct vgs_buffer *answer, vegas_error *err) {
