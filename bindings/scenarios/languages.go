@@ -199,7 +199,7 @@ func (l *language) ready(ctx context.Context, root, tools string) (missing, err 
 		}
 	}
 	if _, err := os.Stat(driver(root, l.driver)); err != nil {
-		return err, nil
+		return nil, err
 	}
 	if l.build == nil {
 		return nil, nil

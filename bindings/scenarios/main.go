@@ -18,11 +18,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -45,7 +47,9 @@ func main() {
 	flag.IntVar(&o.jobs, "jobs", 2, "how many at a time")
 	flag.BoolVar(&o.verbose, "v", false, "say what passes, too")
 	flag.Parse()
-	if err := tell(context.Background(), o); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := tell(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "scenarios:", err)
 		os.Exit(1)
 	}
@@ -131,6 +135,9 @@ func tell(ctx context.Context, o options) error {
 	}
 	if err := r.buildOwn(ctx, cells); err != nil {
 		return err
+	}
+	if len(cells) == 0 {
+		return fmt.Errorf("there is no scenario like %q among them", o.pattern)
 	}
 	began := time.Now()
 	r.tellAll(ctx, cells, o)
