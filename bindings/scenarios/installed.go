@@ -171,7 +171,7 @@ func compileInstalled(ctx context.Context, dir, into, library, compiler string, 
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	where, err := f.DynString(elf.DT_RUNPATH)
 	if err != nil {
 		return err

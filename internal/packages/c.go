@@ -111,7 +111,7 @@ func tellGlibc(stage string) error {
 	if err != nil {
 		return err
 	}
-	defer library.Close()
+	defer func() { _ = library.Close() }()
 	symbols, err := library.ImportedSymbols()
 	if err != nil {
 		return err
@@ -242,7 +242,7 @@ func (a *alone) runSample(ctx context.Context, program string, loads bool, lib s
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	needed, err := f.DynString(elf.DT_NEEDED)
 	if err != nil {
 		return err

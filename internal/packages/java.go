@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -106,8 +107,8 @@ func jars(t *tree, p pom, into, classes, sources, docs string) error {
 	if err != nil {
 		return err
 	}
-	code := append(head[:len(head):len(head)], compiled...)
-	whole := code[:len(code):len(code)]
+	code := append(slices.Clip(head), compiled...)
+	whole := slices.Clip(code)
 	name := func(classifier string) string {
 		return filepath.Join(into, p.Artifact+"-"+p.Version+classifier+".jar")
 	}
@@ -116,7 +117,7 @@ func jars(t *tree, p pom, into, classes, sources, docs string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeZip(name("-"+javaPlatform(one)), append(code[:len(code):len(code)], engine...)); err != nil {
+		if err := writeZip(name("-"+javaPlatform(one)), append(slices.Clip(code), engine...)); err != nil {
 			return err
 		}
 		whole = append(whole, engine...)
@@ -129,7 +130,7 @@ func jars(t *tree, p pom, into, classes, sources, docs string) error {
 		if err != nil {
 			return err
 		}
-		if err := writeZip(name(classifier), append(head[:len(head):len(head)], files...)); err != nil {
+		if err := writeZip(name(classifier), append(slices.Clip(head), files...)); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ func settleNuGet(from, into string) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	const core = "package/services/metadata/core-properties/"
 	chance := ""
 	for _, f := range r.File {
