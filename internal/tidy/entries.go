@@ -15,6 +15,8 @@ var (
 	// entryLink is a link spelt out; whether it leads anywhere is the business of
 	// the rule for links.
 	entryLink = regexp.MustCompile(`\btroubleshooting\.md#([a-z-]+)`)
+	// entryCode is an error of other languages, whose entry is named as its code is.
+	entryCode = regexp.MustCompile(`"code": "([a-z_]+)"`)
 )
 
 // entries reports errors that point to no entry of the troubleshooting page, and
@@ -40,6 +42,12 @@ func entries(r *repo) []problem {
 					found = append(found, problem{f.name, number + 1, fmt.Sprintf("there is no heading for %q in %s", m[1], entriesPage)})
 				}
 			}
+		}
+	}
+	codes, err := fs.ReadFile(r.fsys, "bindings/protocol.json")
+	if err == nil {
+		for _, m := range entryCode.FindAllStringSubmatch(string(codes), -1) {
+			used[strings.ReplaceAll(m[1], "_", "-")] = true
 		}
 	}
 	for number, line := range proseLines(string(page)) {

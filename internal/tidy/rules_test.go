@@ -142,6 +142,9 @@ func TestRules(t *testing.T) {
 		{"entries", "an error without one", map[string]string{
 			"docs/troubleshooting.md": "# T\n", "x.go": "package x\n\nvar e = verdict{Retry, \"kms\", \"\"}\n",
 		}, "x.go:3: there is no heading for \"kms\""},
+		{"entries", "a code of other languages", map[string]string{
+			"docs/troubleshooting.md": "# T\n\n## engine-gone\n", "bindings/protocol.json": `{"code": "engine_gone"}`,
+		}, ""},
 		{"entries", "one without an error", map[string]string{
 			"docs/troubleshooting.md": "# T\n\n## kms\n", "x_test.go": "package x\n\nvar e = link(\"kms\", err)\n",
 		}, "docs/troubleshooting.md:3: no error points to \"kms\""},
