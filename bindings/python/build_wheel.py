@@ -39,13 +39,17 @@ Metadata-Version: 2.4
 Name: libvegas
 Version: {version}
 Summary: Send to and receive from Amazon Kinesis Data Streams, in order, without losing anything
+Author: The vegas authors
 Home-page: https://github.com/libvegas/vegas
+Project-URL: Source, https://github.com/libvegas/vegas
+Project-URL: Documentation, https://github.com/libvegas/vegas/blob/main/docs/python.md
+Project-URL: Changelog, https://github.com/libvegas/vegas/blob/main/CHANGELOG.md
 License-Expression: Apache-2.0
 License-File: LICENSE
 Requires-Python: >=3.9
 Classifier: Programming Language :: Python :: 3
 Classifier: Typing :: Typed
-Keywords: kinesis aws stream kpl kcl
+Keywords: kinesis,aws,stream,kpl,kcl
 Description-Content-Type: text/markdown
 
 {readme}"""

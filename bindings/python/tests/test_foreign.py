@@ -77,14 +77,14 @@ class Foreign(unittest.TestCase):
         [site] = pip(*install, self.ours)
         [line] = self.warnings(site)
         self.assertIn("RuntimeWarning: the distribution vegas installs a foreign package vegas", line)
-        self.assertIn("`pip uninstall vegas`, then `pip install --force-reinstall --no-deps libvegas`", line)
+        self.assertIn("`pip uninstall vegas`, then install the wheel of vegas again", line)
         pip("uninstall", "-y", "--root-user-action=ignore", "vegas")
         self.assertFalse(os.path.exists(os.path.join(site, "vegas", "__init__.py")))  # ours went with it
         pip(*install, self.ours)
         self.assertEqual(self.warnings(site), [])
 
     def test_of_another_name(self):
-        theirs = wheel(self.folder.name, "slot-machines", {"vegas/__init__.py": "", "slots/__init__.py": ""})
+        theirs = wheel(self.folder.name, "slot-machines", {"vegas/__init__.py": "", "vegas/reels.py": "", "slots/__init__.py": ""})
         [line] = self.warnings(self.site(theirs, self.ours))
         self.assertIn("the distribution slot-machines installs a foreign package vegas", line)
 
@@ -97,6 +97,18 @@ class Foreign(unittest.TestCase):
         theirs = self.site(wheel(self.folder.name, "vegas", {"vegas/__init__.py": ""}))
         [line] = self.warnings(self.site(self.ours), theirs)
         self.assertIn(f"in {theirs}, and is what `import vegas` finds where that folder comes first on sys.path", line)
+
+    def test_of_another_name_beside_ours(self):
+        theirs = self.site(wheel(self.folder.name, "slot-machines", {"vegas/__init__.py": ""}))
+        [line] = self.warnings(self.site(self.ours), theirs)
+        self.assertIn(f"slot-machines installs a foreign package vegas, in {theirs}", line)
+
+    def test_others_are_left_unread(self):
+        other = wheel(self.folder.name, "other", {"other/__init__.py": "", "other/vegas/__init__.py": ""})
+        site = self.site(other, self.ours)
+        os.remove(os.path.join(site, "other-5.6.dist-info", "RECORD"))
+        os.mkfifo(os.path.join(site, "other-5.6.dist-info", "RECORD"))  # whoever reads it waits
+        self.assertEqual(self.warnings(site, self.site(other)), [])
 
     def test_what_is_not_foreign(self):
         other = wheel(self.folder.name, "vegas-tools", {"vegas_tools/__init__.py": "", "casino/vegas/__init__.py": "", "vegasx.py": ""})

@@ -1,5 +1,6 @@
 """The wheel, installed where nothing else is."""
 
+import email
 import os
 import subprocess
 import sys
@@ -26,6 +27,10 @@ class Wheel(unittest.TestCase):
             with open(wheel, "rb") as a, open(build("b"), "rb") as b:
                 self.assertEqual(a.read(), b.read())
             self.assertIn("vegas/py.typed", zipfile.ZipFile(wheel).namelist())
+            [of] = [n for n in zipfile.ZipFile(wheel).namelist() if n.endswith("/METADATA")]
+            metadata = email.message_from_bytes(zipfile.ZipFile(wheel).read(of))
+            self.assertEqual((metadata["Author"], metadata["Keywords"].split(",")[0]), ("The vegas authors", "kinesis"))
+            self.assertEqual([u.split(",")[0] for u in metadata.get_all("Project-URL")], ["Source", "Documentation", "Changelog"])
             pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--disable-pip-version-check"]
             subprocess.run([*pip, "--target", os.path.join(d, "site"), wheel], check=True)
             code = """
