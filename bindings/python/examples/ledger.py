@@ -59,6 +59,8 @@ class Ledger:
     def pay(self, record):
         """Counts a payment."""
         amount = json.loads(record.data)["amount"]
+        if type(amount) is not int:
+            raise TypeError(f"the amount is {amount!r}, want a whole number")
         with self.lock, self.db:
             self.advance(record)
             self.db.execute(

@@ -73,9 +73,15 @@ def audit(db, accounts, rejected):
 
 def engine_of(worker):
     """The process of a worker's engine, or None where it has not started."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
-    children = [int(pid) for pid, parent in map(str.split, listing.splitlines()) if int(parent) == worker.pid]
-    return children[0] if children else None
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                parent = f.read().rpartition(")")[2].split()[1]
+        except OSError:
+            continue  # it has ended
+        if int(parent) == worker.pid:
+            return int(pid)
+    return None
 
 
 def heeds_sigterm(worker):
@@ -129,7 +135,7 @@ class Fence(Case):
 
     def test_a_letter_is_no_payment(self):
         self.old.begin(self.shard(1))
-        for data in b"a letter", b"[]", b"{}":
+        for data in b"a letter", b"[]", b"{}", b'{"amount": "5"}', b'{"amount": 0.5}', b'{"amount": true}', b'{"amount": null}':
             with self.assertRaises((ValueError, TypeError, KeyError)):
                 self.old.pay(record(1, 100, data))
         self.old.reject(record(1, 100, b"a letter"), "no JSON")
@@ -184,9 +190,10 @@ class Kills(Case):
                 how = ("program", "engine", "freeze")[i] if i < 3 else random.choices(("program", "engine", "freeze"), (7, 2, 1))[0]
                 if how == "engine" and engines[workers[i % 2].pid] == 3:
                     how = "program"  # the fifth end of an engine within a minute is final
-                did[how] += 1
-                engines[workers[i % 2].pid] += how == "engine"
-                getattr(self, how)(workers, i % 2)
+                done = getattr(self, how)(workers, i % 2)
+                did[how] += done
+                engines[workers[i % 2].pid] += how == "engine" and done
+            self.assertGreater(sum(did.values()), KILLS // 2, did)  # not just aimed at
             eventually(lambda: self.counted() >= self.sent, 60)
             # What counted twice would come with the records behind it.
             self.pay(100)
@@ -239,14 +246,16 @@ class Kills(Case):
 
     def program(self, workers, i):
         workers[i].kill()
-        workers[i].wait()
+        ended = workers[i].wait()
         workers[i] = self.worker()
+        return ended == -signal.SIGKILL
 
     def engine(self, workers, i):
         """The program makes itself another one."""
         pid = engine_of(workers[i])
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
+        return pid is not None
 
     def freeze(self, workers, i):
         """It is away for longer than its lease, and knows nothing of it when it goes on:
@@ -259,6 +268,7 @@ class Kills(Case):
         time.sleep(2 * LEASE)
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
+        return len(frozen) == 2
 
 
 if __name__ == "__main__":
