@@ -18,14 +18,18 @@ func (s *session) called(m arguments) error {
 	if !ok {
 		return protocolf("a call without a number")
 	}
-	s.mu.Lock()
-	s.answering++
-	many := s.answering > callsAtOnce
-	s.mu.Unlock()
-	if many {
-		return protocolf("%d calls without an answer", callsAtOnce)
-	}
 	do, err := s.method(method, m)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.gone: // the session's end may wait for its goroutines already
+		return errHostGone
+	default:
+	}
+	if s.answering == callsAtOnce {
+		return protocolf("%d calls without an answer", callsAtOnce+1)
+	}
+	s.answering++
 	s.spawn(func() {
 		var r results
 		if err == nil {
@@ -58,7 +62,13 @@ func (s *session) method(name string, m arguments) (do func() (results, error), 
 	switch name {
 	case methodOpenProducer:
 		number, err := s.reserve(m, "producer")
-		return func() (results, error) { return s.openProducer(number, m) }, err
+		return func() (results, error) {
+			r, err := s.openProducer(number, m)
+			if err != nil {
+				s.forget(number)
+			}
+			return r, err
+		}, err
 	case methodOpenConsumer:
 		number, err := s.reserve(m, "consumer")
 		return func() (results, error) { return s.openedConsumer(number, m) }, err
@@ -69,6 +79,9 @@ func (s *session) method(name string, m arguments) (do func() (results, error), 
 		return func() (results, error) { return nil, s.stopLocal(m) }, nil
 	case methodFlush, methodCloseProducer:
 		p, err := s.producer(m)
+		if name == methodCloseProducer && errors.Is(err, record.ErrClosed) {
+			return func() (results, error) { return results{"left": 0}, nil }, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +97,11 @@ func (s *session) method(name string, m arguments) (do func() (results, error), 
 			return func() (results, error) { return p.flush(reached, limit) }, nil
 		}
 		p.stop()
-		return func() (results, error) { return p.close(limit, limit), nil }, nil
+		return func() (results, error) {
+			r := p.close(limit, limit)
+			s.forget(p.number)
+			return r, nil
+		}, nil
 	case methodCloseConsumer:
 		return func() (results, error) { return nil, s.closeConsumer(m) }, nil
 	case methodCheckpoint:
@@ -139,12 +156,27 @@ func (s *session) producer(m arguments) (*producer, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	p := s.producers[number]
+	p, known := s.producers[number]
 	s.mu.Unlock()
-	if p == nil {
+	switch {
+	case !known:
 		return nil, badOption("there is no producer %d", number)
+	case p == nil:
+		return nil, record.ErrClosed
 	}
 	return p, nil
+}
+
+// forget leaves nothing but its number of a producer that has ended, or could not be
+// opened.
+func (s *session) forget(number uint32) {
+	s.mu.Lock()
+	p := s.producers[number]
+	s.producers[number] = nil
+	s.mu.Unlock()
+	if p != nil {
+		p.cut()
+	}
 }
 
 // consumer is the one that a call names.

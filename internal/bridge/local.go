@@ -17,6 +17,7 @@ import (
 
 	"github.com/libvegas/vegas/internal/limits"
 	"github.com/libvegas/vegas/localkinesis"
+	"github.com/libvegas/vegas/record"
 )
 
 // local is an embedded Kinesis that a host has started, for its tests.
@@ -137,9 +138,15 @@ func (l *local) start(port int, streams map[string]int, options func(*localkines
 
 // raise lets all streams take larger records.
 func (l *local) raise(ctx context.Context, bytes int64) error {
+	l.mu.Lock()
+	server := l.server
+	l.mu.Unlock()
+	if server == nil { // it was stopped meanwhile
+		return record.ErrClosed
+	}
 	client := kinesis.New(kinesis.Options{Region: localRegion, BaseEndpoint: &l.endpoint, Credentials: localCredentials})
-	for _, name := range l.server.Streams() {
-		stream, err := l.server.Stream(name)
+	for _, name := range server.Streams() {
+		stream, err := server.Stream(name)
 		if err != nil {
 			return err
 		}

@@ -65,6 +65,9 @@ func (s *session) openProducer(number uint32, m arguments) (results, error) {
 	s.mu.Lock()
 	p := s.producers[number]
 	s.mu.Unlock()
+	if p == nil { // it was closed before this
+		return nil, record.ErrClosed
+	}
 	stream, err := m.text("stream")
 	if err != nil {
 		return nil, err
@@ -94,24 +97,32 @@ func (s *session) openProducer(number uint32, m arguments) (results, error) {
 		}
 		return nil, f
 	}
-	p.mu.Lock()
-	p.window, p.durable, p.sends = o.BufferBytes, o.Durable != "", sends
-	if p.engine = inner.Engine(sends); p.engine != nil {
-		p.engine.TellEnds(p.ended)
-	}
-	stopped := p.stopped
-	p.mu.Unlock()
-	if stopped { // the host went meanwhile
-		_, storing := p.patience(s.grace)
-		ctx, cancel := context.WithTimeout(s.ctx, storing)
-		defer cancel()
-		return nil, errors.Join(record.ErrClosed, sends.Close(ctx))
+	if !p.opened(&o, sends) { // it was closed meanwhile, and has no record
+		over, cancel := context.WithCancel(s.ctx)
+		cancel()
+		_ = sends.Close(over)
+		return nil, record.ErrClosed
 	}
 	s.spawn(p.run)
 	if o.StatsEvery > 0 {
 		s.spawn(func() { s.tellStats(p.until, "producer", number, o.StatsEvery, p.stats) })
 	}
 	return results{"window_bytes": o.BufferBytes, "record_cost": recordCost}, nil
+}
+
+// opened lets the host send, unless it has closed the producer: what closes it finds
+// none that is open then, and waits for nothing.
+func (p *producer) opened(o *producerOptions, sends *vegas.Producer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped {
+		return false
+	}
+	p.window, p.durable, p.sends = o.BufferBytes, o.Durable != "", sends
+	if p.engine = inner.Engine(sends); p.engine != nil {
+		p.engine.TellEnds(p.ended)
+	}
+	return true
 }
 
 // ofOption is how errors of the library name the option that is wrong.
@@ -156,10 +167,14 @@ func (s *session) sent(body []byte) error {
 		return err
 	}
 	s.mu.Lock()
-	p := s.producers[f.producer]
+	p, known := s.producers[f.producer]
 	s.mu.Unlock()
-	if p == nil {
+	switch {
+	case !known:
 		return protocolf("send: there is no producer %d", f.producer)
+	case p == nil:
+		s.refuse(&f)
+		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -187,6 +202,16 @@ func (s *session) sent(body []byte) error {
 	p.queue = append(p.queue, queued{frame: f})
 	p.work.Broadcast()
 	return nil
+}
+
+// refuse reports the records of a frame that has come behind the end of its producer.
+func (s *session) refuse(f *sendFrame) {
+	var r reports
+	text := string(appendValue(nil, failureOf(record.ErrClosed).value()))
+	for i := range uint64(f.count) {
+		r.add(f.producer, f.first+i, statusNotStored, &record.Receipt{}, text)
+	}
+	s.out.report(&r)
 }
 
 // mark is closed when all that was sent before has been given to the library.

@@ -1,11 +1,18 @@
 package bridge
 
 import (
+	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"runtime"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/libvegas/vegas"
+	"github.com/libvegas/vegas/localkinesis"
 	"github.com/libvegas/vegas/record"
 )
 
@@ -92,5 +99,108 @@ func TestAProducerWithoutRoomHoldsUpNobody(t *testing.T) {
 	h.call(methodFlush, results{"producer": 0})
 	if len(h.results) != 1 || h.results[0].status != statusStored {
 		t.Errorf("%+v", h.results)
+	}
+}
+
+// alone is a session without a host, and with a configuration that is never used.
+func alone(t *testing.T) *session {
+	s := &session{
+		cfg: Config{aws: &aws.Config{Region: localRegion}}, log: slog.New(slog.DiscardHandler),
+		out: newOutput(io.Discard), gone: make(chan struct{}), grace: time.Second, producers: map[uint32]*producer{},
+	}
+	s.ctx, s.cancel = context.WithCancel(t.Context())
+	s.awses.s = s
+	t.Cleanup(func() {
+		s.cancel()
+		s.group.Wait()
+	})
+	return s
+}
+
+// do does what a call does.
+func (s *session) do(method string, m arguments) (results, error) {
+	do, err := s.method(method, m)
+	if err != nil {
+		return nil, err
+	}
+	return do()
+}
+
+// TestClosedProducersLeaveTheirNumber also opens one that cannot be opened.
+func TestClosedProducersLeaveTheirNumber(t *testing.T) {
+	s := alone(t)
+	for n := range int64(10) {
+		if _, err := s.do(methodOpenProducer, arguments{"producer": n, "stream": "orders"}); err != nil {
+			t.Fatal(err)
+		}
+		p := s.producers[uint32(n)]
+		for range 2 {
+			if r, err := s.do(methodCloseProducer, arguments{"producer": n}); err != nil || r["left"] != 0 && r["left"] != int64(0) {
+				t.Fatal(r, err)
+			}
+		}
+		if p.until.Err() == nil {
+			t.Error("what a closed producer waits for goes on")
+		}
+	}
+	if _, err := s.do(methodOpenProducer, arguments{"producer": int64(10), "stream": "no/name"}); err == nil {
+		t.Error("no error")
+	}
+	if len(s.producers) != 11 {
+		t.Error(s.producers)
+	}
+	for n, p := range s.producers {
+		if p != nil {
+			t.Errorf("producer %d is still there", n)
+		}
+		if _, err := s.do(methodFlush, arguments{"producer": int64(n)}); !errors.Is(err, record.ErrClosed) {
+			t.Errorf("producer %d: flush: %v", n, err)
+		}
+	}
+}
+
+// TestAProducerIsClosedAsItOpens looks for what is open when that has just been tried.
+func TestAProducerIsClosedAsItOpens(t *testing.T) {
+	s := alone(t)
+	m := arguments{"producer": int64(1), "stream": "orders"}
+	if _, err := s.reserve(m, "producer"); err != nil {
+		t.Fatal(err)
+	}
+	p := s.producers[1]
+	p.stop()
+	if _, err := s.openProducer(1, m); !errors.Is(err, record.ErrClosed) {
+		t.Errorf("open: %v", err)
+	}
+	closed := make(chan results, 1)
+	go func() { closed <- p.close(time.Hour, time.Hour) }()
+	select {
+	case r := <-closed:
+		if r["left"] != 0 {
+			t.Error(r)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("closing it waits for what nobody does")
+		p.cut()
+	}
+}
+
+// TestNoCallBehindTheEnd has the reader find one in its buffer.
+func TestNoCallBehindTheEnd(t *testing.T) {
+	s := alone(t)
+	close(s.gone)
+	if err := s.called(arguments{"call": int64(1), "method": methodStats, "producer": int64(1)}); !errors.Is(err, errHostGone) || s.answering != 0 {
+		t.Error(err, s.answering)
+	}
+}
+
+// TestALocalServerIsStoppedAsItStarts stops it before its streams take large records.
+func TestALocalServerIsStoppedAsItStarts(t *testing.T) {
+	l := &local{}
+	if err := l.start(0, map[string]int{"orders": 1}, func(*localkinesis.Options) {}); err != nil {
+		t.Fatal(err)
+	}
+	l.close()
+	if err := l.raise(t.Context(), 2<<20); !errors.Is(err, record.ErrClosed) {
+		t.Error(err)
 	}
 }

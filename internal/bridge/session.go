@@ -54,9 +54,9 @@ type session struct {
 	awses awsConfigs
 
 	mu        sync.Mutex
-	broken    error // why the session ended, other than by the host's end
-	producers map[uint32]*producer
-	consumers map[uint32]*worker // nil while it opens and when it is closed
+	broken    error                // why the session ended, other than by the host's end
+	producers map[uint32]*producer // nil when it is closed, and where it could not be opened
+	consumers map[uint32]*worker   // nil while it opens and when it is closed
 	locals    map[uint32]*local
 	answering int // calls of the host
 	asked     map[int64]chan arguments
@@ -313,6 +313,9 @@ func (s *session) drain() {
 		}
 	}
 	for _, p := range s.producers {
+		if p == nil {
+			continue
+		}
 		accepting, storing := p.patience(s.grace)
 		defer time.AfterFunc(max(accepting, storing), p.cut).Stop() // whoever closes it already may have more time
 		closers.Go(func() {
