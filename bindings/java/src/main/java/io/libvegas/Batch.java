@@ -13,6 +13,8 @@ final class Batch {
     /** The most that one record may have, so that it fits into a frame. */
     static final int RECORD_MOST = Spec.FRAME_BYTES - 64;
 
+    static final byte[] NOTHING = new byte[0];
+
     private static final int ROW = 12;
     private static final int HEAD = 5 + 16;
     private static final int MOST = 4 << 20; // bytes of several records, with their rows
@@ -88,16 +90,16 @@ final class Batch {
     // What a record may be.
 
     static byte[] key(String key) {
-        byte[] b = key.getBytes(StandardCharsets.UTF_8);
+        byte[] b = given(key, "the partition key").getBytes(StandardCharsets.UTF_8);
         if (b.length == key.length() && b.length > 0 && b.length <= Spec.KEY_CHARACTERS && !malformed(key, b)) {
             return b; // ASCII
         }
         int characters = key.codePointCount(0, key.length());
         if (characters < 1 || characters > Spec.KEY_CHARACTERS) {
-            throw new VegasException.BadOption("the partition key has " + characters + " characters, want 1 to " + Spec.KEY_CHARACTERS, null);
+            throw new IllegalArgumentException("the partition key has " + characters + " characters, want 1 to " + Spec.KEY_CHARACTERS);
         }
         if (malformed(key, b)) {
-            throw new VegasException.BadOption("the partition key is no Unicode text (it has lone surrogates)", "decode it with the right encoding");
+            throw new IllegalArgumentException("the partition key is no Unicode text (it has lone surrogates): decode it with the right encoding");
         }
         return b;
     }
@@ -112,14 +114,21 @@ final class Batch {
         return false;
     }
 
+    /** The bytes of an explicit hash key, none of null. */
     static byte[] hash(String decimal) {
-        if (decimal.length() > 39) {
-            throw new VegasException.BadOption("the explicit hash key has " + decimal.length() + " digits, want 39 at most", null);
+        if (decimal == null) {
+            return NOTHING;
         }
-        byte[] b = decimal.getBytes(StandardCharsets.UTF_8);
-        if (b.length > 255) { // not digits, and more than a row can tell
-            throw new VegasException.BadOption("the explicit hash key is no number", null);
+        if (!decimal.matches("[0-9]{1,39}")) {
+            throw new IllegalArgumentException("the explicit hash key is no decimal number from 0 to 2^128-1");
         }
-        return b;
+        return decimal.getBytes(StandardCharsets.UTF_8);
+    }
+
+    static <T> T given(T what, String name) {
+        if (what == null) {
+            throw new IllegalArgumentException(name + " may not be null");
+        }
+        return what;
     }
 }

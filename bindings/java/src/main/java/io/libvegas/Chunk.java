@@ -17,7 +17,9 @@ final class Chunk {
     private static final int ROW = 32;
     private static final int DEAD_LETTER = 1; // of a chunk
     private static final int LAST_WORD = 1; // of what is said
-    private static final int TEXT = 32 << 10; // so that a failure never makes a frame too large
+    // So that failures never make a frame too large, however many they are.
+    private static final int TEXT = 32 << 10; // bytes of one
+    private static final int TEXTS = 8 << 20; // bytes of all
 
     /** The failure of a record. */
     record Failure(int index, String text) {}
@@ -132,8 +134,9 @@ final class Chunk {
             part.putInt(0, r[0]).putInt(4, r[1]);
             out.write(part.array(), 0, 8);
         }
+        int most = Math.min(TEXT, TEXTS / Math.max(1, failures.size()));
         for (Failure f : failures) {
-            byte[] t = brief(f.text).getBytes(StandardCharsets.UTF_8);
+            byte[] t = brief(f.text, most / 3).getBytes(StandardCharsets.UTF_8); // a character takes 3 bytes at most
             part.putInt(0, f.index).putInt(4, t.length);
             out.write(part.array(), 0, 8);
             out.writeBytes(t);
@@ -141,10 +144,10 @@ final class Chunk {
         return Value.frame(Spec.KIND_SETTLE, out.toByteArray());
     }
 
-    private static String brief(String text) {
-        if (text.length() <= TEXT) {
+    private static String brief(String text, int most) {
+        if (text.length() <= most) {
             return text;
         }
-        return text.substring(0, TEXT / 2) + "\n...\n" + text.substring(text.length() - TEXT / 2);
+        return text.substring(0, most / 2) + "\n...\n" + text.substring(text.length() - most / 2);
     }
 }

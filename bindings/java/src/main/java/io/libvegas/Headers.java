@@ -82,15 +82,18 @@ public final class Headers implements Iterable<Header> {
     // Bytes.
 
     byte[] encode() {
+        if (list.isEmpty()) {
+            return Batch.NOTHING;
+        }
         if (list.size() > 0xffff) {
-            throw new VegasException.BadOption("a record has " + list.size() + " headers", "65535 is the most");
+            throw new IllegalArgumentException("a record has " + list.size() + " headers: 65535 is the most");
         }
         byte[][] names = new byte[list.size()][];
         long size = 2;
         for (int i = 0; i < names.length; i++) {
             names[i] = list.get(i).name().getBytes(StandardCharsets.UTF_8);
             if (names[i].length > 0xffff) {
-                throw new VegasException.BadOption("the name of a header has " + names[i].length + " bytes", "65535 is the most");
+                throw new IllegalArgumentException("the name of a header has " + names[i].length + " bytes: 65535 is the most");
             }
             size += 6L + names[i].length + list.get(i).value().length;
         }

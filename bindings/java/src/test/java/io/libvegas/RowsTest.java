@@ -96,6 +96,13 @@ public final class RowsTest {
             .putInt(0).putInt(1).putInt(3).putInt(5).putInt(2).putInt(2).put(text("no")).array();
         equal(want, settle);
 
+        List<Chunk.Failure> many = new ArrayList<>();
+        for (int i = 0; i < 16_000; i++) { // as many as a chunk may have
+            many.add(new Chunk.Failure(i, "€".repeat(i % 2 == 0 ? 2_000 : 20_000)));
+        }
+        yes(chunk.settle(true, new BitSet(), many).length < Spec.FRAME_BYTES, "failures do not fit into a frame");
+        yes(chunk.settle(true, new BitSet(), many.subList(0, 2)).length > 16_000, "their texts are cut without need");
+
         Random random = new Random(3);
         for (int i = 0; i < 100_000; i++) {
             byte[] b = Arrays.copyOf(body, random.nextInt(10) == 0 ? random.nextInt(body.length) : body.length);
@@ -197,8 +204,11 @@ public final class RowsTest {
         equal(text("ü😀"), Batch.key("ü😀"));
         equal(1024, Batch.key("😀".repeat(256)).length);
         for (String bad : new String[] {"", "x".repeat(257), "😀".repeat(257), "a\ud800", "\udc00"}) {
-            thrown(VegasException.BadOption.class, () -> Batch.key(bad));
+            thrown(IllegalArgumentException.class, () -> Batch.key(bad));
         }
-        thrown(VegasException.BadOption.class, () -> Batch.hash("1".repeat(40)));
+        thrown(IllegalArgumentException.class, () -> Batch.key(null));
+        for (String bad : new String[] {"", "1".repeat(40), "-1", "abc"}) {
+            thrown(IllegalArgumentException.class, () -> Batch.hash(bad));
+        }
     }
 }
