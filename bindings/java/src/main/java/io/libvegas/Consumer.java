@@ -104,7 +104,11 @@ public final class Consumer implements AutoCloseable {
         return worker;
     }
 
-    /** Waits for the end. Throws what ended it, unless that was close. A program that is told to end (Ctrl-C, SIGTERM) closes it. */
+    /**
+     * Waits for the end. Throws what ended it, unless that was close, and {@link
+     * VegasException.GraceOver} where handlers had not ended by the time that the option grace
+     * gives them. A program that is told to end (Ctrl-C, SIGTERM) closes it.
+     */
     public void run() {
         Limit.await(ended);
     }
@@ -121,7 +125,8 @@ public final class Consumer implements AutoCloseable {
 
     /**
      * Begins nothing further, waits for handlers for as long as the option grace says, writes
-     * checkpoints and gives the shards back. Called by a handler it does not wait.
+     * checkpoints and gives the shards back. Called by a handler it does not wait. Handlers that
+     * had not ended by then are told of by {@link #run} and {@link #await}.
      */
     @Override
     public void close() {
@@ -219,14 +224,16 @@ public final class Consumer implements AutoCloseable {
         if (ended.isDone()) {
             return;
         }
+        // Handlers that have not ended are told of also where the program has closed it.
+        boolean thrown = error != null && (!closing || error instanceof VegasException.GraceOver);
         if (error != null) {
             String line = of + " has ended: " + error.getMessage();
-            Callbacks.put(closing ? () -> Log.warn(line) : () -> Log.error(line));
+            Callbacks.put(thrown ? () -> Log.error(line) : () -> Log.warn(line));
         }
-        if (error == null || closing) {
-            ended.complete(null);
-        } else {
+        if (thrown) {
             ended.completeExceptionally(error);
+        } else {
+            ended.complete(null);
         }
     }
 

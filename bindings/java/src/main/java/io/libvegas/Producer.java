@@ -12,14 +12,13 @@ import io.libvegas.internal.Value;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -39,7 +38,6 @@ import java.util.concurrent.locks.ReentrantLock;
  * the error of records, or of {@link #check}.
  */
 public final class Producer implements AutoCloseable {
-    private static final byte[] NOTHING = new byte[0];
     private static final long PATIENCE = 100; // milliseconds that callbacks may take to go on
 
     private final String stream;
@@ -56,9 +54,7 @@ public final class Producer implements AutoCloseable {
     private final Condition changed = lock.newCondition(); // there is room, or a session
     private final Condition caughtUp = lock.newCondition(); // results were given
     // Of the lock:
-    private final ArrayDeque<Batch> full = new ArrayDeque<>();
-    private Batch gathering = new Batch();
-    private Batch spare;
+    private final Gathered gathered = new Gathered();
     private Session session; // where it is open
     private boolean put; // the session's writer knows of what has gathered
     private final Open open = new Open();
@@ -71,10 +67,11 @@ public final class Producer implements AutoCloseable {
     private int recordCost;
     private int waiting; // for room
     private VegasException refusal; // why nothing more is accepted
-    private boolean closed;
 
+    private final AtomicBoolean closed = new AtomicBoolean();
     private volatile boolean broken; // there will be no engine any more
     private volatile boolean ended;
+    private volatile Session asked; // to close the producer
     private CompletableFuture<Map<String, Object>> closing; // at the program's end
 
     public Producer(String stream) {
@@ -104,6 +101,7 @@ public final class Producer implements AutoCloseable {
      * Sends a record and returns at once; the future has its {@link Receipt} when the stream,
      * or the durable buffer, has it, or a {@link VegasException}. It waits while bufferBytes
      * are on their way. A failure that nobody looks at is logged, and raised by flush and close.
+     * A key that no stream takes is an {@link IllegalArgumentException}.
      *
      * <p>What depends on futures runs, without Async, in one thread for all of the program:
      * what takes long there delays the results of other records.
@@ -114,7 +112,17 @@ public final class Producer implements AutoCloseable {
 
     /** Sends text as UTF-8. */
     public CompletableFuture<Receipt> send(String partitionKey, String text) {
-        return send(partitionKey, text.getBytes(StandardCharsets.UTF_8), Headers.NONE, null);
+        return send(partitionKey, text, Headers.NONE, null);
+    }
+
+    /** Sends text as UTF-8, with headers. */
+    public CompletableFuture<Receipt> send(String partitionKey, String text, Headers headers) {
+        return send(partitionKey, text, headers, null);
+    }
+
+    /** Sends text as UTF-8, with headers and an explicit hash key in decimal digits, or null. */
+    public CompletableFuture<Receipt> send(String partitionKey, String text, Headers headers, String explicitHashKey) {
+        return send(partitionKey, Batch.given(text, "the text").getBytes(StandardCharsets.UTF_8), headers, explicitHashKey);
     }
 
     /** Sends a record with headers. */
@@ -125,17 +133,16 @@ public final class Producer implements AutoCloseable {
     /** Sends a record with headers and an explicit hash key in decimal digits, or null. */
     public CompletableFuture<Receipt> send(String partitionKey, byte[] data, Headers headers, String explicitHashKey) {
         byte[] key = Batch.key(partitionKey);
-        byte[] hash = explicitHashKey == null ? NOTHING : Batch.hash(explicitHashKey);
-        byte[] more = headers.list().isEmpty() ? NOTHING : headers.encode();
+        byte[] hash = Batch.hash(explicitHashKey);
+        byte[] more = Batch.given(headers, "headers").encode();
+        Batch.given(data, "data");
         long size = (long) key.length + hash.length + more.length + data.length;
         if (size > Batch.RECORD_MOST) {
             throw Batch.tooLarge(size);
         }
         lock.lock();
         try {
-            if (refusal != null) {
-                throw Limit.again(refusal);
-            }
+            accepting();
             Sent sent = new Sent((int) size + recordCost);
             if (behind > window) {
                 waitForCallbacks();
@@ -144,11 +151,7 @@ public final class Producer implements AutoCloseable {
                 waitForRoom(sent.cost);
             }
             held += sent.cost;
-            if (!gathering.hasRoom((int) size)) {
-                full.add(gathering);
-                gathering = new Batch();
-            }
-            gathering.add(key, hash, more, data, sent);
+            gathered.add(key, hash, more, data, sent);
             if (!put && session != null) {
                 put = true;
                 session.put(member);
@@ -164,9 +167,7 @@ public final class Producer implements AutoCloseable {
         try {
             while (held + cost > window && held > 0) {
                 changed.await();
-                if (refusal != null) {
-                    throw Limit.again(refusal);
-                }
+                accepting();
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -195,9 +196,7 @@ public final class Producer implements AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        if (refusal != null) {
-            throw Limit.again(refusal);
-        }
+        accepting();
     }
 
     // Waiting and asking.
@@ -224,30 +223,46 @@ public final class Producer implements AutoCloseable {
 
     /** Like close; what has no result by then fails, or stays in the durable buffer. */
     public void close(Duration timeout) {
-        lock.lock();
-        try {
-            if (closed) {
-                return;
-            }
-            closed = true;
-            refuse();
-        } finally {
-            lock.unlock();
+        if (closed.getAndSet(true)) {
+            return;
         }
+        refuse();
         settle(Spec.METHOD_CLOSE_PRODUCER, timeout);
+        lock.lock();
         ended = true;
+        Session late = session == asked ? null : session;
+        session = null;
+        lock.unlock();
+        if (late != null) {
+            closeLate(late);
+        }
         engine.detach(member);
-        if (drop(new VegasException.EngineGone(of + " was closed, and the engine did not say what became of the record", null, true, null))) {
+        VegasException unknown = new VegasException.EngineGone(of + " was closed, and the engine did not say what became of the record", null, true, null);
+        if (drop(unknown, new VegasException.Timeout(of + ": the record was not sent when the time to close was over", null))) {
             Callbacks.barrier(TimeUnit.SECONDS.toNanos(5)); // they are failures by then
         }
         failures.raise();
     }
 
+    /** Ends what the engine has opened once nobody waited for it any more. */
+    private void closeLate(Session s) {
+        s.call(Spec.METHOD_CLOSE_PRODUCER, Map.of("producer", member.number(), "timeout", 0L), (answer, error) -> {});
+    }
+
     private void refuse() {
+        lock.lock();
         if (refusal == null) {
             refusal = new VegasException.Closed(of + " is closed", null);
         }
         changed.signalAll();
+        lock.unlock();
+    }
+
+    /** Throws why nothing more is accepted, where that is so. The lock is held. */
+    private void accepting() {
+        if (refusal != null) {
+            throw Limit.again(refusal);
+        }
     }
 
     /** Asks whether the stream can be sent to, and throws why not. */
@@ -265,9 +280,7 @@ public final class Producer implements AutoCloseable {
         for (;;) {
             lock.lock();
             try {
-                if (refusal != null) {
-                    throw Limit.again(refusal);
-                }
+                accepting();
             } finally {
                 lock.unlock();
             }
@@ -322,6 +335,7 @@ public final class Producer implements AutoCloseable {
                 if (!limit.none()) {
                     arguments.put("timeout", TimeUnit.NANOSECONDS.toMicros(limit.left()));
                 }
+                asked = method.equals(Spec.METHOD_CLOSE_PRODUCER) ? s : asked;
                 long patience = limit.left() + TimeUnit.SECONDS.toNanos(5);
                 long left = Session.number(Limit.await(s.request(method, arguments), patience), "left");
                 Callbacks.barrier(patience);
@@ -340,15 +354,9 @@ public final class Producer implements AutoCloseable {
 
     private long left() {
         lock.lock();
-        try {
-            long n = open.count() + gathering.count();
-            for (Batch b : full) {
-                n += b.count();
-            }
-            return n;
-        } finally {
-            lock.unlock();
-        }
+        long n = open.count() + gathered.count();
+        lock.unlock();
+        return n;
     }
 
     // Results. What the program has depend on them runs in the thread of callbacks.
@@ -368,27 +376,17 @@ public final class Producer implements AutoCloseable {
         }
     }
 
-    /** Fails all that gathers or is open; false where there is none. */
-    private boolean drop(VegasException error) {
-        List<Sent> all;
+    /** Fails what is open by one error, and what only gathers by another; false where there is neither. */
+    private boolean drop(VegasException ofOpen, VegasException error) {
         lock.lock();
-        try {
-            all = open.clear();
-            full.add(gathering);
-            for (Batch b : full) {
-                for (int i = 0; i < b.count(); i++) {
-                    all.add(b.sent(i));
-                }
-            }
-            full.clear();
-            gathering = new Batch();
-            held = 0;
-            changed.signalAll();
-        } finally {
-            lock.unlock();
-        }
-        fail(all, error);
-        return !all.isEmpty();
+        List<Sent> written = open.clear();
+        List<Sent> unsent = gathered.clear();
+        held = 0;
+        changed.signalAll();
+        lock.unlock();
+        fail(written, ofOpen);
+        fail(unsent, error);
+        return !written.isEmpty() || !unsent.isEmpty();
     }
 
     /** The producer as the engine sees it. */
@@ -413,18 +411,21 @@ public final class Producer implements AutoCloseable {
         @Override
         public void opened(Session s, Map<String, Object> answer) {
             lock.lock();
-            try {
+            boolean late = ended; // closed between two sessions
+            if (!late) {
                 session = s;
                 next = 0;
                 window = Session.number(answer, "window_bytes");
                 recordCost = (int) Session.number(answer, "record_cost");
-                put = gathering.count() > 0 || !full.isEmpty();
+                put = gathered.count() > 0;
                 if (put) {
                     s.put(this);
                 }
                 changed.signalAll();
-            } finally {
-                lock.unlock();
+            }
+            lock.unlock();
+            if (late) {
+                closeLate(s);
             }
             isOpen.complete(null);
         }
@@ -432,16 +433,13 @@ public final class Producer implements AutoCloseable {
         @Override
         public void broken(VegasException error) {
             lock.lock();
-            try {
-                session = null;
-                if (refusal == null) {
-                    refusal = error;
-                }
-                drop(error);
-                broken = true; // and all have their results, or are about to be called back
-            } finally {
-                lock.unlock();
+            session = null;
+            if (refusal == null) {
+                refusal = error;
             }
+            drop(error, error);
+            broken = true; // and all have their results, or are about to be called back
+            lock.unlock();
             isOpen.completeExceptionally(error);
         }
 
@@ -467,13 +465,14 @@ public final class Producer implements AutoCloseable {
             String remedy = durable ? "if the durable buffer has it, the next engine sends it" : why.remedy();
             fail(all, new VegasException.EngineGone(why.text(), remedy, true, null));
             if (!all.isEmpty() && "fail_key".equals(options.value("on_failure"))) {
-                drop(new VegasException.EarlierFailed("the results of earlier records are unknown, since the engine has ended", null));
+                VegasException behind = new VegasException.EarlierFailed("the results of earlier records are unknown, since the engine has ended", null);
+                drop(behind, behind);
             }
         }
 
         @Override
         public void take(Session s, Sink sink) throws IOException {
-            List<Batch> batches = new ArrayList<>(1);
+            List<Batch> batches;
             long first;
             lock.lock();
             try {
@@ -482,11 +481,7 @@ public final class Producer implements AutoCloseable {
                 }
                 put = false;
                 first = next;
-                batches.addAll(full);
-                full.clear();
-                batches.add(gathering);
-                gathering = spare != null ? spare : new Batch();
-                spare = null;
+                batches = gathered.take();
                 for (Batch b : batches) {
                     for (int i = 0; i < b.count(); i++) {
                         Sent sent = b.sent(i);
@@ -504,7 +499,7 @@ public final class Producer implements AutoCloseable {
                 }
                 if (b.clear()) {
                     lock.lock();
-                    spare = b;
+                    gathered.giveBack(b);
                     lock.unlock();
                 }
             }

@@ -10,6 +10,7 @@ import io.libvegas.Tests.Box;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -58,6 +59,13 @@ public final class EndsTest extends Local {
         began.await();
         long engine = engine().pid();
         c.close();
+        VegasException e = thrown(VegasException.GraceOver.class, () -> c.await(Duration.ofSeconds(10)));
+        contains(e.text(), " (unfinished records: 1)");
+        contains(e.remedy(), "grace-over");
+        thrown(VegasException.GraceOver.class, () -> {
+            c.run();
+            return null;
+        });
         go.countDown();
         equal(List.of(Stopping.GRACE_OVER), why.await(1));
         Box<Integer> again = new Box<>();
@@ -114,14 +122,36 @@ public final class EndsTest extends Local {
         long engine = io.libvegas.internal.Engine.of(other).connect().pid();
         signal("STOP", engine);
         try {
+            p.send("k", new byte[1 << 20]); // more than a pipe has room for
+            eventually(EndsTest::writing);
+            CompletableFuture<Receipt> unsent = p.send("k", "y");
             VegasException e = thrown(VegasException.EngineGone.class, () -> {
                 p.close(Duration.ZERO);
                 return "nothing";
             });
             yes(e.unknown() && open.isDone(), e);
+            e = failed(unsent);
+            yes(e instanceof VegasException.Timeout && !e.unknown(), e);
         } finally {
             signal("CONT", engine);
         }
+    }
+
+    /** Whether records are being written. */
+    private static boolean writing() {
+        return Thread.getAllStackTraces().values().stream().flatMap(Arrays::stream)
+            .anyMatch(f -> f.getClassName().contains("Producer") && f.getMethodName().equals("take"));
+    }
+
+    public void testCloseBetweenTwoEnginesLeavesNothingOpen() throws Exception {
+        String folder = Files.createTempDirectory("vegas-durable").toString();
+        String other = otherEngine();
+        Producer p = producer(o -> o.engine(other).durable(folder));
+        ProcessHandle engine = ProcessHandle.of(io.libvegas.internal.Engine.of(other).connect().pid()).orElseThrow();
+        engine.destroyForcibly();
+        engine.onExit().get(10, TimeUnit.SECONDS);
+        p.close(Duration.ZERO);
+        producer(o -> o.engine(other).durable(folder)).send("k", "x").get(10, TimeUnit.SECONDS); // the folder is nobody's
     }
 
     private static void signal(String name, long pid) throws Exception {

@@ -54,6 +54,14 @@ public final class RecordsTest extends Local {
         equal("shardId-000000000000", got.get(1).shard());
     }
 
+    public void testTextWithHeaders() throws Exception {
+        Box<Record> box = new Box<>();
+        consumer(box::put);
+        producer().send("k", "grüße", Headers.of("trace", "7")).get(10, TimeUnit.SECONDS);
+        Record r = box.await(1).get(0);
+        equal(List.of("grüße", "7"), List.of(r.text(), r.headers().text("trace")));
+    }
+
     public void testAHundredThousandFromManyThreads() throws Exception {
         int n = 100_000;
         Map<String, Integer> last = new ConcurrentHashMap<>();
@@ -93,6 +101,11 @@ public final class RecordsTest extends Local {
         CompletableFuture<Receipt> large = p.send("k", new byte[(10 << 20) + 1]);
         yes(thrown(Exception.class, () -> large.get(10, TimeUnit.SECONDS)).getCause() instanceof VegasException.TooLarge, large);
         thrown(VegasException.TooLarge.class, () -> p.send("k", new byte[17 << 20]));
+        thrown(IllegalArgumentException.class, () -> p.send("", "no key"));
+        thrown(IllegalArgumentException.class, () -> p.send(null, "no key"));
+        thrown(IllegalArgumentException.class, () -> p.send("k", (byte[]) null));
+        thrown(IllegalArgumentException.class, () -> p.send("k", (String) null));
+        thrown(IllegalArgumentException.class, () -> p.send("k", "x", Headers.of("n".repeat(70_000), "")));
         try (Producer q = new Producer("no-such-stream", o -> o.endpoint(server().endpoint()))) {
             contains(thrown(VegasException.NotFound.class, () -> {
                 q.check();
