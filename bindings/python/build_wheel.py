@@ -46,13 +46,16 @@ Project-URL: Documentation, https://github.com/libvegas/vegas/blob/main/docs/pyt
 Project-URL: Changelog, https://github.com/libvegas/vegas/blob/main/CHANGELOG.md
 License-Expression: Apache-2.0
 License-File: LICENSE
-Requires-Python: >=3.9
+{more}Requires-Python: >=3.9
 Classifier: Programming Language :: Python :: 3
 Classifier: Typing :: Typed
 Keywords: kinesis,aws,stream,kpl,kcl
 Description-Content-Type: text/markdown
 
 {readme}"""
+
+# Licences of those whose code is linked into the engine.
+NOTICES = "THIRD-PARTY-NOTICES.txt"
 
 _WHEN, _SECONDS = (1980, 1, 1, 0, 0, 0), 315532800
 
@@ -62,7 +65,7 @@ def version():
         return re.search(r'^VERSION = "(.*)"', f.read(), re.M).group(1)
 
 
-def build(engine, target, out):
+def build(engine, target, out, notices=None):
     """Writes the wheel into a folder and returns its file name."""
     v = version()
     info, tags = f"libvegas-{v}.dist-info", PLATFORMS[target]
@@ -70,7 +73,9 @@ def build(engine, target, out):
     binary = "vegas/_bin/vegas-engine" + (".exe" if target.startswith("windows") else "")
     files[binary] = _read(engine)
     files[f"{info}/licenses/LICENSE"] = _license()
-    files[f"{info}/METADATA"] = _metadata()
+    if notices:
+        files[f"{info}/licenses/{NOTICES}"] = _read(notices)
+    files[f"{info}/METADATA"] = _metadata(f"License-File: {NOTICES}\n" if notices else "")
     tag_lines = "".join(f"Tag: py3-none-{t}\n" for t in tags.split("."))
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: libvegas\nRoot-Is-Purelib: false\n{tag_lines}".encode()
     record = "".join(f"{name},sha256={_digest(data)},{len(data)}\n" for name, data in files.items())
@@ -110,8 +115,8 @@ def _modules():
     return [(n, _read(HERE, "vegas", n)) for n in names]
 
 
-def _metadata():
-    return METADATA.format(version=version(), readme=_read(HERE, "README.md").decode()).encode()
+def _metadata(more=""):
+    return METADATA.format(version=version(), more=more, readme=_read(HERE, "README.md").decode()).encode()
 
 
 def _license():
@@ -161,6 +166,7 @@ if __name__ == "__main__":
     what.add_argument("--engine", help="the binary to put in")
     what.add_argument("--sdist", action="store_true", help="make the source distribution")
     p.add_argument("--platform", choices=sorted(PLATFORMS), default=here(), help="of the binary (default: this machine's)")
+    p.add_argument("--notices", help="file with the licences of what the binary is linked with, to put in")
     p.add_argument("--out", default="dist", help="folder for what is made (default: dist)")
     a = p.parse_args()
-    print(os.path.join(a.out, build_source(a.out) if a.sdist else build(a.engine, a.platform, a.out)))
+    print(os.path.join(a.out, build_source(a.out) if a.sdist else build(a.engine, a.platform, a.out, a.notices)))

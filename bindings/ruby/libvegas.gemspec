@@ -15,7 +15,7 @@ Gem::Specification.new do |s|
   # builds them. That of the tree (`gem 'libvegas', path: …`) has none, and wants
   # VEGAS_ENGINE.
   s.platform = ENV.fetch('VEGAS_GEM_PLATFORM', Gem::Platform::RUBY)
-  s.files = Dir.chdir(__dir__) { Dir['lib/**/*.rb', 'lib/vegas/native/*', 'README.md', 'LICENSE'] }
+  s.files = Dir.chdir(__dir__) { Dir['lib/**/*.rb', 'lib/vegas/native/*', 'README.md', 'LICENSE', 'THIRD-PARTY-NOTICES.txt'] }
   s.metadata = {
     'source_code_uri' => 'https://github.com/libvegas/vegas',
     'documentation_uri' => 'https://github.com/libvegas/vegas/blob/main/docs/ruby.md',

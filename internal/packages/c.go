@@ -94,6 +94,9 @@ func (t *tree) buildLibvegas(ctx context.Context, version string, p platform, co
 			return err
 		}
 	}
+	if err := t.libraryNotices(ctx, p, env, stage); err != nil {
+		return err
+	}
 	into := filepath.Join(t.dist("c"), cName(version, p))
 	if p.os == "windows" {
 		files, err := packFolder(cName(version, p)+"/", stage)
@@ -103,6 +106,28 @@ func (t *tree) buildLibvegas(ctx context.Context, version string, p platform, co
 		return writeZip(into+".zip", files)
 	}
 	return writeTarball(into+".tar.gz", stage, cName(version, p))
+}
+
+// mingw is where Debian has the licences of mingw-w64.
+const mingw = "/usr/share/doc/mingw-w64-x86-64-dev"
+
+// libraryNotices writes the notices of a platform's library beside its page: it has
+// extensions that the other languages' engine has not. A DLL has the C runtime inside.
+func (t *tree) libraryNotices(ctx context.Context, p platform, env []string, stage string) error {
+	l := linked{}
+	env = append(env, "CGO_ENABLED=1")
+	if err := l.of(ctx, t.root, env, "-tags=netgo,osusergo", "./cmd/vegas/libvegas"); err != nil {
+		return err
+	}
+	library := filepath.Join(stage, "lib", "libvegas.so")
+	if p.os == "windows" {
+		library = filepath.Join(stage, "bin", "libvegas-0.dll")
+		l.add("mingw-w64, its C runtime and winpthreads", mingw, mingw)
+	}
+	if err := l.complete(library); err != nil {
+		return err
+	}
+	return l.write(filepath.Join(stage, "share", "doc", "vegas", noticesFile))
 }
 
 // tellGlibc adds to the page that comes along which glibc the library needs at least.
@@ -192,6 +217,9 @@ func installC(ctx context.Context, t *tree) error {
 	at := t.installed("c")
 	return inEmpty(func(a *alone) error {
 		if err := a.run(ctx, at, nil, "tar", "xzf", packed, "-C", at, "--strip-components=1"); err != nil {
+			return err
+		}
+		if err := noticesIn(filepath.Join(at, "share", "doc", "vegas")); err != nil {
 			return err
 		}
 		for _, compiler := range [][2]string{{"gcc", "g++"}, {"clang", "clang++"}} {

@@ -16,7 +16,11 @@ assert.throws(() => new Producer('orders', { linger: 'soon' }), BadOptionError);
 const local = await LocalKinesis.start({ streams: { orders: 1 } });
 const { Engine } = require(path.join(here, 'libvegas', 'lib', 'engine.js'));
 const engines = [...Engine.all()].map((e) => path.dirname(fs.realpathSync(e.binary)));
-assert.deepEqual(engines, [path.join(here, '@libvegas', `${process.platform}-${process.arch}`, 'bin')]);
+const own = path.join(here, '@libvegas', `${process.platform}-${process.arch}`);
+assert.deepEqual(engines, [path.join(own, 'bin')]);
+for (const name of ['LICENSE', 'THIRD-PARTY-NOTICES.txt']) {
+  for (const folder of [own, path.join(here, 'libvegas')]) assert.ok(fs.existsSync(path.join(folder, name)), `there is no ${name} in ${folder}`);
+}
 
 const producer = new Producer('orders', { endpoint: local.endpoint });
 await producer.send('key', 'there and back');

@@ -16,7 +16,8 @@ assert folder.startswith(os.path.realpath(sys.prefix) + os.sep), folder
 assert "VEGAS_ENGINE" not in os.environ
 assert importlib.metadata.version("libvegas") == vegas.__version__
 names = {str(f) for f in importlib.metadata.files("libvegas")}
-assert any(n.endswith("/LICENSE") for n in names) and "vegas/py.typed" in names, names
+for name in ("/licenses/LICENSE", "/licenses/THIRD-PARTY-NOTICES.txt", "vegas/py.typed"):
+    assert any(n.endswith(name) for n in names), names
 try:
     vegas.Producer("orders", linger="soon")
     raise AssertionError("a bad option was taken")

@@ -9,7 +9,7 @@ spec = Gem.loaded_specs.fetch('libvegas')
 abort "the gem is in #{spec.gem_dir}" unless File.realpath(spec.gem_dir).start_with?("#{home}/")
 abort "the gem has the version #{spec.version}" unless spec.version.to_s == Vegas::VERSION
 abort "the gem is for #{spec.platform}" if spec.platform == Gem::Platform::RUBY
-abort 'there is no license' unless File.file?("#{spec.gem_dir}/LICENSE")
+%w[LICENSE THIRD-PARTY-NOTICES.txt].each { |name| abort "there is no #{name}" unless File.file?("#{spec.gem_dir}/#{name}") }
 abort "there are other gems: #{Dir["#{home}/gems/*"]}" unless Dir["#{home}/gems/*"].size == 1
 abort 'VEGAS_ENGINE is set' if ENV['VEGAS_ENGINE']
 

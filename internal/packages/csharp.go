@@ -53,7 +53,7 @@ func buildCSharp(ctx context.Context, t *tree) error {
 	}
 	for _, name := range []string{"Libvegas", "Libvegas.Extensions"} {
 		args := append(t.sdk(), "pack", "-nologo", "-v", "quiet", "-c", "Release", "-o", packed,
-			"-p:Built="+filepath.Join(work, "built")+"/", "-p:Natives="+natives, filepath.Join(t.binding("dotnet"), name))
+			"-p:Built="+filepath.Join(work, "built")+"/", "-p:Natives="+natives, "-p:Notices="+t.notices(), filepath.Join(t.binding("dotnet"), name))
 		if err := run(ctx, t.root, os.Environ(), args[0], args[1:]...); err != nil {
 			return err
 		}
@@ -119,6 +119,9 @@ func installCSharp(ctx context.Context, t *tree) error {
 		built := filepath.Join(into, "bin", "Debug", "netcoreapp3.1")
 		published := filepath.Join(into, "published")
 		err := dotnet(build...)
+		if err == nil {
+			err = noticesIn(filepath.Join(into, "packages", "libvegas", "*"))
+		}
 		if err == nil {
 			err = dotnet("exec", filepath.Join(built, "Consumer.dll"), filepath.Join(built, "runtimes", here, "native", "vegas-engine"))
 		}

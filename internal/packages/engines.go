@@ -37,13 +37,23 @@ func (t *tree) engines(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	flags := "-ldflags=-s -w -X github.com/libvegas/vegas/engine.release=v" + version
 	for _, p := range platforms {
-		env := append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+p.os, "GOARCH="+p.arch)
-		err := run(ctx, t.root, env, "go", "build", "-trimpath", "-buildvcs=false", flags, "-o", t.engine(p), "./cmd/vegas/vegas-engine")
-		if err != nil {
+		if err := t.buildEngine(ctx, p, version); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *tree) buildEngine(ctx context.Context, p platform, version string) error {
+	return run(ctx, t.root, engineEnv(p), "go", "build", "-trimpath", "-buildvcs=false",
+		"-ldflags=-s -w -X github.com/libvegas/vegas/engine.release=v"+version, "-o", t.engine(p), engineCommand)
+}
+
+// engineCommand is what engines are built of.
+const engineCommand = "./cmd/vegas/vegas-engine"
+
+// engineEnv has the go command build for a platform, or list what it would build of.
+func engineEnv(p platform) []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+p.os, "GOARCH="+p.arch)
 }

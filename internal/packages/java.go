@@ -107,7 +107,11 @@ func jars(t *tree, p pom, into, classes, sources, docs string) error {
 	if err != nil {
 		return err
 	}
-	code := append(slices.Clip(head), compiled...)
+	notices, err := packFile("META-INF/"+noticesFile, t.notices())
+	if err != nil {
+		return err
+	}
+	code := append(append(slices.Clip(head), notices), compiled...)
 	whole := slices.Clip(code)
 	name := func(classifier string) string {
 		return filepath.Join(into, p.Artifact+"-"+p.Version+classifier+".jar")

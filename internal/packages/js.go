@@ -70,11 +70,15 @@ func buildJS(_ context.Context, t *tree) error {
 		}
 		files = append(files, more...)
 	}
-	if err := writeNPM(t.dist("js"), m.Name, m.Version, files); err != nil {
+	notices, err := npmFiles(filepath.Dir(t.notices()), noticesFile)
+	if err != nil {
+		return err
+	}
+	if err := writeNPM(t.dist("js"), m.Name, m.Version, append(files, notices...)); err != nil {
 		return err
 	}
 	for _, p := range platforms {
-		if err := t.buildEngineJS(p, m.Version); err != nil {
+		if err := t.buildEngineJS(p, m.Version, notices); err != nil {
 			return err
 		}
 	}
@@ -101,7 +105,7 @@ func npmFiles(root, name string) (files []npmFile, err error) {
 // buildEngineJS packs the engine of a platform. It is said to which machines npm may
 // install it, not for which libc: it needs none. Yarn has to unpack it, for there is no
 // running what lies in its archive.
-func (t *tree) buildEngineJS(p platform, version string) error {
+func (t *tree) buildEngineJS(p platform, version string, notices []npmFile) error {
 	engine, err := os.ReadFile(t.engine(p))
 	if err != nil {
 		return err
@@ -141,12 +145,12 @@ func (t *tree) buildEngineJS(p platform, version string) error {
 	}
 	readme := fmt.Sprintf("# %s\n\nThe engine of [libvegas](https://www.npmjs.com/package/libvegas) for %s %s. It comes with `npm install libvegas`, and is nothing to install by itself.\n",
 		name, npmName(p.os), npmName(p.arch))
-	return writeNPM(t.dist("js"), name, version, []npmFile{
+	return writeNPM(t.dist("js"), name, version, append([]npmFile{
 		{name: "package.json", data: text.Bytes()},
 		{name: "LICENSE", data: license},
 		{name: "README.md", data: []byte(readme)},
 		{name: "bin/" + p.binary(), data: engine, runs: true},
-	})
+	}, notices...))
 }
 
 // installJS has npm install libvegas as anybody does, from a registry on loopback.

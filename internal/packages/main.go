@@ -107,6 +107,9 @@ func (t *tree) do(ctx context.Context, verb string, only []string) error {
 		if err := t.engines(ctx); err != nil {
 			return err
 		}
+		if err := t.writeNotices(ctx); err != nil {
+			return err
+		}
 	case "install":
 	default:
 		return fmt.Errorf("there is no %q: build or install", verb)
@@ -173,4 +176,20 @@ func run(ctx context.Context, dir string, env []string, program string, args ...
 		return fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, out)
 	}
 	return nil
+}
+
+// output is what a program writes; what it complains of is in the error.
+func output(ctx context.Context, dir string, env []string, program string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = dir
+	cmd.Env = env
+	out, err := cmd.Output()
+	if err != nil {
+		var complaint []byte
+		if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+			complaint = failed.Stderr
+		}
+		return nil, fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, complaint)
+	}
+	return out, nil
 }

@@ -28,7 +28,7 @@ func buildPython(ctx context.Context, t *tree) error {
 		return err
 	}
 	for _, p := range platforms {
-		if err := run(ctx, t.root, os.Environ(), "python3", "-B", maker, "--engine", t.engine(p), "--platform", p.String(), "--out", t.dist("python")); err != nil {
+		if err := run(ctx, t.root, os.Environ(), "python3", "-B", maker, "--engine", t.engine(p), "--platform", p.String(), "--notices", t.notices(), "--out", t.dist("python")); err != nil {
 			return err
 		}
 	}

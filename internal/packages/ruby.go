@@ -87,6 +87,7 @@ func (t *tree) stageGem(p platform, folder string) error {
 	}
 	return errors.Join(
 		put(filepath.Join(t.root, "LICENSE"), "LICENSE", 0o644),
+		put(t.notices(), noticesFile, 0o644),
 		put(t.engine(p), filepath.Join("lib", "vegas", "native", p.binary()), 0o755),
 	)
 }

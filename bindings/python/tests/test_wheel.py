@@ -42,6 +42,19 @@ with vegas.testing.LocalKinesis({"s": 1}), vegas.Producer("s") as p:
             status, out, err = end(start(code, "", cwd=d, PYTHONPATH=os.path.join(d, "site")))
             self.assertEqual(out, "shardId-000000000000\n", err)
 
+    def test_licences_of_others(self):
+        with tempfile.TemporaryDirectory() as d:
+            notices = os.path.join(d, "notices")
+            with open(notices, "wb") as f:
+                f.write(b"of others\n")
+            made = subprocess.run(
+                [sys.executable, os.path.join(PACKAGE, "build_wheel.py"), "--engine", ENGINE, "--notices", notices, "--out", d],
+                check=True, capture_output=True, text=True)
+            with zipfile.ZipFile(made.stdout.strip()) as z:
+                info = next(n for n in z.namelist() if n.endswith("/METADATA"))[:-len("METADATA")]
+                self.assertEqual(z.read(info + "licenses/THIRD-PARTY-NOTICES.txt"), b"of others\n")
+                self.assertIn(b"\nLicense-File: LICENSE\nLicense-File: THIRD-PARTY-NOTICES.txt\nRequires-Python: ", z.read(info + "METADATA"))
+
     def test_source_distribution(self):
         def made(out):
             made = subprocess.run([sys.executable, os.path.join(PACKAGE, "build_wheel.py"), "--sdist", "--out", out], check=True, capture_output=True, text=True)

@@ -21,6 +21,7 @@ public final class Check {
         yes(from.startsWith(args[0]), "the package comes from " + from);
         yes("io.libvegas".equals(Producer.class.getModule().getName()), "the package is no module of that name");
         yes(System.getenv("VEGAS_ENGINE") == null, "VEGAS_ENGINE names an engine");
+        yes(Producer.class.getResource("/META-INF/THIRD-PARTY-NOTICES.txt") != null, "the package has no licences of others");
         try (var kinesis = new LocalKinesis(Map.of("orders", 1))) {
             var arrived = new CompletableFuture<Record>();
             try (var p = new Producer("orders", o -> o.endpoint(kinesis.endpoint()));
