@@ -40,6 +40,26 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 	}
 }
 
+// TestDocumentationSpellsNamesAsTheLanguageDoes leaves what is no option as it is.
+func TestDocumentationSpellsNamesAsTheLanguageDoes(t *testing.T) {
+	s := &spec{
+		Errors:   []failure{{Doc: "Under fail_key, not under fail_lock."}},
+		Producer: []option{{Name: "stats_every", Doc: "How often on_stats is called. AWS_REGION."}, {Name: "on_failure", Words: []string{"fail_key"}}},
+		Consumer: []option{{Name: "on_stats", Doc: "Called every stats_every, from trim_horizon on."}},
+	}
+	for l, want := range map[*language]string{
+		&python:     "Under fail_key, not under fail_lock. How often on_stats is called. AWS_REGION. Called every stats_every, from trim_horizon on.",
+		&javascript: "Under fail_key, not under fail_lock. How often onStats is called. AWS_REGION. Called every statsEvery, from trim_horizon on.",
+		&java:       "Under FAIL_KEY, not under fail_lock. How often onStats is called. AWS_REGION. Called every statsEvery, from TRIM_HORIZON on.",
+		&csharp:     "Under FailKey, not under fail_lock. How often OnStats is called. AWS_REGION. Called every StatsEvery, from TrimHorizon on.",
+	} {
+		to := s.spelled(l.named, l.words)
+		if got := to.Errors[0].Doc + " " + to.Producer[0].Doc + " " + to.Consumer[0].Doc; got != want {
+			t.Errorf("%s: want %s", got, want)
+		}
+	}
+}
+
 // TestSpecIsStrict breaks the source in one place each.
 func TestSpecIsStrict(t *testing.T) {
 	text := string(read(t))

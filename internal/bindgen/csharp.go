@@ -11,6 +11,7 @@ var csharp = language{
 	spell: template.FuncMap{
 		"type": csharpType, "value": csharpValue, "enums": csharpEnums, "access": csharpAccess, "name": csharpName,
 	},
+	named: pascal, words: pascal,
 	files: []file{{path: "bindings/dotnet/Libvegas/Spec.cs", text: csharpText}},
 }
 

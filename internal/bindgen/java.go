@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/template"
 )
 
@@ -12,6 +13,7 @@ var java = language{
 		"type": javaType, "value": javaValue, "default": javaDefault,
 		"settable": func(o option) bool { return o.Name != "batch" },
 	},
+	named: camel, words: strings.ToUpper,
 	files: []file{
 		{path: "bindings/java/src/main/java/io/libvegas/internal/Spec.java", text: javaSpecText},
 		{path: "bindings/java/src/main/java/io/libvegas/VegasException.java", text: javaExceptionText},

@@ -10,6 +10,7 @@ import (
 // which ES modules can import and the other way round cannot.
 var javascript = language{
 	spell: template.FuncMap{"type": typeScriptType, "value": javaScriptValue, "single": single},
+	named: camel,
 	files: []file{
 		{path: "bindings/js/lib/spec.js", text: javaScriptText},
 		{path: "bindings/js/lib/spec.d.ts", text: typeScriptText},

@@ -35,7 +35,10 @@ type language struct {
 	// spell makes names, types and values of the language; its templates call
 	// these, and those of common.
 	spell template.FuncMap
-	files []file
+	// named spells the names of options in documentation, and words those that they
+	// take; nil: as the protocol does.
+	named, words func(name string) string
+	files        []file
 }
 
 // file is one that is generated, wholly or between marks.
@@ -90,6 +93,7 @@ func generate(root string) (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for _, l := range languages {
+		s := s.spelled(l.named, l.words)
 		for _, f := range l.files {
 			have, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.path)))
 			if err != nil && !os.IsNotExist(err) {

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -38,6 +40,40 @@ func pascal(name string) string {
 func camel(name string) string {
 	p := pascal(name)
 	return strings.ToLower(p[:1]) + p[1:]
+}
+
+// severalWords is a name that cannot be taken for a word of a sentence.
+var severalWords = regexp.MustCompile(`\b[a-z]+(?:_[a-z]+)+\b`)
+
+// spelled is s with the names of options in its documentation, and the words that they
+// take, as a language spells them.
+func (s *spec) spelled(named, words func(name string) string) *spec {
+	by := map[string]func(string) string{"trim_horizon": words}
+	for _, o := range slices.Concat(s.Producer, s.Consumer) {
+		by[o.Name] = named
+		for _, w := range o.Words {
+			by[w] = words
+		}
+	}
+	say := func(text *string) {
+		*text = severalWords.ReplaceAllStringFunc(*text, func(name string) string {
+			if spell := by[name]; spell != nil {
+				return spell(name)
+			}
+			return name
+		})
+	}
+	to := *s
+	to.Errors, to.Producer, to.Consumer = slices.Clone(s.Errors), slices.Clone(s.Producer), slices.Clone(s.Consumer)
+	for i := range to.Errors {
+		say(&to.Errors[i].Doc)
+	}
+	for _, list := range [][]option{to.Producer, to.Consumer} {
+		for i := range list {
+			say(&list[i].Doc)
+		}
+	}
+	return &to
 }
 
 // quote is a text in double quotes, as all languages here read it.

@@ -162,14 +162,14 @@ namespace Libvegas
             set => Set("engine", value);
         }
 
-        /// <summary>Called with statistics every stats_every.</summary>
+        /// <summary>Called with statistics every StatsEvery.</summary>
         public Action<IReadOnlyDictionary<string, object?>>? OnStats
         {
             get => (Action<IReadOnlyDictionary<string, object?>>?)Get("on_stats")!;
             set => Set("on_stats", value);
         }
 
-        /// <summary>How often on_stats is called. Default 0: 10 s where it is given.</summary>
+        /// <summary>How often OnStats is called. Default 0: 10 s where it is given.</summary>
         public TimeSpan StatsEvery
         {
             get => (TimeSpan)Get("stats_every")!;
@@ -337,14 +337,14 @@ namespace Libvegas
             set => Set("engine", value);
         }
 
-        /// <summary>Called with statistics every stats_every.</summary>
+        /// <summary>Called with statistics every StatsEvery.</summary>
         public Action<IReadOnlyDictionary<string, object?>>? OnStats
         {
             get => (Action<IReadOnlyDictionary<string, object?>>?)Get("on_stats")!;
             set => Set("on_stats", value);
         }
 
-        /// <summary>How often on_stats is called. Default 0: 10 s where it is given.</summary>
+        /// <summary>How often OnStats is called. Default 0: 10 s where it is given.</summary>
         public TimeSpan StatsEvery
         {
             get => (TimeSpan)Get("stats_every")!;
@@ -358,7 +358,7 @@ namespace Libvegas
             set => Set("store", value);
         }
 
-        /// <summary>Where a group starts that the store does not know yet: trim_horizon, latest or a time.</summary>
+        /// <summary>Where a group starts that the store does not know yet: TrimHorizon, latest or a time.</summary>
         public Start Start
         {
             get => (Start)Get("start")!;
@@ -449,7 +449,7 @@ namespace Libvegas
             set => Set("on_error", value);
         }
 
-        /// <summary>After how many attempts on_error, or the dead-letter function, applies. 0: 5, and no limit under hold without such a function.</summary>
+        /// <summary>After how many attempts OnError, or the dead-letter function, applies. 0: 5, and no limit under hold without such a function.</summary>
         public int MaxAttempts
         {
             get => (int)Get("max_attempts")!;
@@ -463,7 +463,7 @@ namespace Libvegas
             set => Set("dead_letter", value);
         }
 
-        /// <summary>How many workers may die while they handle one record before on_error applies to it without calling the handler; of the deaths before it is handled alone one counts at most, so one or two workers more die (1 is as 2). 0: a record is never blamed.</summary>
+        /// <summary>How many workers may die while they handle one record before OnError applies to it without calling the handler; of the deaths before it is handled alone one counts at most, so one or two workers more die (1 is as 2). 0: a record is never blamed.</summary>
         public int MaxCrashes
         {
             get => (int)Get("max_crashes")!;
@@ -601,7 +601,7 @@ namespace Libvegas
         }
     }
 
-    /// <summary>An earlier record of the key failed, under fail_key.</summary>
+    /// <summary>An earlier record of the key failed, under FailKey.</summary>
     public sealed class EarlierFailedException : VegasException
     {
         /// <summary>An exception with what is wrong, what to do about it, and whether the record may be in the stream all the same.</summary>

@@ -167,11 +167,11 @@ export interface ProducerOptions {
    */
   engine?: string;
   /**
-   * Called with statistics every stats_every.
+   * Called with statistics every statsEvery.
    */
   onStats?: (...args: any[]) => unknown;
   /**
-   * How often on_stats is called. Default 0: 10 s where it is given.
+   * How often onStats is called. Default 0: 10 s where it is given.
    * @default 0
    */
   statsEvery?: number;
@@ -269,11 +269,11 @@ export interface ConsumerOptions {
    */
   engine?: string;
   /**
-   * Called with statistics every stats_every.
+   * Called with statistics every statsEvery.
    */
   onStats?: (...args: any[]) => unknown;
   /**
-   * How often on_stats is called. Default 0: 10 s where it is given.
+   * How often onStats is called. Default 0: 10 s where it is given.
    * @default 0
    */
   statsEvery?: number;
@@ -354,7 +354,7 @@ export interface ConsumerOptions {
    */
   onError?: 'hold' | 'skip' | 'stop';
   /**
-   * After how many attempts on_error, or the dead-letter function, applies. 0:
+   * After how many attempts onError, or the dead-letter function, applies. 0:
    * 5, and no limit under hold without such a function.
    * @default 0
    */
@@ -365,7 +365,7 @@ export interface ConsumerOptions {
    */
   deadLetter?: (...args: any[]) => unknown;
   /**
-   * How many workers may die while they handle one record before on_error
+   * How many workers may die while they handle one record before onError
    * applies to it without calling the handler; of the deaths before it is
    * handled alone one counts at most, so one or two workers more die (1 is as
    * 2). 0: a record is never blamed.

@@ -46,7 +46,7 @@ public final class ConsumerOptions {
     }
 
     /**
-     * Called with statistics every stats_every.
+     * Called with statistics every statsEvery.
      */
     public ConsumerOptions onStats(OnStats onStats) {
         options.put("on_stats", onStats);
@@ -54,7 +54,7 @@ public final class ConsumerOptions {
     }
 
     /**
-     * How often on_stats is called. Default 0: 10 s where it is given.
+     * How often onStats is called. Default 0: 10 s where it is given.
      * The default is 0.
      */
     public ConsumerOptions statsEvery(Duration statsEvery) {
@@ -73,7 +73,7 @@ public final class ConsumerOptions {
     }
 
     /**
-     * Where a group starts that the store does not know yet: trim_horizon,
+     * Where a group starts that the store does not know yet: TRIM_HORIZON,
      * latest or a time.
      * The default is {@code trim_horizon}.
      */
@@ -196,8 +196,8 @@ public final class ConsumerOptions {
     }
 
     /**
-     * After how many attempts on_error, or the dead-letter function, applies.
-     * 0: 5, and no limit under hold without such a function.
+     * After how many attempts onError, or the dead-letter function, applies. 0:
+     * 5, and no limit under hold without such a function.
      * The default is 0.
      */
     public ConsumerOptions maxAttempts(int maxAttempts) {
@@ -215,7 +215,7 @@ public final class ConsumerOptions {
     }
 
     /**
-     * How many workers may die while they handle one record before on_error
+     * How many workers may die while they handle one record before onError
      * applies to it without calling the handler; of the deaths before it is
      * handled alone one counts at most, so one or two workers more die (1 is as
      * 2). 0: a record is never blamed.

@@ -46,7 +46,7 @@ public final class ProducerOptions {
     }
 
     /**
-     * Called with statistics every stats_every.
+     * Called with statistics every statsEvery.
      */
     public ProducerOptions onStats(OnStats onStats) {
         options.put("on_stats", onStats);
@@ -54,7 +54,7 @@ public final class ProducerOptions {
     }
 
     /**
-     * How often on_stats is called. Default 0: 10 s where it is given.
+     * How often onStats is called. Default 0: 10 s where it is given.
      * The default is 0.
      */
     public ProducerOptions statsEvery(Duration statsEvery) {

@@ -119,7 +119,7 @@ public abstract class VegasException extends RuntimeException {
         }
     }
 
-    /** An earlier record of the key failed, under fail_key. */
+    /** An earlier record of the key failed, under FAIL_KEY. */
     public static final class EarlierFailed extends VegasException {
         private static final long serialVersionUID = 1L;
 
