@@ -36,7 +36,7 @@ func (t *tree) notices() string { return filepath.Join(t.out, "engines", notices
 func (t *tree) writeNotices(ctx context.Context) error {
 	l := linked{}
 	for _, p := range platforms {
-		if err := l.of(ctx, t.root, engineEnv(p), engineCommand); err != nil {
+		if err := l.of(ctx, t.root, append(t.goEnv(p), "CGO_ENABLED=0"), engineCommand); err != nil {
 			return err
 		}
 	}

@@ -97,16 +97,23 @@ func TestNoticesOfTheEngine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds an engine")
 	}
-	tr := &tree{root: filepath.Join("..", ".."), out: t.TempDir()}
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &tree{root: root, out: t.TempDir()}
 	if _, err := os.Stat(filepath.Join(tr.root, "cmd", "vegas", "go.mod")); err != nil {
 		t.Skip("not a checkout: modules that were downloaded come without those below them")
 	}
 	here := platform{runtime.GOOS, runtime.GOARCH}
-	if err := tr.buildEngine(t.Context(), here, "1.2.3"); err != nil {
+	if err := tr.buildEngine(t.Context(), here, "v1.2.3"); err != nil {
 		t.Fatal(err)
 	}
+	if err := checkEngine(tr.engine(here), here); err != nil {
+		t.Error(err)
+	}
 	l := linked{}
-	if err := l.of(t.Context(), tr.root, engineEnv(here), engineCommand); err != nil {
+	if err := l.of(t.Context(), tr.root, append(tr.goEnv(here), "CGO_ENABLED=0"), engineCommand); err != nil {
 		t.Fatal(err)
 	}
 	info, err := buildinfo.ReadFile(tr.engine(here))
