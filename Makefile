@@ -68,14 +68,20 @@ test-bindings: engine ## the short scenarios in every language that this machine
 test-bindings-all: engine ## all scenarios in every language; writes the table of docs/languages.md
 	VEGAS_ENGINE=$(ENGINE) go run ./bindings/scenarios -all -v -write
 
-.PHONY: packages test-packages
-packages: ## packages of all languages, with the engines of all platforms, into .cache/packages/dist
-	go run ./internal/packages build
+.PHONY: packages test-packages test-packages-short
+PACKAGING ?=
+packages: ## packages of all languages, with the engines of all platforms, into .cache/packages/dist (PACKAGING=-partial: what this machine can)
+	go run ./internal/packages $(PACKAGING) build
 
-test-packages: ## build them, install each by name into an empty environment, tell all scenarios there; writes the table of docs/languages.md
-	go run ./internal/packages build
-	go run ./internal/packages install
+test-packages: packages ## build them, install each by name into an empty environment, tell all scenarios there; writes the table of docs/languages.md
+	go run ./internal/packages $(PACKAGING) install
 	VEGAS_ENGINE= go run ./bindings/scenarios -installed .cache/packages/installed -all -v -write
+
+SHORTLY := go run ./internal/packages -here -partial -network -out .cache/packages-short
+test-packages-short: engine ## Python's and JavaScript's with this platform's engine alone, and one scenario
+	$(SHORTLY) build python js
+	$(SHORTLY) install python js
+	VEGAS_ENGINE= go run ./bindings/scenarios -engine $(ENGINE) -installed .cache/packages-short/installed -languages python,js -run '^send_and_receive$$'
 
 .PHONY: test-c test-cpp
 test-c: ## the C library, with a C compiler and valgrind

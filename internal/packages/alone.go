@@ -24,7 +24,8 @@ func inEmpty(f func(a *alone) error, programs ...string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	a := &alone{dir: dir, env: []string{"LANG=C.UTF-8"}}
+	// The machine's own settings of pip and npm are none.
+	a := &alone{dir: dir, env: []string{"LANG=C.UTF-8", "PIP_CONFIG_FILE=/dev/null", "npm_config_globalconfig=/dev/null"}}
 	for variable, name := range map[string]string{"HOME": "home", "PATH": "bin", "TMPDIR": "tmp"} {
 		path := filepath.Join(dir, name)
 		a.env = append(a.env, variable+"="+path)
@@ -50,8 +51,8 @@ func (a *alone) run(ctx context.Context, dir string, more []string, program stri
 	if filepath.Base(program) == program {
 		program = filepath.Join(a.dir, "bin", program)
 	}
-	inside := namespace()
-	if inside == nil {
+	inside, err := namespace()
+	if err != nil { // which -network allows
 		for _, variable := range []string{"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
 			env = append(env, variable+"=http://127.0.0.1:9") // where nobody listens
 		}
@@ -63,16 +64,17 @@ func (a *alone) run(ctx context.Context, dir string, more []string, program stri
 }
 
 // namespace begins a command that has a network of its own, which is nothing but
-// loopback; nil where the machine does not let one.
-var namespace = sync.OnceValue(func() []string {
+// loopback; an error where the machine does not let one.
+var namespace = sync.OnceValues(func() ([]string, error) {
 	unshare, err := exec.LookPath("unshare")
 	ip, err2 := exec.LookPath("ip")
-	if err = errors.Join(err, err2); err == nil {
-		inside := []string{unshare, "-rn", "/bin/sh", "-c", `"$0" link set lo up && exec "$@"`, ip}
-		if err = exec.Command(inside[0], append(inside[1:len(inside):len(inside)], "/bin/true")...).Run(); err == nil {
-			return inside
-		}
+	if err = errors.Join(err, err2); err != nil {
+		return nil, err
 	}
-	fmt.Printf("no network of its own for installing, only proxies that are dead: %v\n", err)
-	return nil
+	inside := []string{unshare, "-rn", "/bin/sh", "-c", `"$0" link set lo up && exec "$@"`, ip}
+	out, err := exec.Command(inside[0], append(inside[1:len(inside):len(inside)], "/bin/true")...).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("unshare: %w: %s", err, out)
+	}
+	return inside, nil
 })

@@ -106,8 +106,12 @@ func installCSharp(ctx context.Context, t *tree) error {
 	here := runtimeID(platforms[i])
 	programs := []string{"find", "head", "chmod", "dirname"}
 	build := []string{"build", "-nologo", "-v", "quiet"}
-	facades := monoFacades()
-	if facades != "" {
+	facades, err := monoFacades()
+	if err != nil {
+		if err := t.leaveOut("C# with mono", err); err != nil {
+			return err
+		}
+	} else {
 		programs = append(programs, "mono")
 		build = append(build, "-p:Mono="+filepath.Dir(facades))
 	}
@@ -142,19 +146,18 @@ func installCSharp(ctx context.Context, t *tree) error {
 func isHere(p platform) bool { return p.os == runtime.GOOS && p.arch == runtime.GOARCH }
 
 // monoFacades is the folder where mono has what a program needs to use an assembly for
-// netstandard; nothing where it has not, or is not there.
-func monoFacades() string {
+// netstandard.
+func monoFacades() (string, error) {
 	program, err := exec.LookPath("mono")
 	if err != nil {
-		fmt.Println("left out: the C# package with mono, which is not installed")
-		return ""
+		return "", err
 	}
-	if program, err = filepath.EvalSymlinks(program); err == nil {
-		facades := filepath.Join(filepath.Dir(program), "..", "lib", "mono", "4.5", "Facades")
-		if _, err = os.Stat(filepath.Join(facades, "netstandard.dll")); err == nil {
-			return filepath.Clean(facades)
-		}
+	if program, err = filepath.EvalSymlinks(program); err != nil {
+		return "", err
 	}
-	fmt.Printf("left out: the C# package with mono: %v (mono-devel has it)\n", err)
-	return ""
+	facades := filepath.Join(filepath.Dir(program), "..", "lib", "mono", "4.5", "Facades")
+	if _, err := os.Stat(filepath.Join(facades, "netstandard.dll")); err != nil {
+		return "", fmt.Errorf("mono-devel is not installed: %w", err)
+	}
+	return facades, nil
 }

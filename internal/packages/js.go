@@ -56,7 +56,7 @@ func buildJS(_ context.Context, t *tree) error {
 		return fmt.Errorf("package.json: %w", err)
 	}
 	wanted := map[string]string{}
-	for _, p := range platforms {
+	for _, p := range everyPlatform {
 		wanted[npmPackage(p)] = m.Version
 	}
 	if !maps.Equal(wanted, m.Optional) {

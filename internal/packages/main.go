@@ -4,6 +4,8 @@
 //
 //	go run ./internal/packages build               # all, into .cache/packages/dist
 //	go run ./internal/packages install python js   # those two, into .cache/packages/installed
+//
+// What this machine lacks is an error, unless -partial leaves it out and says so.
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,8 +36,11 @@ func main() {
 	t := &tree{}
 	flag.StringVar(&t.root, "root", ".", "root of the repository")
 	flag.StringVar(&t.out, "out", "", "folder for what is made (default ROOT/.cache/packages)")
+	flag.BoolVar(&t.partial, "partial", false, "leave out what this machine cannot build or install, and list it at the end")
+	flag.BoolVar(&t.here, "here", false, "only the engine of this platform, and only the languages' own versions of this machine: quick, and not to be published")
+	flag.BoolVar(&t.network, "network", false, "install even where the machine does not let the network be cut off")
 	flag.Usage = func() {
-		fmt.Fprintf(flag.CommandLine.Output(), "usage: packages [-root DIR] [-out DIR] build|install [LANGUAGE...]\n\nlanguages: %s\n", strings.Join(names(), " "))
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: packages [FLAGS] build|install [LANGUAGE...]\n\nlanguages: %s\n", strings.Join(names(), " "))
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -74,7 +80,19 @@ func names() []string {
 
 // tree is where things are.
 type tree struct {
-	root, out string
+	root, out              string
+	partial, here, network bool
+	left                   []string // out, and why
+}
+
+// leaveOut is the error of what cannot be made or tried on this machine. With -partial
+// there is none, and it is listed at the end.
+func (t *tree) leaveOut(what string, why error) error {
+	if !t.partial {
+		return fmt.Errorf("%s: %w (-partial leaves it out)", what, why)
+	}
+	t.left = append(t.left, fmt.Sprintf("%s: %v", what, why))
+	return nil
 }
 
 // dist is where the packages of a language are written.
@@ -102,8 +120,16 @@ func (t *tree) do(ctx context.Context, verb string, only []string) error {
 			return fmt.Errorf("there are no packages of %q: there are %s", name, strings.Join(names(), " "))
 		}
 	}
+	if t.here {
+		platforms = []platform{{runtime.GOOS, runtime.GOARCH}}
+	}
 	switch verb {
 	case "build":
+		if !t.here {
+			if err := os.Setenv("GOTOOLCHAIN", goVersion); err != nil {
+				return err
+			}
+		}
 		if err := t.engines(ctx); err != nil {
 			return err
 		}
@@ -111,6 +137,9 @@ func (t *tree) do(ctx context.Context, verb string, only []string) error {
 			return err
 		}
 	case "install":
+		if _, err := namespace(); err != nil && !t.network {
+			return fmt.Errorf("no network of its own to install in (-network installs with this machine's, and dead proxies): %w", err)
+		}
 	default:
 		return fmt.Errorf("there is no %q: build or install", verb)
 	}
@@ -123,21 +152,27 @@ func (t *tree) do(ctx context.Context, verb string, only []string) error {
 			errs = append(errs, fmt.Errorf("%s %s: %w", verb, k.title, err))
 		}
 	}
+	if verb == "build" && len(only) == 0 {
+		errs = append(errs, t.release())
+	}
+	for _, what := range t.left {
+		fmt.Println("LEFT OUT:", what)
+	}
 	return errors.Join(errs...)
 }
 
 func (t *tree) one(ctx context.Context, verb string, k kind) error {
-	for _, program := range k.needs {
-		if _, err := exec.LookPath(program); err != nil {
-			return err
-		}
-	}
 	into, step := t.dist(k.name), k.build
 	if verb == "install" {
 		into, step = t.installed(k.name), k.install
 	}
 	if err := os.RemoveAll(into); err != nil {
 		return err
+	}
+	for _, program := range k.needs {
+		if _, err := exec.LookPath(program); err != nil {
+			return t.leaveOut(k.title, err)
+		}
 	}
 	if err := os.MkdirAll(into, 0o755); err != nil {
 		return err

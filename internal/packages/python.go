@@ -51,10 +51,13 @@ var asksPip = []struct{ tag, wheel string }{
 func installPython(ctx context.Context, t *tree) error {
 	var extra []string
 	for _, version := range []string{"3.9", "3.13"} {
+		if t.here {
+			break
+		}
 		if found := findPython(ctx, version); found != "" {
 			extra = append(extra, found)
-		} else {
-			fmt.Printf("left out: to install with Python %s, which is not on this machine\n", version)
+		} else if err := t.leaveOut("to install with Python "+version, errors.New("it is not on this machine")); err != nil {
+			return err
 		}
 	}
 	own, err := exec.CommandContext(ctx, "python3", "-c", realPython).Output()
@@ -78,6 +81,9 @@ func installPython(ctx context.Context, t *tree) error {
 			fmt.Printf("installed with %s, too\n", program)
 		}
 		for _, ask := range asksPip {
+			if t.here {
+				break // there is one wheel to choose
+			}
 			got := filepath.Join(a.dir, ask.tag)
 			err := a.run(ctx, a.dir, nil, inVenv(into), "-I", "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-cache-dir",
 				"--no-deps", "--only-binary=:all:", "--platform="+ask.tag, "--python-version=3.9", "--index-url="+index, "--dest="+got, "libvegas")
