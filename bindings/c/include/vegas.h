@@ -57,6 +57,9 @@ typedef struct vegas_error {
 /* The name of a code, such as "too_large". */
 VEGAS_API const char *vegas_code_name(vegas_code code);
 
+/* Whether this is a child of a fork: 1, and the error that every function has there. */
+VEGAS_API int vegas_forked(vegas_error *err);
+
 /* ---- Options */
 
 typedef struct vegas_options vegas_options;
@@ -250,9 +253,9 @@ VEGAS_API vegas_code vegas_consumer_open(const char *stream, const char *group, 
  * settled once. Until then its shard has no other one. */
 VEGAS_API vegas_code vegas_consumer_poll(vegas_consumer *c, int timeout, vegas_chunk **chunk, vegas_error *err);
 
-/* Its records, how far its end lies behind the tip of the shard, and the last error if
- * its one record is for the dead letters, else NULL: a chunk with an error is there
- * only with vegas_options_dead_letter of a NULL function. */
+/* Its records, how many milliseconds its end lies behind the tip of the shard, and the
+ * last error if its one record is for the dead letters, else NULL: a chunk with an error
+ * is there only with vegas_options_dead_letter of a NULL function. */
 VEGAS_API const vegas_record *vegas_chunk_records(const vegas_chunk *chunk, size_t *count);
 VEGAS_API uint32_t vegas_chunk_behind(const vegas_chunk *chunk);
 VEGAS_API const char *vegas_chunk_dead_letter(const vegas_chunk *chunk);
@@ -277,7 +280,8 @@ VEGAS_API vegas_code vegas_checkpoint_at(vegas_consumer *c, const vegas_shard *s
                                          vegas_error *err);
 
 /* Returns when the consumer has ended: VEGAS_OK where it was closed, else what ended
- * it. VEGAS_TIMEOUT while it runs. */
+ * it. VEGAS_GRACE_OVER: it was closed, and handlers had not ended by the time that the
+ * option grace gives them. VEGAS_TIMEOUT while it runs. */
 VEGAS_API vegas_code vegas_consumer_wait(vegas_consumer *c, int timeout, vegas_error *err);
 
 /* Begins nothing further, waits for handlers for as long as the option grace says,

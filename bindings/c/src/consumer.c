@@ -163,16 +163,20 @@ static void finish(vegas_consumer *c, const vegas_error *why, vegas_stop stop) {
 	}
 	vegas_chunk *chunks = take_chunks(c);
 	bool news = !c->ended && why != NULL;
-	if (news && !c->closing) {
+	/* Handlers that have not ended are told of also where the program has closed it. */
+	bool told = news && (!c->closing || why->code == VEGAS_GRACE_OVER);
+	if (told) {
 		c->why = *why;
+		if (c->why.code == VEGAS_TIMEOUT) { /* which says of wait and poll that it runs */
+			c->why.code = VEGAS_FAILED;
+		}
 	}
 	c->ended = true;
 	pthread_cond_broadcast(&c->changed);
-	bool closing = c->closing;
 	pthread_mutex_unlock(&c->lock);
 	settle_chunks(chunks);
 	if (news) {
-		vgs_log(c->client.session, closing ? VEGAS_WARN : VEGAS_ERROR, "the consumer of stream \"%s\" and group \"%s\" has ended: %s",
+		vgs_log(c->client.session, told ? VEGAS_ERROR : VEGAS_WARN, "the consumer of stream \"%s\" and group \"%s\" has ended: %s",
 		        c->client.stream, c->group, why->text);
 	}
 }
@@ -304,6 +308,11 @@ static void stop(vegas_consumer *c) {
 	}
 }
 
+static vegas_code still_run(const vegas_consumer *c, vegas_error *err) {
+	return vgs_fail(err, VEGAS_GRACE_OVER, "let handlers return when vegas_shard_stopping says so, or raise the option grace",
+	                "the consumer of stream \"%s\" and group \"%s\": handlers still run", c->client.stream, c->group);
+}
+
 vegas_code vegas_consumer_close(vegas_consumer *c, vegas_error *err) {
 	if (vgs_forked(err)) {
 		return VEGAS_ENGINE_GONE;
@@ -330,12 +339,15 @@ vegas_code vegas_consumer_close(vegas_consumer *c, vegas_error *err) {
 	while (c->busy > 0 && vgs_wait(&c->changed, &c->lock, until)) {
 	}
 	late |= c->busy > 0;
-	pthread_mutex_unlock(&c->lock);
-	if (late) {
-		return vgs_fail(err, VEGAS_GRACE_OVER, NULL, "the consumer of stream \"%s\" and group \"%s\": handlers still run", c->client.stream,
-		                c->group);
+	if (late && c->why.code == VEGAS_OK) {
+		(void)still_run(c, &c->why); /* the engine did not say so */
 	}
-	return VEGAS_OK;
+	vegas_error why = c->why;
+	pthread_mutex_unlock(&c->lock);
+	if (!late) {
+		return VEGAS_OK;
+	}
+	return why.code == VEGAS_GRACE_OVER ? vgs_pass(err, &why) : still_run(c, err);
 }
 
 void vegas_consumer_free(vegas_consumer *c) {

@@ -618,10 +618,9 @@ vegas_code vegas_flush(vegas_producer *p, int timeout, vegas_error *err) {
 	return code;
 }
 
-vegas_code vegas_producer_close(vegas_producer *p, int timeout, vegas_error *err) {
-	if (vgs_forked(err)) {
-		return VEGAS_ENGINE_GONE;
-	}
+/* *left is what had no result by the timeout. */
+static vegas_code close_all(vegas_producer *p, int timeout, int64_t *left, vegas_error *err) {
+	*left = 0;
 	pthread_mutex_lock(&p->lock);
 	bool was = p->closed;
 	p->closed = true;
@@ -633,8 +632,7 @@ vegas_code vegas_producer_close(vegas_producer *p, int timeout, vegas_error *err
 		if (timeout == VEGAS_DEFAULT) {
 			timeout = (int)(vgs_option_number(p->client.options, "close_timeout") / 1000);
 		}
-		int64_t left;
-		code = settle_all(p, VGS_METHOD_CLOSE_PRODUCER, timeout, &left, &why);
+		code = settle_all(p, VGS_METHOD_CLOSE_PRODUCER, timeout, left, &why);
 		vegas_error open = why;
 		if (code == VEGAS_OK) {
 			vgs_fail(&open, VEGAS_CLOSED, NULL, "the producer was closed");
@@ -647,6 +645,11 @@ vegas_code vegas_producer_close(vegas_producer *p, int timeout, vegas_error *err
 		return failed;
 	}
 	return vgs_pass(err, &why);
+}
+
+vegas_code vegas_producer_close(vegas_producer *p, int timeout, vegas_error *err) {
+	int64_t left;
+	return vgs_forked(err) ? VEGAS_ENGINE_GONE : close_all(p, timeout, &left, err);
 }
 
 void vegas_producer_free(vegas_producer *p) {
@@ -671,13 +674,15 @@ vegas_code vegas_producer_stats(vegas_producer *p, char **json, vegas_error *err
 	return vgs_forked(err) ? VEGAS_ENGINE_GONE : vgs_ask_stats(&p->client, json, err);
 }
 
-static void exit_begin(struct vgs_client *c) { (void)c; }
-
 static void exit_end(struct vgs_client *c, int64_t began) {
 	vegas_producer *p = of(c);
-	int64_t most = vgs_option_number(p->client.options, "close_timeout") / 1000, gone = (vgs_now() - began) / 1000;
+	int64_t most = vgs_option_number(p->client.options, "close_timeout") / 1000, gone = (vgs_now() - began) / 1000, left;
 	vegas_error why;
-	if (vegas_producer_close(p, (int)(most > gone ? most - gone : 0), &why) != VEGAS_OK) {
+	vegas_code code = close_all(p, (int)(most > gone ? most - gone : 0), &left, &why);
+	if (left > 0 && !p->durable) {
+		vgs_log(c->session, VEGAS_ERROR, "stream \"%s\": the program ends with %lld records that have no result", p->client.stream,
+		        (long long)left);
+	} else if (code != VEGAS_OK) {
 		vgs_log(c->session, VEGAS_ERROR, "stream \"%s\": the program ends: %s", p->client.stream, why.text);
 	}
 }
@@ -687,7 +692,6 @@ static const struct vgs_kind kind = {
     .frame = frame,
     .lost = lost,
     .take = take,
-    .exit_begin = exit_begin,
     .exit_end = exit_end,
     .destroy = destroy,
 };

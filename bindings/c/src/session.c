@@ -101,7 +101,12 @@ bool vgs_forked(vegas_error *err) {
 	return true;
 }
 
+int vegas_forked(vegas_error *err) { return vgs_forked(err); }
+
 void vegas_log_to(vegas_level least, vegas_on_log *call, void *context) {
+	if (vgs_forked(NULL)) {
+		return;
+	}
 	pthread_mutex_lock(&starting);
 	sink.least = least;
 	sink.call = call;
@@ -802,8 +807,27 @@ struct vgs_session *vgs_connect(vegas_error *err) {
 	return s;
 }
 
+/* Ends those that receive, or those that send, from one start for all of them. */
+static void end_all(struct vgs_session *s, bool receive) {
+	size_t count;
+	int64_t began = vgs_now();
+	struct vgs_client **all = all_clients(s, &count);
+	for (size_t i = 0; receive && i < count; i++) {
+		if (all[i]->kind->exit_begin != NULL) {
+			all[i]->kind->exit_begin(all[i]);
+		}
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (receive == (all[i]->kind->exit_begin != NULL)) {
+			all[i]->kind->exit_end(all[i], began);
+		}
+		vgs_drop(all[i]);
+	}
+	free(all);
+}
+
 /* The program ends without having closed everything: consumers give their shards back,
- * producers send what they have. */
+ * and when no handler sends any more, producers send what they have. */
 static void at_exit(void) {
 	if (vgs_forked(NULL)) {
 		return;
@@ -817,17 +841,8 @@ static void at_exit(void) {
 	if (s == NULL) {
 		return;
 	}
-	size_t count;
-	int64_t began = vgs_now();
-	struct vgs_client **all = all_clients(s, &count);
-	for (size_t i = 0; i < count; i++) {
-		all[i]->kind->exit_begin(all[i]);
-	}
-	for (size_t i = 0; i < count; i++) {
-		all[i]->kind->exit_end(all[i], began);
-		vgs_drop(all[i]);
-	}
-	free(all);
+	end_all(s, true);
+	end_all(s, false);
 	(void)vegas_engine_close(s->engine, EXIT_MILLIS);
 	int64_t until = vgs_until(EXIT_MILLIS);
 	pthread_mutex_lock(&s->lock);

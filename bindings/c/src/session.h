@@ -24,8 +24,8 @@ struct vgs_kind {
 	void (*ended)(struct vgs_client *c, const vegas_error *why); /* NULL: as it was asked to */
 	void (*lost)(struct vgs_client *c, const vegas_error *why);  /* the engine has ended */
 	void (*take)(struct vgs_client *c);                          /* write what has gathered */
-	/* The program ends. */
-	void (*exit_begin)(struct vgs_client *c);
+	/* The program ends: first what receives, all of it at one time, then what sends. */
+	void (*exit_begin)(struct vgs_client *c); /* NULL of what sends */
 	void (*exit_end)(struct vgs_client *c, int64_t began);
 	void (*destroy)(struct vgs_client *c);
 };

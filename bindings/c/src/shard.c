@@ -12,7 +12,8 @@ enum {
 
 enum {
 	PROGRESS = 1000000, /* microseconds after which a chunk under way tells what is done */
-	FAILURE_BYTES = 32 << 10,
+	FAILURE_BYTES = 32 << 10, /* of a record */
+	FAILURES_BYTES = 8 << 20, /* of a chunk: a frame takes 16 MiB */
 	NO_RECORD = -1,
 };
 
@@ -135,9 +136,12 @@ void vegas_chunk_failed(vegas_chunk *chunk, size_t index, const char *text) {
 		}
 		chunk->state[index] = FAILED;
 		chunk->failed++;
-		size_t size = strlen(text);
-		if (size > FAILURE_BYTES) {
-			size = FAILURE_BYTES;
+		size_t size = strlen(text), most = FAILURES_BYTES / chunk->count;
+		if (most > FAILURE_BYTES) {
+			most = FAILURE_BYTES;
+		}
+		if (size > most) {
+			size = most;
 		}
 		char *cut = vgs_alloc(size + 1);
 		vgs_cut(cut, size + 1, (struct vgs_view){(const unsigned char *)text, strlen(text)});

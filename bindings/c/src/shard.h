@@ -23,7 +23,7 @@ struct vegas_consumer {
 	int busy; /* calls of the program's functions, or chunks with some */
 	int64_t until; /* when the grace for them is over, since it closes */
 	bool closing, ended;
-	vegas_error why; /* it has ended by itself; VEGAS_OK: it has not */
+	vegas_error why; /* what wait returns: why it has ended by itself, or that handlers go on */
 };
 
 struct vgs_side; /* records that are handled side by side */

@@ -8,7 +8,9 @@
  *   garble     answers the first record by bytes that are no frame
  *   forged     reports a record that was not sent
  *   tells      has statistics with each frame of records
- *   late       does not wait for what consumers handle
+ *   late       does not wait for what consumers handle, and says so
+ *   stuck      has no result of any record, and says so at the end
+ *   times out  ends its consumers: timeout
  */
 #include <pthread.h>
 
@@ -127,14 +129,22 @@ static void start_shard(struct client *c) {
 
 static void feed(struct client *c) {
 	struct stream *s = c->stream;
-	if (!c->ready || c->under_way || c->closing) {
+	if (!c->ready || c->under_way || c->closing || c->ended) {
+		return;
+	}
+	if (strcmp(c->name, "times out") == 0) {
+		char json[150];
+		snprintf(json, sizeof json, "{\"event\":\"consumer_ended\",\"consumer\":%u,\"error\":{\"code\":\"timeout\",\"text\":\"took too long\"}}",
+		         c->number);
+		put_json(VGS_KIND_EVENT, json);
+		c->ended = true;
 		return;
 	}
 	while (c->from < s->count && s->records[c->from].done) {
 		c->from++;
 	}
 	size_t count = 0;
-	while (c->from + count < s->count && count < 100 && !s->records[c->from + count].done) {
+	while (c->from + count < s->count && count < 1000 && !s->records[c->from + count].done) {
 		count++;
 	}
 	if (count == 0) {
@@ -185,8 +195,9 @@ static void end_shard(struct client *c) {
 }
 
 static void end_consumer(struct client *c) {
-	char json[80];
-	snprintf(json, sizeof json, "{\"event\":\"consumer_ended\",\"consumer\":%u}", c->number);
+	char json[300];
+	const char *late = ",\"error\":{\"code\":\"grace_over\",\"text\":\"shardId-000000000000 (unfinished records: 1)\",\"remedy\":\"return\"}";
+	snprintf(json, sizeof json, "{\"event\":\"consumer_ended\",\"consumer\":%u%s}", c->number, c->under_way ? late : "");
 	put_json(VGS_KIND_EVENT, json);
 	answer(c->closing_call, "");
 	c->ended = true;
@@ -277,7 +288,7 @@ static void sent(struct vgs_view body) {
 		snprintf(json, sizeof json, "{\"event\":\"stats\",\"producer\":%u,\"stats\":{\"n\":1}}", c->number);
 		put_json(VGS_KIND_EVENT, json);
 	}
-	if (strcmp(c->name, "quiet") == 0) {
+	if (strcmp(c->name, "quiet") == 0 || strcmp(c->name, "stuck") == 0) {
 		c->held += count;
 	} else {
 		c->first = first + count;
@@ -327,12 +338,14 @@ static void called(struct vgs_view body) {
 		}
 	} else if (vgs_same(method, VGS_METHOD_FLUSH) || vgs_same(method, VGS_METHOD_CLOSE_PRODUCER)) {
 		struct client *c = client_of(of);
-		if (c->held > 0) {
+		if (c->held > 0 && strcmp(c->name, "stuck") != 0) {
 			report(c, c->first, c->held);
 			c->first += c->held;
 			c->held = 0;
 		}
-		answer(number, ",\"left\":0");
+		char left[30];
+		snprintf(left, sizeof left, ",\"left\":%u", c->held);
+		answer(number, left);
 	} else if (vgs_same(method, VGS_METHOD_CLOSE_CONSUMER)) {
 		struct client *c = client_of(of);
 		if (c->closing) {

@@ -12,6 +12,10 @@
 #include "check.h"
 #include "vegas.h"
 
+/* A program may have changed its environment before the library's own constructor runs,
+ * as one that is preloaded does: the engine's runtime begins all the same. */
+__attribute__((constructor(101))) static void change_environment(void) { setenv("VEGAS_TEST_EARLY", "1", 1); }
+
 static vegas_local *local;
 static bool brief;
 

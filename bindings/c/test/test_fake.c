@@ -1,4 +1,5 @@
 /* Producers and consumers with an engine of a few lines, for sanitizers and valgrind. */
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -460,6 +461,39 @@ static void polls_chunks(void) {
 	vegas_consumer_free(c);
 }
 
+/* A consumer that ended by a timeout does not look as if it ran. */
+static void times_out(void) {
+	vegas_consumer *c;
+	vegas_chunk *chunk;
+	CHECK_OK(vegas_consumer_open("times out", "g", NULL, NULL, NULL, &c, &e_));
+	CHECK_ERROR(vegas_consumer_wait(c, -1, &e_), VEGAS_FAILED, "took too long");
+	CHECK_ERROR(vegas_consumer_poll(c, -1, &chunk, &e_), VEGAS_FAILED, "took too long");
+	vegas_consumer_free(c);
+}
+
+/* What is said of failures fits into a frame, however many there are. */
+static void long_failures(void) {
+	static char text[40000];
+	memset(text, 'x', sizeof text - 1);
+	vegas_consumer *c;
+	vegas_chunk *chunk;
+	vegas_producer *p = producer("long failures", NULL);
+	send_many(p, 0, 1000, 5);
+	vegas_producer_free(p);
+	CHECK_OK(vegas_consumer_open("long failures", "g", NULL, NULL, NULL, &c, &e_));
+	for (int round = 0; round < 2; round++) {
+		size_t n;
+		CHECK_OK(vegas_consumer_poll(c, -1, &chunk, &e_));
+		(void)vegas_chunk_records(chunk, &n);
+		CHECK(n == 1000);
+		for (size_t i = 0; i < n; i++) {
+			vegas_chunk_failed(chunk, i, text);
+		}
+		vegas_settle(chunk);
+	}
+	vegas_consumer_free(c);
+}
+
 static atomic_int asked;
 
 static int external(void *context, const vegas_shard *s, char *sequence, int64_t *sub) {
@@ -521,9 +555,9 @@ static void grace(void) {
 	vegas_consumer *c;
 	CHECK_OK(vegas_consumer_open("late", "g", hold, &g, o, &c, &e_));
 	await(&g, &g.came);
-	CHECK_ERROR(vegas_consumer_close(c, &e_), VEGAS_GRACE_OVER, "handlers still run");
-	CHECK_ERROR(vegas_consumer_close(c, &e_), VEGAS_GRACE_OVER, "handlers still run");
-	CHECK_OK(vegas_consumer_wait(c, -1, &e_));
+	CHECK_ERROR(vegas_consumer_close(c, &e_), VEGAS_GRACE_OVER, "shardId-000000000000 (unfinished records: 1)");
+	CHECK_ERROR(vegas_consumer_close(c, &e_), VEGAS_GRACE_OVER, "shardId-000000000000 (unfinished records: 1)");
+	CHECK_ERROR(vegas_consumer_wait(c, -1, &e_), VEGAS_GRACE_OVER, "(unfinished records: 1)");
 	vegas_options_free(o);
 	open_gate(&g);
 	await(&g, &g.left);
@@ -533,9 +567,12 @@ static void grace(void) {
 
 /* ---- The process */
 
-static atomic_int lines;
+static atomic_int lines, left;
 
 static void on_log(void *context, vegas_level level, const char *text) {
+	if (strstr(text, "\"stuck\": the program ends with 2 records that have no result") != NULL) {
+		atomic_fetch_add(&left, 1);
+	}
 	if (strcmp(text, "a line n=1 s=t") == 0 && context == &lines && level == VEGAS_WARN) {
 		atomic_fetch_add(&lines, 1);
 	}
@@ -579,9 +616,50 @@ static void locals(void) {
 	vegas_local_free(l);
 }
 
+static atomic_int begun, sent_last;
+
+/* At the exit producers wait for handlers, whichever was opened first. */
+static int send_last(void *context, const vegas_record *r, size_t count, vegas_error *why) {
+	(void)count, (void)why;
+	atomic_store(&begun, 1);
+	while (vegas_shard_stopping(r->shard) == VEGAS_STOP_NONE) {
+		poll(NULL, 0, 1);
+	}
+	poll(NULL, 0, 200);
+	CHECK_OK(vegas_send(*(vegas_producer **)context, "k", "x", 1, NULL, &e_));
+	atomic_store(&sent_last, 1);
+	return 0;
+}
+
+static void on_stuck(void *context, const vegas_result *r) {
+	(void)context;
+	CHECK(r->status == VEGAS_UNKNOWN);
+}
+
+static void leave_open(void) {
+	static vegas_producer *p, *stuck;
+	static vegas_consumer *polled, *handled;
+	CHECK_OK(vegas_consumer_open("left open", "g", send_last, &p, NULL, &handled, &e_));
+	p = producer("left open", NULL);
+	vegas_options *o = vegas_producer_options();
+	vegas_options_on_result(o, on_stuck, NULL);
+	stuck = producer("stuck", o);
+	send_many(stuck, 0, 2, 1);
+	send_many(p, 0, 10, 1);
+	CHECK_OK(vegas_consumer_open("left open, too", "g", NULL, NULL, NULL, &polled, &e_));
+	while (atomic_load(&begun) == 0) {
+		poll(NULL, 0, 1);
+	}
+}
+
+static void at_end(void) {
+	CHECK(atomic_load(&sent_last) == 1 && atomic_load(&left) == 1);
+	fake_engine_forget();
+}
+
 int main(void) {
 	alarm(300);
-	atexit(fake_engine_forget);
+	atexit(at_end);
 	vegas_log_to(VEGAS_WARN, on_log, &lines);
 	flushes();
 	refusals();
@@ -598,6 +676,8 @@ int main(void) {
 	handles("side by side", "parallel", "4");
 	batches();
 	polls_chunks();
+	times_out();
+	long_failures();
 	positions(false);
 	positions(true);
 	closes_itself();
@@ -605,12 +685,7 @@ int main(void) {
 	locals();
 	forks();
 	CHECK(atomic_load(&lines) == 4);
-	/* What is left open is closed at the exit. */
-	static vegas_producer *p;
-	static vegas_consumer *c;
-	p = producer("left open", NULL);
-	send_many(p, 0, 10, 1);
-	CHECK_OK(vegas_consumer_open("left open", "g", NULL, NULL, NULL, &c, &e_));
+	leave_open(); /* and the exit closes it */
 	puts("fake engine: all is well");
 	return 0;
 }
