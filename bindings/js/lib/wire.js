@@ -300,9 +300,13 @@ const i64 = (b, at) => u32(b, at) + i32(b, at + 4) * 4294967296;
 
 // --- settling
 
+const textMost = 32 << 10; // bytes of one failure's text
+const textsMost = 8 << 20; // and of all in a frame
+
 // settle returns a settle frame. ranges are flat: from, to, from, to.
 function settle(consumer, shard, chunk, last, ranges, failures) {
-  const texts = failures.map((f) => Buffer.from(f.text));
+  const most = Math.min(textMost, Math.floor(textsMost / failures.length));
+  const texts = failures.map((f) => cut(Buffer.from(f.text), most));
   const b = Buffer.allocUnsafe(5 + 21 + ranges.length * 4 + texts.reduce((n, t) => n + 8 + t.length, 0));
   b.writeUInt32LE(b.length - 4, 0);
   b[4] = spec.KIND.SETTLE;
@@ -322,6 +326,13 @@ function settle(consumer, shard, chunk, last, ranges, failures) {
     at += texts[i].length;
   });
   return b;
+}
+
+// cut ends a text after that many bytes at most, and not within a character.
+function cut(text, most) {
+  if (text.length <= most) return text;
+  while (most > 0 && (text[most] & 0xc0) === 0x80) most--;
+  return text.subarray(0, most);
 }
 
 module.exports = { encode, decode, frame, Frames, encodeHeaders, decodeHeaders, reports, settle, broken, u32, i64 };

@@ -89,6 +89,21 @@ test('garbled chunks and reports cost an error and nothing else', () => {
   }
 });
 
+test('the failures of a chunk fit into its frame, however many and long they are', () => {
+  for (const n of [1, 2000, 16384]) {
+    const b = wire.settle(1, 2, 3, true, [], Array.from({ length: n }, (_, index) => ({ index, text: `${index}: ${'ü€'.repeat(8 << 10)}` })));
+    assert.ok(b.length - 4 <= spec.FRAME_BYTES, `${n} failures take ${b.length} bytes`);
+    let at = 26;
+    for (let i = 0; i < n; i++) {
+      const size = wire.u32(b, at + 4);
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(b.subarray(at + 8, at + 8 + size));
+      assert.ok(text.startsWith(`${i}: ü€`), text.slice(0, 20));
+      at += 8 + size;
+    }
+    assert.equal(at, b.length);
+  }
+});
+
 test('headers come back in order, repeated names too', () => {
   const b = wire.encodeHeaders([['a', '1'], ['b', Buffer.from('2')], ['a', '3']]);
   assert.deepStrictEqual(wire.decodeHeaders(b).map(([k, v]) => [k, String(v)]), [['a', '1'], ['b', '2'], ['a', '3']]);
