@@ -35,4 +35,9 @@ function log(level, text, attrs = {}) {
   }
 }
 
-module.exports = { setLogger, log };
+// least is the lowest level that an engine is asked for: debug where the logger takes it.
+function least() {
+  return typeof logger?.debug === 'function' && logger.isLevelEnabled?.('debug') !== false ? 'debug' : 'info';
+}
+
+module.exports = { setLogger, log, least };

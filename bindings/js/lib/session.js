@@ -8,7 +8,7 @@ const spec = require('./spec.js');
 const wire = require('./wire.js');
 const { failure, fromWire, toWire } = require('./errors.js');
 const { hold, release } = require('./hold.js');
-const { log } = require('./log.js');
+const { log, least } = require('./log.js');
 const { version } = require('../package.json');
 
 const { KIND } = spec;
@@ -69,7 +69,7 @@ class Session {
     child.stderr.on('data', (text) => { this.stderr = (this.stderr + text).slice(-(16 << 10)); });
     for (const handle of [child, child.stdin, child.stdout, child.stderr]) handle.unref();
     this.write(wire.frame(KIND.HELLO, {
-      protocol: [spec.PROTOCOL, spec.PROTOCOL], language: 'javascript', version, pid: process.pid, log: 'info',
+      protocol: [spec.PROTOCOL, spec.PROTOCOL], language: 'javascript', version, pid: process.pid, log: least(),
     }));
   }
 

@@ -194,6 +194,7 @@ function called(c) {
 const frames = new Frames((kind, b, from, to) => {
   switch (kind) {
     case KIND.HELLO:
+      settings.log = decode(b, from, to).log;
       if (settings.hello !== undefined) return write(Buffer.from(settings.hello));
       return write(frame(KIND.HELLO, { protocol: settings.protocol ?? 1, version: 'fake', pid: process.pid, capabilities: [], extensions: [] }));
     case KIND.SEND: return send(b, from);
