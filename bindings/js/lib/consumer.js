@@ -16,6 +16,7 @@ const { Shard } = require('./shard.js');
 const { Waiters, first } = require('./waiters.js');
 
 const { METHOD, REASON } = spec;
+const words = { [REASON.HANDOFF]: 'handoff', [REASON.LEASE_LOST]: 'lease_lost', [REASON.GRACE_OVER]: 'grace_over' };
 const own = { signals: 'flag', signal: options.isSignal };
 const none = Object.freeze({});
 const sayEvery = 1000; // ms
@@ -67,7 +68,7 @@ class Consumer {
       for (const { run } of this.#runs.values()) run.say(false);
     }, sayEvery).unref();
     exit.add(this, o.host.signals !== false, {
-      open: () => false, count: () => 0, timeout: 1000, say: () => {}, flush: () => {},
+      receives: true, open: () => false, count: () => 0, timeout: 1000, say: () => {}, flush: () => {},
       close: () => this.close(),
       now: (until) => this.#now(until),
     });
@@ -106,7 +107,7 @@ class Consumer {
   #lost() {
     this.#session = null;
     this.#opening = null;
-    for (const shard of this.#shards.values()) this.#stop(shard, REASON.LEASE_LOST);
+    for (const shard of this.#shards.values()) this.#stop(shard, 'engine_gone');
     this.#shards.clear();
     if (this.#closing !== null) this.over(null);
   }
@@ -115,13 +116,15 @@ class Consumer {
   over(error) {
     if (this.#ended !== null) return;
     const closing = this.#closing !== null;
-    this.#ended = { error: closing ? null : error }; // whoever closed it waits for no more
+    // Who closed it is told of handlers that have not ended, and of nothing else.
+    const raised = error !== null && (!closing || error.code === 'grace_over');
+    this.#ended = { error: raised ? error : null };
     clearInterval(this.#timer);
     this.#options.signal?.removeEventListener('abort', this.#abort);
     this.#engine.leave(this.#member);
     exit.remove(this);
-    if (error !== null) log(closing ? 'warn' : 'error', `the consumer of ${JSON.stringify(this.stream)} has ended: ${error.message}`, { stream: this.stream, group: this.group });
-    for (const shard of this.#shards.values()) this.#stop(shard, REASON.SHUTDOWN);
+    if (error !== null) log(raised ? 'error' : 'warn', `the consumer of ${JSON.stringify(this.stream)} has ended: ${error.message}`, { stream: this.stream, group: this.group });
+    for (const shard of this.#shards.values()) this.#stop(shard, 'shutdown');
     this.#waiters.look();
     this.#iterator?.look();
     release();
@@ -150,7 +153,7 @@ class Consumer {
 
   endShard(args) {
     const shard = this.#shards.get(args.shard);
-    if (shard !== undefined && shard.stopping === null) this.#stop(shard, args.why === 'lost' ? REASON.LEASE_LOST : args.why === 'grace_over' ? REASON.GRACE_OVER : REASON.SHUTDOWN);
+    if (shard !== undefined && shard.stopping === null) this.#stop(shard, args.why === 'lost' ? 'lease_lost' : args.why === 'grace_over' ? 'grace_over' : 'shutdown');
     this.#shards.delete(args.shard);
     return {};
   }
@@ -167,11 +170,11 @@ class Consumer {
 
   stop(number, why) {
     const shard = this.#shards.get(number);
-    if (shard !== undefined) this.#stop(shard, why);
+    if (shard !== undefined) this.#stop(shard, words[why] ?? 'shutdown');
   }
 
-  #stop(shard, why) {
-    Shard.stop(shard, why);
+  #stop(shard, word) {
+    Shard.stop(shard, word);
     this.#iterator?.withdraw(shard);
   }
 
@@ -184,18 +187,20 @@ class Consumer {
     return this.#iterator;
   }
 
-  // wait resolves when the consumer has ended, and rejects if it failed.
+  // wait resolves when the consumer has ended, and rejects if it failed, or if handlers
+  // had not ended within grace.
   wait({ signal } = none) {
     return first(this.#waiters.until(() => this.#ended !== null).then(() => {
       if (this.#ended.error !== null) throw this.#ended.error;
     }), signal);
   }
 
+  // close only waits: what there is to tell, wait and the log do.
   close({ signal } = none) {
     if (this.#closing === null) {
       this.#closing = this.#close();
       this.#closing.catch(() => {}); // wait tells, and the log
-      for (const shard of this.#shards.values()) this.#stop(shard, REASON.SHUTDOWN); // nothing is begun meanwhile
+      for (const shard of this.#shards.values()) this.#stop(shard, 'shutdown'); // nothing is begun meanwhile
     }
     return first(this.#closing, signal);
   }
@@ -213,7 +218,6 @@ class Consumer {
       session.consumers.delete(this.#number);
     }
     this.over(null);
-    if (this.#ended.error !== null) throw this.#ended.error; // of before
   }
 
   async #opened(signal) {

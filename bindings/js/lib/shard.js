@@ -1,14 +1,12 @@
 'use strict';
 // Shard is one that this consumer owns for a while: what handlers get beside a record.
 
-const spec = require('./spec.js');
 const { failure } = require('./errors.js');
 
-const { REASON } = spec;
-const words = { [REASON.SHUTDOWN]: 'shutdown', [REASON.HANDOFF]: 'handoff', [REASON.LEASE_LOST]: 'lease_lost', [REASON.GRACE_OVER]: 'grace_over' };
 const texts = {
   lease_lost: 'the shard belongs to another worker now: what the handler does is not checkpointed',
   grace_over: 'the time for handlers to finish is over: what the handler does is not checkpointed',
+  engine_gone: 'the engine that had the shard has ended: what the handler does is not checkpointed',
 };
 
 class Shard {
@@ -43,8 +41,8 @@ class Shard {
     if (text !== undefined && this.#abort !== null) this.#abort.abort(failure(this.stopping, `${this.id}: ${text}`));
   }
 
-  static stop(shard, why) {
-    shard.stopping = words[why] ?? 'shutdown';
+  static stop(shard, word) {
+    shard.stopping = word;
     shard.#tell();
   }
 
