@@ -15,6 +15,7 @@ let registered = false;
 let listening = 0;
 
 // add registers a producer or consumer:
+//   receives    whether it is a consumer
 //   open()      whether records are open
 //   count()     how many
 //   timeout     how long the end waits for them, in ms
@@ -87,8 +88,11 @@ async function onSignal(name) {
   };
   if (closing) return again();
   closing = true;
-  const listed = [...all.values()];
-  await Promise.allSettled(listed.map((h) => h.close().catch((error) => log('error', error.message))));
+  // Consumers first: what their handlers send until they return has to find producers.
+  for (const receives of [true, false]) {
+    const these = [...all.values()].filter((h) => h.receives === receives);
+    await Promise.allSettled(these.map((h) => h.close().catch((error) => log('error', error.message))));
+  }
   again();
 }
 

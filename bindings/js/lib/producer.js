@@ -54,16 +54,20 @@ class Producer {
     this.#options = o.host;
     this.#wire = o.wire;
     if (o.host.onStats && !o.host.statsEvery) this.#wire.stats_every = 10e6;
-    this.#failures = new Failures((count, error) => log('error', `${count} records sent to ${JSON.stringify(stream)} failed, and nobody looked at it; the first: ${error.message}`, { stream }));
+    this.#failures = new Failures((count, error) => log('warn', `${count} records sent to ${JSON.stringify(stream)} failed, and nobody looked at it; the first: ${error.message}`, { stream }));
     this.#engine = Engine.of(o.host.engine);
     this.#number = this.#engine.join(this.#member);
     exit.add(this, o.host.signals !== false, {
+      receives: false,
       open: () => this.#open.count > 0,
       count: () => this.#open.count,
       timeout: o.host.closeTimeout,
       say: () => this.#failures.sayNow(),
       close: () => this.close(),
-      flush: () => this.flush({ timeout: o.host.closeTimeout }),
+      flush: async () => {
+        await this.#drain(METHOD.FLUSH, o.host.closeTimeout);
+        this.#failures.sayNow();
+      },
       now: (until) => this.#now(until),
     });
   }
@@ -314,6 +318,7 @@ class Producer {
   async flush({ timeout, signal } = none) {
     const left = await first(this.#held(this.#drain(METHOD.FLUSH, timeout)), signal);
     this.#raise();
+    if (left > 0 && this.#options.durable === '') throw failure('timeout', `${left} records sent to ${JSON.stringify(this.stream)} have no result after ${timeout} ms`);
     return left;
   }
 

@@ -99,7 +99,7 @@ class Sent {
 Object.setPrototypeOf(Sent.prototype, Promise.prototype);
 
 const remembered = 1000;
-const logAfter = 1000; // ms
+const logAfter = 10_000; // ms, for those who send first and look later
 
 // Failures are those of a producer that nobody has looked at.
 class Failures {

@@ -18,7 +18,7 @@ test('a normal exit sends what nobody waits for, also what a report needs a flus
 test('failures that nobody looked at are logged at the exit', async () => {
   const r = await run(`${head} const p = new Producer('s'); p.send('k', 'fail'); p.send('k', 'unknown')`);
   assert.equal(r.code, 0);
-  assert.match(r.err, /2 records sent to "s" failed, and nobody looked at it; the first: record 0 was refused: wait/);
+  assert.match(r.err, /^vegas warn: 2 records sent to "s" failed, and nobody looked at it; the first: record 0 was refused: wait/);
 });
 
 test('the exit waits no longer than closeTimeout, and says how many are left', async () => {

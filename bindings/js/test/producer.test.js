@@ -82,6 +82,21 @@ test('a failure that nobody looks at is raised by flush and logged, one that som
   await assert.rejects(p.send('k', 'x'), { code: 'closed' });
 });
 
+test('who sends first and looks seconds later finds no line of it in the log', async (t) => {
+  const p = producer(t);
+  const late = p.send('k', 'fail');
+  await new Promise((r) => setTimeout(r, 2000));
+  await assert.rejects(late, ThrottledError);
+  assert.deepStrictEqual(logged.filter((l) => /nobody looked/.test(l)), []);
+});
+
+test('a durable producer has its flush say how many are left', async (t) => {
+  const p = producer(t, { durable: '/nowhere' });
+  p.send('k', 'hang');
+  assert.equal(await p.flush({ timeout: 0 }), 1);
+  assert.equal(await p.flush(), 0);
+});
+
 test('room: buffer_full, and ready waits for it', async (t) => {
   const p = producer(t, { bufferBytes: 40000 });
   const results = [];
@@ -99,10 +114,10 @@ test('room: buffer_full, and ready waits for it', async (t) => {
   await assert.rejects(p.ready({ signal: aborted.signal }), /enough/);
 });
 
-test('flush says how many its timeout left, and its signal ends the waiting', async (t) => {
+test('flush rejects at its timeout, and its signal ends the waiting', async (t) => {
   const p = producer(t);
   p.send('k', 'hang');
-  assert.equal(await p.flush({ timeout: 0 }), 1);
+  await assert.rejects(p.flush({ timeout: 0 }), (e) => e.code === 'timeout' && /1 records sent to "orders" have no result after 0 ms/.test(e.text));
   assert.equal(await p.flush(), 0);
   const c = new AbortController();
   c.abort(new Error('no time'));
