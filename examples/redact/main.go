@@ -16,6 +16,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/libvegas/vegas"
@@ -44,6 +45,9 @@ func redact(settings map[string]any) (func(vegas.Handler) vegas.Handler, error) 
 			var object map[string]json.RawMessage
 			if err := json.Unmarshal(r.Data, &object); err != nil {
 				return fmt.Errorf("redact: the record is no JSON object: %w", err)
+			}
+			if object == nil {
+				return errors.New("redact: the record is null, which is no JSON object")
 			}
 			for name := range object {
 				if secret[name] {

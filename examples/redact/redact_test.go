@@ -29,9 +29,11 @@ func TestRedact(t *testing.T) {
 	if !strings.Contains(string(given.Data), "a@b.example") {
 		t.Error("the record itself was changed")
 	}
-	handled = ""
-	if err := h(t.Context(), &vegas.Record{Data: []byte("a@b.example")}); err == nil || handled != "" {
-		t.Errorf("what is no JSON was let through: %q, %v", handled, err)
+	for _, text := range []string{"a@b.example", "null", "[]", `"email"`, ""} {
+		handled = ""
+		if err := h(t.Context(), &vegas.Record{Data: []byte(text)}); err == nil || handled != "" {
+			t.Errorf("%q, which is no JSON object, was let through: %q, %v", text, handled, err)
+		}
 	}
 }
 
