@@ -56,14 +56,35 @@ func TestGoals(t *testing.T) {
 	add(python, sdk, 5*time.Millisecond, 1)
 	add(python, consume, time.Millisecond, 1)
 	add(python, lines, time.Millisecond, 9)
+	m.results = append(m.results, &result{turn: turn{python, idle, k, 0}, engine: 41e6}) // which is less than 40 MiB
 	text := m.goals()
 	for _, want := range []string{
+		"resident | < 40.0 MB | 41.0 | no |",
 		"beside its SDK | ≤ 0.20 | 0.20 | yes |",
 		"receiving 100 B, aggregated: times the records/s behind JSON lines | ≥ 10.0 | 9.00 | no |",
 		"added by the bridge, p50 | < 0.30 ms | – | not measured |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the goals lack %q:\n%s", want, text)
+		}
+	}
+}
+
+// What is measured takes a second, and what is compiled meanwhile is warm by then.
+func TestAmountsFollowWhatWasFound(t *testing.T) {
+	for _, c := range []struct {
+		turn          turn
+		rate          float64
+		records, warm int
+	}{
+		{turn{find("js"), sdk, tasks[1], 1}, 20_000, 32768 * 3, 32768 * 2},
+		{turn{find("ruby"), produce, tasks[1], 1}, 20_000, 32768 + 16384, 16384},
+		{turn{find("java"), lines, tasks[1], 1}, 20_000, 32768, 16384},
+		{turn{find("java"), consume, tasks[1], 1}, 1e9, 256 << 10, 512 << 10},
+		{turn{find("go"), latency, tasks[0], 1}, 20_000, latencyRecords, latencyRecords / 2},
+	} {
+		if records, warm := c.turn.amount(false, c.rate); records != c.records || warm != c.warm {
+			t.Errorf("%s %s: %d records and %d to be warm, want %d and %d", c.turn.language.name, c.turn.role, records, warm, c.records, c.warm)
 		}
 	}
 }

@@ -60,17 +60,21 @@ type batch struct {
 	records int
 }
 
-// daemon runs a program for each shard: daemon STREAM WARM-STREAM RECORDS WARM COMMAND….
+// daemon runs a program for each shard: daemon STREAM WARM-STREAM RECORDS WARM WARM-TIME COMMAND….
 func daemon(ctx context.Context, args []string) error {
-	if len(args) < 5 {
-		return errors.New("daemon: want STREAM WARM-STREAM RECORDS WARM COMMAND…")
+	if len(args) < 6 {
+		return errors.New("daemon: want STREAM WARM-STREAM RECORDS WARM WARM-TIME COMMAND…")
 	}
-	stream, warmStream, command := args[0], args[1], args[4:]
+	stream, warmStream, command := args[0], args[1], args[5:]
 	records, err := strconv.Atoi(args[2])
 	if err != nil {
 		return err
 	}
 	warm, err := strconv.Atoi(args[3])
+	if err != nil {
+		return err
+	}
+	warmTime, err := time.ParseDuration(args[4])
 	if err != nil {
 		return err
 	}
@@ -82,17 +86,19 @@ func daemon(ctx context.Context, args []string) error {
 		}
 		d.processors = append(d.processors, p)
 	}
-	if err := d.read(ctx, warmStream, warm); err != nil {
-		return err
+	for until, first := time.Now().Add(warmTime), true; first || time.Now().Before(until); first = false {
+		if err := d.read(ctx, warmStream, warm); err != nil {
+			return err
+		}
 	}
 	if err := mark("begin"); err != nil {
 		return err
 	}
-	began := time.Now()
+	d.began.Store(0)
 	if err := d.read(ctx, stream, records); err != nil {
 		return err
 	}
-	t := told{Seconds: time.Since(began).Seconds()}
+	t := told{Seconds: float64(time.Now().UnixNano()-d.began.Load()) / 1e9}
 	if err := mark("end"); err != nil { // before the programs end, and what they have cost is gone
 		return err
 	}
@@ -110,6 +116,7 @@ func daemon(ctx context.Context, args []string) error {
 type multilang struct {
 	client     *kinesis.Client
 	processors []*processor
+	began      atomic.Int64 // when the first line of records was written, in nanoseconds
 }
 
 // read has the programs handle all records of a stream.
@@ -134,6 +141,7 @@ func (d *multilang) read(ctx context.Context, stream string, records int) error 
 				return err
 			}
 			for b := range batches {
+				d.began.CompareAndSwap(0, time.Now().UnixNano())
 				if err := p.ask("processRecords", b.line); err != nil {
 					return err
 				}

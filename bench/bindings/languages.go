@@ -20,8 +20,10 @@ type language struct {
 	needs       []string // programs on the PATH
 	// inProcess tells that the engine is in the program's process.
 	inProcess bool
-	// How many records of 100 bytes are measured: what takes about a second. Of 1 KiB
-	// it is a part, see tasks.
+	// compiles tells that code is compiled while it runs, and becomes faster.
+	compiles bool
+	// How many records of 100 bytes are tried first, to know how many take a second. Of
+	// 1 KiB it is a part, see tasks.
 	produce, sdk, lines int
 	// sdkTitle is the language's own SDK as the page calls it; "" where there is none.
 	sdkTitle string
@@ -78,7 +80,7 @@ var all = []*language{
 		},
 	},
 	{
-		name: "js", title: "JavaScript", needs: []string{"node", "npm"},
+		name: "js", title: "JavaScript", needs: []string{"node", "npm"}, compiles: true,
 		produce: 200_000, sdk: 40_000, lines: 100_000, sdkTitle: "@aws-sdk/client-kinesis 3.1143.0",
 		make: func(ctx context.Context, p *place) (*program, error) {
 			dir, err := p.Install(ctx, "js", []string{"package.json"}, func(ctx context.Context, dir string) error {
@@ -101,7 +103,7 @@ var all = []*language{
 		},
 	},
 	{
-		name: "java", title: "Java", needs: []string{"java", "javac", "mvn"},
+		name: "java", title: "Java", needs: []string{"java", "javac", "mvn"}, compiles: true,
 		produce: 400_000, sdk: 60_000, lines: 100_000, sdkTitle: "AWS SDK for Java 2.41.21",
 		make: func(ctx context.Context, p *place) (*program, error) {
 			jars, err := p.Install(ctx, "java", []string{"pom.xml"}, func(ctx context.Context, dir string) error {
@@ -126,7 +128,7 @@ var all = []*language{
 		},
 	},
 	{
-		name: "csharp", title: "C#", needs: []string{"npm", "pip", "unzip"},
+		name: "csharp", title: "C#", needs: []string{"npm", "pip", "unzip"}, compiles: true,
 		produce: 200_000, lines: 100_000,
 		make: func(ctx context.Context, p *place) (*program, error) {
 			dotnet := []string{p.binding("dotnet", "sdk.sh"), filepath.Join(p.root, ".cache", "dotnet", "sdk")}

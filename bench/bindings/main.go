@@ -75,7 +75,7 @@ func compete(ctx context.Context, args []string) error {
 	var s settings
 	flags := flag.NewFlagSet("bindings", flag.ContinueOnError)
 	languages := flags.String("languages", "", "only these `names`, with commas between them, and go: "+names())
-	flags.IntVar(&s.rounds, "rounds", 5, "how many turns each language has")
+	flags.IntVar(&s.rounds, "rounds", 3, "how many turns each language has")
 	flags.BoolVar(&s.short, "short", false, "few records, one round: whether everybody does all of the work")
 	flags.BoolVar(&s.write, "write", false, "write the section into docs/benchmarks.md")
 	if err := flags.Parse(args); err != nil {

@@ -57,9 +57,32 @@ type turn struct {
 	round    int
 }
 
+// What is measured takes a second at least, and so many records at most, so that streams
+// stay in memory. Before that the same is done for half as long, or twice as long where
+// a compiler looks at what the program does.
+const (
+	measuredSeconds = 1.2
+	bytesMost       = 256 << 20
+)
+
 // amount is how many records there are, and how many of them warm the program up. A
-// consumer's warmth comes from another stream.
-func (t *turn) amount(short bool) (records, warm int) {
+// consumer's warmth comes from another stream. The rate is in records a second, as it was
+// found before, or 0.
+func (t *turn) amount(short bool, rate float64) (records, warm int) {
+	if rate > 0 && t.timed() {
+		// Powers of two, so that languages share streams.
+		for records = 1 << 10; float64(records) < measuredSeconds*rate && 2*records*t.task.size <= bytesMost; {
+			records *= 2
+		}
+		warm = records / 2
+		if t.language.compiles && t.role != lines { // the daemon goes on until that is warm
+			warm = records * 2
+		}
+		if t.role == produce || t.role == sdk {
+			records += warm
+		}
+		return records, warm
+	}
 	switch t.role {
 	case produce, consume:
 		records = t.language.produce
@@ -89,6 +112,15 @@ func (t *turn) amount(short bool) (records, warm int) {
 		records += warm
 	}
 	return records, warm
+}
+
+// timed tells that the turn is as long as it takes to be measured.
+func (t *turn) timed() bool { return t.role != latency && t.role != idle }
+
+// pace is how fast a turn was, in whatever round.
+func (t turn) pace() turn {
+	t.round = 0
+	return t
 }
 
 // plan is all turns, one after the other.
@@ -159,6 +191,20 @@ func measure(ctx context.Context, root string, s *settings) (_ *measured, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
+	if !s.short {
+		for _, t := range plan(m.languages, 1) {
+			if t.timed() {
+				res := r.run(ctx, t) // which tells how much is to be done, and no more
+				if ctx.Err() != nil {
+					return nil, context.Cause(ctx)
+				}
+				fmt.Fprintln(os.Stderr, "trial", res.line(1))
+				if res.err == nil {
+					r.rates[t] = res.rate()
+				}
+			}
+		}
+	}
 	turns := plan(m.languages, s.rounds)
 	progress := figures.NewProgress(len(turns))
 	for i, t := range turns {

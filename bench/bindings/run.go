@@ -56,8 +56,11 @@ func (r *result) cpuMicros() float64 { return float64(r.cpu) / 1e3 / float64(r.r
 // rate is in records a second. A consumer's clock begins with its first record: what
 // starting takes is in its CPU time only.
 func (r *result) rate() float64 {
-	return float64(r.records) / cmp.Or(r.told.Seconds, r.wall.Seconds())
+	return float64(r.records) / r.seconds()
 }
+
+// seconds is how long it took.
+func (r *result) seconds() float64 { return cmp.Or(r.told.Seconds, r.wall.Seconds()) }
 
 func (r *result) line(rounds int) string {
 	head := fmt.Sprintf("%d/%d %-8s %-22s %-10s", r.round+1, rounds, r.role, r.task.name, r.language.name)
@@ -69,7 +72,7 @@ func (r *result) line(rounds int) string {
 	case r.role == idle:
 		return fmt.Sprintf("%s program %.1f MiB, engine %.1f MiB", head, mib(r.program), mib(r.engine))
 	}
-	return fmt.Sprintf("%s %7.2f us CPU %9.0f/s", head, r.cpuMicros(), r.rate())
+	return fmt.Sprintf("%s %7.2f us CPU %9.0f/s %5.1f s", head, r.cpuMicros(), r.rate(), r.seconds())
 }
 
 // runner runs programs one after the other.
@@ -78,6 +81,7 @@ type runner struct {
 	aws    *kinesis.Client
 	engine string
 	short  bool
+	rates  map[turn]float64 // records a second, by pace
 	filled map[string]bool
 	runs   int
 	leave  []string // consumers of the turn
@@ -91,7 +95,7 @@ func newRunner(ctx context.Context, engine string, short bool) (*runner, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &runner{server: srv, aws: kinesisAt(srv.Endpoint), engine: engine, short: short, filled: map[string]bool{}}, nil
+	return &runner{server: srv, aws: kinesisAt(srv.Endpoint), engine: engine, short: short, rates: map[turn]float64{}, filled: map[string]bool{}}, nil
 }
 
 // kinesisAt is an SDK client for the server at an endpoint.
@@ -121,7 +125,7 @@ func (r *runner) run(ctx context.Context, t turn) *result {
 
 func (r *runner) measure(ctx context.Context, res *result) (err error) {
 	r.runs++
-	records, warm := res.amount(r.short)
+	records, warm := res.amount(r.short, r.rates[res.pace()])
 	w := contest.Work{
 		Stream: fmt.Sprintf("run-%d", r.runs), Shards: shards, Keys: keys,
 		Size: res.task.size, Aggregated: res.task.aggregated, Records: records, Warm: warm,
@@ -164,12 +168,23 @@ func (r *runner) measure(ctx context.Context, res *result) (err error) {
 		if err != nil {
 			return err
 		}
-		args = append([]string{exe, "daemon", w.Stream, warmStream, strconv.Itoa(records), strconv.Itoa(warm)}, args...)
+		args = append([]string{exe, "daemon", w.Stream, warmStream, strconv.Itoa(records), strconv.Itoa(warm), r.warmTime(res.language).String()}, args...)
 	}
 	if err := r.watch(ctx, res, args); err != nil {
 		return err
 	}
 	return r.complete(res, &w)
+}
+
+// warmTime is how long the daemon warms a program up.
+func (r *runner) warmTime(l *language) time.Duration {
+	switch {
+	case r.short:
+		return 0
+	case l.compiles:
+		return 2 * time.Second
+	}
+	return 500 * time.Millisecond
 }
 
 // filledStream is a stream of so many records, and a consumer for fan-out of this turn
