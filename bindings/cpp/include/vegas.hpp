@@ -78,8 +78,45 @@ template <class Of> std::string json(Of *of, vegas_code (*ask)(Of *, char **, ve
 	return made;
 }
 
+template <std::size_t room> void say(char (&to)[room], const std::string &text) {
+	to[text.copy(to, room - 1)] = 0;
+}
+
+/// 0 where nothing was thrown: C's frames know nothing of it.
+template <class Call> int guarded(vegas_error *why, const Call &call) {
+	try {
+		call();
+		return 0;
+	} catch (const std::exception &e) {
+		if (why != nullptr) say(why->text, e.what());
+	} catch (...) {
+		if (why != nullptr) say(why->text, "something was thrown that is no std::exception");
+	}
+	return 1;
+}
+
+/// Calls what nobody waits for: what it throws is logged.
+template <class Call> void logged(const char *name, const Call &call) {
+	vegas_error why{};
+	if (guarded(&why, call) != 0) vegas_log(VEGAS_ERROR, (std::string(name) + " has thrown: " + why.text).c_str());
+}
+
 inline void call_stats(void *context, const char *json) {
-	(*static_cast<std::function<void(std::string_view)> *>(context))(json);
+	logged("on_stats", [&] { (*static_cast<std::function<void(std::string_view)> *>(context))(json); });
+}
+
+/// The error of several, of which this is the first.
+inline std::exception_ptr counted(std::uint64_t count, const std::exception_ptr &first) {
+	try {
+		std::rethrow_exception(first);
+	} catch (const Error &e) {
+		vegas_error all{};
+		all.code = e.code();
+		all.unknown = e.unknown();
+		say(all.text, std::to_string(count) + " records failed, the first: " + e.text());
+		say(all.remedy, e.remedy());
+		return exception(all);
+	}
 }
 
 } // namespace detail
@@ -108,8 +145,9 @@ namespace detail {
 
 /// The result of a record; the producer has one reference to it, its Sent the other.
 struct Outcome {
+	enum : unsigned { done = 1, seen = 2, left = 4 }; ///< left: its Sent is gone
 	std::atomic<int> refs{2};
-	std::atomic<bool> done{false}, seen{false};
+	std::atomic<unsigned> state{0};
 	Receipt receipt;
 	std::exception_ptr error;
 	std::function<void(const Receipt *, std::exception_ptr)> call; ///< instead of a Sent
@@ -123,12 +161,16 @@ struct Outcome {
 struct Sending {
 	std::mutex lock;
 	std::condition_variable done;
+	const std::string stream;
 	std::vector<Outcome *> failed; ///< that nobody may have looked at, each with a reference
-	std::exception_ptr first; ///< failure of a record without one
+	std::exception_ptr first;      ///< failure of those without one
+	std::uint64_t others = 0;      ///< how many those are
 	std::function<void(std::string_view)> on_stats;
+	std::chrono::steady_clock::time_point next_warning{};
+	std::uint64_t kept_back = 0;
 	enum { most_failed = 1000 };
 
-	Sending() = default;
+	explicit Sending(std::string of) : stream(std::move(of)) {}
 	Sending(const Sending &) = delete;
 	Sending &operator=(const Sending &) = delete;
 	~Sending() {
@@ -139,58 +181,77 @@ struct Sending {
 		auto *o = static_cast<Outcome *>(r.context);
 		std::exception_ptr error;
 		if (r.error != nullptr) error = exception(*r.error);
-		if (o == nullptr) {
-			if (error) fail(error);
-			return;
-		}
-		if (!error) o->receipt = Receipt{r.shard, r.sequence, r.sub_sequence, r.status == VEGAS_DURABLE};
-		if (o->call) {
-			o->call(error ? nullptr : &o->receipt, error);
+		if (o != nullptr && !error) o->receipt = Receipt{r.shard, r.sequence, r.sub_sequence, r.status == VEGAS_DURABLE};
+		if (o != nullptr && o->call) {
+			logged("the function of a result", [&] { o->call(error ? nullptr : &o->receipt, error); });
 			o->drop();
 			return;
 		}
-		std::lock_guard<std::mutex> hold(lock);
-		o->error = error;
-		o->done.store(true, std::memory_order_release);
-		done.notify_all();
-		if (!error) {
-			o->drop();
-		} else if (failed.size() < most_failed) {
-			failed.push_back(o);
-		} else {
-			note(error);
-			o->drop();
+		bool left = true;
+		if (o != nullptr || error) {
+			std::lock_guard<std::mutex> hold(lock);
+			if (o != nullptr) {
+				o->error = error;
+				left = o->state.fetch_or(Outcome::done, std::memory_order_acq_rel) & Outcome::left;
+				done.notify_all();
+			}
+			if (error && o != nullptr && failed.size() < most_failed) {
+				failed.push_back(std::exchange(o, nullptr));
+			} else if (error) {
+				if (others++ == 0) first = error;
+			}
+		}
+		if (o != nullptr) o->drop();
+		if (error && left) warn(error);
+	}
+
+	/// Logs a failure that nobody can look at any more; a line a second.
+	void warn(const std::exception_ptr &error) {
+		std::uint64_t count = 0;
+		{
+			std::lock_guard<std::mutex> hold(lock);
+			kept_back++;
+			auto now = std::chrono::steady_clock::now();
+			if (now < next_warning) return;
+			next_warning = now + std::chrono::seconds(1);
+			count = std::exchange(kept_back, 0);
+		}
+		try {
+			std::rethrow_exception(error);
+		} catch (const Error &e) {
+			const std::string many = count > 1 ? std::to_string(count) + " records failed, the last one: " : "a record failed: ";
+			vegas_log(VEGAS_WARN, ("stream \"" + stream + "\": " + many + e.text()).c_str());
 		}
 	}
 
-	/// The first failure that nobody has looked at.
+	/// The failures that nobody has looked at, as one.
 	std::exception_ptr unseen() {
+		if (vegas_forked(nullptr)) return nullptr; // where the lock may be held for ever
 		std::lock_guard<std::mutex> hold(lock);
-		std::exception_ptr found = first;
+		std::exception_ptr found = std::exchange(first, nullptr);
+		std::uint64_t count = std::exchange(others, 0);
 		for (Outcome *o : failed) {
-			if (!found && !o->seen.load()) found = o->error;
+			if (!(o->state.load() & Outcome::seen)) {
+				if (count++ == 0) found = o->error;
+			}
 			o->drop();
 		}
 		failed.clear();
-		first = nullptr;
-		return found;
-	}
-
-private:
-	void fail(const std::exception_ptr &error) {
-		std::lock_guard<std::mutex> hold(lock);
-		note(error);
-	}
-
-	void note(const std::exception_ptr &error) {
-		if (!first) first = error;
+		return count > 1 ? counted(count, found) : found;
 	}
 };
 
+/// In a child of a fork what threads of its parent wait for cannot be destroyed.
+inline bool leak_in_fork(std::shared_ptr<Sending> &sending) {
+	if (!vegas_forked(nullptr)) return false;
+	new std::shared_ptr<Sending>(std::move(sending));
+	return true;
+}
+
 } // namespace detail
 
-/// What send gives back. A failure that nobody asks it for is thrown by flush and
-/// close.
+/// What send gives back. A failure that nobody asks it for is logged, and thrown by
+/// flush and close.
 class Sent {
 public:
 	Sent(Sent &&other) noexcept : sending_(std::move(other.sending_)), outcome_(std::exchange(other.outcome_, nullptr)) {}
@@ -200,13 +261,19 @@ public:
 		return *this;
 	}
 	~Sent() {
-		if (outcome_ != nullptr) outcome_->drop();
+		if (outcome_ == nullptr || detail::leak_in_fork(sending_)) return;
+		const unsigned was = outcome_->state.fetch_or(detail::Outcome::left, std::memory_order_acq_rel);
+		if (was == detail::Outcome::done && outcome_->error) sending_->warn(outcome_->error);
+		outcome_->drop();
 	}
 
-	bool ready() const noexcept { return outcome_->done.load(std::memory_order_acquire); }
+	bool ready() const noexcept { return outcome_->state.load(std::memory_order_acquire) & detail::Outcome::done; }
 
 	/// Whether there is a result within the timeout.
 	bool wait_for(Timeout timeout) const {
+		if (ready()) return true;
+		vegas_error e{};
+		if (vegas_forked(&e)) detail::check(e.code, e);
 		std::unique_lock<std::mutex> hold(sending_->lock);
 		auto is = [this] { return ready(); };
 		if (timeout < Timeout::zero()) {
@@ -219,7 +286,7 @@ public:
 	/// Waits for the receipt, or throws why there is none.
 	const Receipt &get() const {
 		if (!ready()) wait_for(forever);
-		outcome_->seen.store(true);
+		outcome_->state.fetch_or(detail::Outcome::seen);
 		if (outcome_->error) std::rethrow_exception(outcome_->error);
 		return outcome_->receipt;
 	}
@@ -238,7 +305,7 @@ class Producer {
 public:
 	/// Returns when records can be sent. What is wrong with the stream, the credentials
 	/// or the network is the error of records, or of check.
-	explicit Producer(const std::string &stream, ProducerOptions options = {}) : sending_(std::make_shared<detail::Sending>()) {
+	explicit Producer(const std::string &stream, ProducerOptions options = {}) : sending_(std::make_shared<detail::Sending>(stream)) {
 		detail::OptionsPointer o(vegas_producer_options());
 		detail::set_all(o.get(), options);
 		vegas_options_on_result(
@@ -261,11 +328,12 @@ public:
 	~Producer() {
 		if (p_ == nullptr) return;
 		(void)vegas_producer_close(p_, VEGAS_DEFAULT, nullptr);
+		if (detail::leak_in_fork(sending_)) return;
 		if (std::exception_ptr error = sending_->unseen()) {
 			try {
 				std::rethrow_exception(error);
 			} catch (const std::exception &e) {
-				vegas_log(VEGAS_ERROR, (std::string("a record failed: ") + e.what()).c_str());
+				vegas_log(VEGAS_ERROR, ("stream \"" + sending_->stream + "\": a failure that nobody has looked at: " + e.what()).c_str());
 			}
 		}
 		vegas_producer_free(p_);
@@ -280,7 +348,7 @@ public:
 	}
 
 	/// Accepts a record, and calls done with its receipt, or with nullptr and its error,
-	/// in a thread of the producer's.
+	/// in a thread of the producer's. What it throws is logged.
 	void send(std::string_view key, std::string_view data, std::function<void(const Receipt *, std::exception_ptr)> done,
 	          const Extras &extras = {}) {
 		auto *o = new detail::Outcome;
@@ -296,11 +364,11 @@ public:
 		guard.o = nullptr;
 	}
 
-	/// The cheapest way: a failure is thrown by flush and close.
+	/// The cheapest way: a failure is logged, and thrown by flush and close.
 	void post(std::string_view key, std::string_view data, const Extras &extras = {}) { accept(key, data, extras, nullptr); }
 
-	/// Returns when all that was sent has its result. Throws a failure that nobody asked
-	/// for, and TimeoutError.
+	/// Returns when all that was sent has its result. Throws the first of the failures
+	/// that nobody asked for, and how many they are, and TimeoutError.
 	void flush(Timeout timeout = forever) {
 		vegas_error e{};
 		vegas_code code = vegas_flush(p_, detail::millis(timeout), &e);
@@ -514,25 +582,6 @@ struct Receiving {
 	ConsumerOptions options;
 };
 
-inline void say(vegas_error *why, const char *text) {
-	std::string cut = std::string(text).substr(0, sizeof why->text - 1);
-	cut.copy(why->text, cut.size());
-	why->text[cut.size()] = 0;
-}
-
-/// 0 where nothing was thrown.
-template <class Call> int guarded(vegas_error *why, const Call &call) {
-	try {
-		call();
-		return 0;
-	} catch (const std::exception &e) {
-		if (why != nullptr) say(why, e.what());
-	} catch (...) {
-		if (why != nullptr) say(why, "something was thrown that is no std::exception");
-	}
-	return 1;
-}
-
 inline int call_handler(void *context, const vegas_record *r, std::size_t count, vegas_error *why) {
 	auto *of = static_cast<Receiving *>(context);
 	return guarded(why, [&] {
@@ -613,8 +662,9 @@ public:
 		return Chunk(chunk);
 	}
 
-	/// Waits for the end, and throws what it was, unless that was close. False after the
-	/// timeout.
+	/// Waits for the end, and throws what it was, unless that was close, and
+	/// GraceOverError where handlers had not ended by the time that grace gives them.
+	/// False after the timeout.
 	bool wait(Timeout timeout = forever) {
 		vegas_error e{};
 		vegas_code code = vegas_consumer_wait(c_, detail::millis(timeout), &e);
@@ -625,7 +675,7 @@ public:
 
 	/// Begins nothing further, waits for handlers for as long as grace says, writes
 	/// checkpoints and gives the shards back. Called by a handler it does not wait.
-	/// False: the time is over, and handlers still run.
+	/// False: the time is over, and handlers still run; wait tells which.
 	bool close() {
 		vegas_error e{};
 		vegas_code code = vegas_consumer_close(c_, &e);

@@ -7,6 +7,9 @@
 #include <set>
 #include <thread>
 #include <unistd.h>
+#ifndef _WIN32
+#include <sys/wait.h>
+#endif
 
 #include <vegas.hpp>
 
@@ -73,6 +76,15 @@ private:
 	std::vector<std::string> all_;
 };
 
+/// What was logged.
+static Box lines;
+
+static int logged(const std::string &says) {
+	int n = 0;
+	for (const auto &line : lines.wait(0)) n += line.find(says) != std::string::npos;
+	return n;
+}
+
 static void records() {
 	Box box;
 	vegas::Consumer c(
@@ -124,10 +136,23 @@ static void failures() {
 	auto sent = p.send("k", large);
 	throws<vegas::TooLargeError>("", [&] { sent.get(); });
 	p.flush(); // somebody has looked
+	CHECK(logged("a record failed") == 0);
 	p.send("k", large);
 	throws<vegas::TooLargeError>("", [&] { p.flush(); });
-	p.post("k", large);
-	throws<vegas::Error>("", [&] { p.close(); });
+	CHECK(logged("stream \"records\": a record failed") == 1);
+	for (int i = 0; i < 3; i++) p.post("k", large);
+	throws<vegas::TooLargeError>("3 records failed, the first: ", [&] { p.flush(); });
+	std::vector<vegas::Sent> kept;
+	for (int i = 0; i < 2; i++) kept.push_back(p.send("k", large));
+	throws<vegas::TooLargeError>("2 records failed, the first: ", [&] { p.close(); });
+	vegas::Producer q("records", sending());
+	const int before = logged("a record failed");
+	q.post("k", large);
+	throws<vegas::TooLargeError>("", [&] { q.flush(); });
+	CHECK(logged("a record failed") == before + 1);
+	q.send("k", "x", [](const vegas::Receipt *, std::exception_ptr) { throw std::runtime_error("not my day"); });
+	q.flush();
+	CHECK(logged("the function of a result has thrown: not my day") == 1);
 	throws<vegas::BadOptionError>("0 characters", [&] { vegas::Producer("records", sending()).send("", "x"); });
 	throws<vegas::NotFoundError>("no-such-stream", [] { vegas::Producer("no-such-stream", sending()).check(); });
 	auto o = fast();
@@ -141,7 +166,10 @@ static void policies() {
 	o.max_attempts = 2;
 	o.stats_every = 100ms;
 	o.dead_letter = [&](const vegas::Record &r, std::string_view error) { dead.put(std::string(r.data()) + ":" + std::string(error)); };
-	o.on_stats = [&](std::string_view json) { stats.put(std::string(json)); };
+	o.on_stats = [&](std::string_view json) {
+		stats.put(std::string(json));
+		throw 1;
+	};
 	vegas::Consumer c(
 	    "policies", "g",
 	    [&](const vegas::Record &r) {
@@ -154,7 +182,7 @@ static void policies() {
 	p.close();
 	CHECK((box.wait(2) == std::vector<std::string>{"1", "2"}));
 	CHECK(dead.wait(1)[0].find("no good") != std::string::npos);
-	CHECK(stats.wait(1)[0].front() == '{');
+	CHECK(stats.wait(2)[0].front() == '{' && logged("on_stats has thrown") > 0);
 }
 
 static void batches() {
@@ -235,10 +263,46 @@ static void grace() {
 		    o);
 		began.wait(1);
 		CHECK(!c.close());
+		throws<vegas::GraceOverError>("shardId-000000000000 (unfinished records: ", [&] { c.wait(); });
 	}
 	open.put("");
 	CHECK(ended.wait(1)[0] == std::string(100, 'x'));
 }
+
+#ifndef _WIN32
+/// In a child everything fails at once, and destructors return.
+static void forks() {
+	auto slow = sending();
+	slow.linger = 5s;
+	vegas::Producer p("records", slow);
+	vegas::Sent sent = p.send("k", "x");
+	auto o = fast();
+	o.store = "memory";
+	vegas::Consumer c("records", "forks", [](const vegas::Record &) {}, o);
+	std::thread waits([&] { sent.get(); }); // what it waits for cannot be destroyed in the child
+	std::this_thread::sleep_for(100ms);
+	const pid_t child = fork();
+	if (child == 0) {
+		alarm(10);
+		throws<vegas::EngineGoneError>("child of a fork", [&] { sent.get(); });
+		throws<vegas::EngineGoneError>("child of a fork", [&] { sent.wait_for(1s); });
+		throws<vegas::EngineGoneError>("child of a fork", [&] { p.send("k", "x"); });
+		throws<vegas::EngineGoneError>("child of a fork", [&] { p.flush(); });
+		throws<vegas::EngineGoneError>("child of a fork", [&] { c.wait(); });
+		throws<vegas::EngineGoneError>("child of a fork", [&] { vegas::Producer("records", sending()); });
+		{
+			vegas::Sent first(std::move(sent));
+			vegas::Producer second(std::move(p));
+			vegas::Consumer third(std::move(c));
+		}
+		std::exit(0);
+	}
+	int status = 0;
+	CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+	p.flush();
+	waits.join();
+}
+#endif
 
 // Runs the sample, which SAMPLE names, with the local Kinesis in its environment; Enter stops it.
 static void sample(const vegas::LocalKinesis &k) {
@@ -264,6 +328,7 @@ static void sample(const vegas::LocalKinesis &k) {
 }
 
 int main() {
+	vegas_log_to(VEGAS_WARN, [](void *, vegas_level, const char *text) { lines.put(text); }, nullptr);
 	vegas::LocalKinesis k({{"records", 2}, {"policies", 1}, {"batches", 4}, {"polled", 1}, {"stream-name", 1}}, "\"no_limits\": true");
 	endpoint = k.endpoint();
 	CHECK(k.environment().size() >= 4);
@@ -274,6 +339,9 @@ int main() {
 	polled();
 	positions();
 	grace();
+#ifndef _WIN32
+	forks();
+#endif
 	sample(k);
 	std::cout << "C++: all is well" << std::endl;
 }
