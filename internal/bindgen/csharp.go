@@ -9,7 +9,7 @@ import (
 // csharp has a type of its own for durations, and makes enumerations of words.
 var csharp = language{
 	spell: template.FuncMap{
-		"type": csharpType, "value": csharpValue, "enums": csharpEnums, "access": csharpAccess, "name": csharpName,
+		"type": csharpType, "value": csharpValue, "enums": csharpEnums, "access": csharpAccess, "name": csharpName, "exception": csharpException,
 	},
 	named: pascal, words: pascal,
 	files: []file{{path: "bindings/dotnet/Libvegas/Spec.cs", text: csharpText}},
@@ -53,6 +53,14 @@ func csharpName(o option) string {
 		return pascal(o.Name) + "Mode" // apart from the verb
 	}
 	return pascal(o.Name)
+}
+
+// csharpException is the class of an error's code.
+func csharpException(code string) string {
+	if code == "timeout" {
+		return "VegasTimeoutException" // System has a TimeoutException
+	}
+	return pascal(code) + "Exception"
 }
 
 // csharpAccess hides what the binding itself gives.
@@ -169,7 +177,7 @@ namespace Libvegas
             switch (code)
             {
 {{- range .Errors}}
-                case {{quote .Code}}: return new {{pascal .Code}}Exception(text, remedy, unknown, cause);
+                case {{quote .Code}}: return new {{exception .Code}}(text, remedy, unknown, cause);
 {{- end}}
                 default: return new FailedException(text, remedy, unknown, cause);
             }
@@ -177,10 +185,10 @@ namespace Libvegas
     }
 {{range .Errors}}
     /// <summary>{{.Doc}}</summary>
-    public sealed class {{pascal .Code}}Exception : VegasException
+    public sealed class {{exception .Code}} : VegasException
     {
         /// <summary>An exception with what is wrong, what to do about it, and whether the record may be in the stream all the same.</summary>
-        public {{pascal .Code}}Exception(string text, string? remedy = null, bool unknown = false, Exception? cause = null)
+        public {{exception .Code}}(string text, string? remedy = null, bool unknown = false, Exception? cause = null)
             : base({{quote .Code}}, text, remedy, unknown, cause)
         {
         }

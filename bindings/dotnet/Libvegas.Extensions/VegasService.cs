@@ -98,6 +98,7 @@ namespace Libvegas.Extensions
         private readonly IHostApplicationLifetime lifetime;
         private readonly ILogger logger;
         private readonly List<Consumer> consumers = new List<Consumer>();
+        private volatile bool stopping;
 
         public VegasService(
             VegasBuilder builder, MessageSender sender, IServiceProvider services, IHostApplicationLifetime lifetime, ILoggerFactory loggers)
@@ -126,6 +127,7 @@ namespace Libvegas.Extensions
 
         public async Task StopAsync(CancellationToken cancellation)
         {
+            stopping = true;
             var closed = Task.WhenAll(consumers.Select(c => c.CloseAsync()));
             try
             {
@@ -139,7 +141,11 @@ namespace Libvegas.Extensions
         }
 
         /// <summary>A host that did not start, or is not stopped, ends here.</summary>
-        public void Dispose() => Task.WhenAll(consumers.Select(c => c.CloseAsync())).GetAwaiter().GetResult();
+        public void Dispose()
+        {
+            stopping = true;
+            Task.WhenAll(consumers.Select(c => c.CloseAsync())).GetAwaiter().GetResult();
+        }
 
         private async Task Handle(StreamConsumer stream, Record record, CancellationToken cancellation)
         {
@@ -165,7 +171,7 @@ namespace Libvegas.Extensions
             {
                 await consumer.Completion;
             }
-            catch (VegasException e) when (builder.StopHostOnFailure)
+            catch (VegasException e) when (builder.StopHostOnFailure && !stopping)
             {
                 logger.LogCritical(e, "{Consumer} has ended: the host stops", consumer);
                 Environment.ExitCode = 1;
@@ -186,6 +192,8 @@ namespace Libvegas.Extensions
         public static void Connect(ILoggerFactory loggers)
         {
             var logger = loggers.CreateLogger(Category);
+            var lowest = Array.FindIndex(Levels, logger.IsEnabled);
+            VegasLog.Level = lowest < 0 ? VegasLogLevel.Error : (VegasLogLevel)lowest;
             VegasLog.Handler = (level, text, attributes) =>
             {
                 var state = attributes.Append(new KeyValuePair<string, object?>("{OriginalFormat}", text)).ToList();

@@ -14,7 +14,8 @@ namespace Libvegas
         public ValueTask DisposeAsync() => new ValueTask(CloseAsync());
 
         /// <summary>The records of a stream, for await foreach. A record is done with when the loop comes for the
-        /// next one. Leaving the loop closes the consumer, and the record of that turn comes again.</summary>
+        /// next one. Leaving the loop closes the consumer, and the record of that turn comes again. Where the option
+        /// Checkpoint is Manual, record.Consumer.CheckpointAsync(record) moves the group's position.</summary>
         public static async IAsyncEnumerable<Record> ReadAsync(
             string stream, string group, Action<ConsumerOptions>? configure = null, [EnumeratorCancellation] CancellationToken cancellation = default)
         {

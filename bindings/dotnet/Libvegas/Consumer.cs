@@ -79,11 +79,12 @@ namespace Libvegas
         /// <summary>Name of this worker.</summary>
         public string Worker { get; private set; } = "";
 
-        /// <summary>Ends when the consumer has; fails with what ended it, unless that was CloseAsync.</summary>
+        /// <summary>Ends when the consumer has; fails with what ended it, unless that was CloseAsync, and with
+        /// GraceOverException where handlers had not ended by the time that Grace gives them.</summary>
         public Task Completion => ended.Task;
 
         /// <summary>Waits for the end, and closes at Ctrl-C; a second one ends the program at once. Throws what
-        /// ended it.</summary>
+        /// Completion fails with.</summary>
         public void Run()
         {
             ConsoleCancelEventHandler stop = (_, e) =>
@@ -105,7 +106,8 @@ namespace Libvegas
             }
         }
 
-        /// <summary>Ends when the consumer has, and closes it when that is cancelled. Throws what ended it.</summary>
+        /// <summary>Ends when the consumer has, and closes it when that is cancelled. Throws what Completion fails
+        /// with.</summary>
         public async Task RunAsync(CancellationToken cancellation = default)
         {
             using (cancellation.Register(BeginClose))
@@ -115,7 +117,8 @@ namespace Libvegas
         }
 
         /// <summary>Begins nothing further, waits for handlers for as long as Grace says, writes checkpoints and
-        /// gives the shards back. Called by a handler it does not wait.</summary>
+        /// gives the shards back. Called by a handler it does not wait. Handlers that had not ended by then are
+        /// told of by Completion.</summary>
         public async Task CloseAsync()
         {
             BeginClose();
@@ -133,7 +136,7 @@ namespace Libvegas
         public async Task CheckpointAsync(Record record)
         {
             var shard = (record ?? throw new ArgumentNullException(nameof(record))).Of;
-            if (shard.Consumer != number)
+            if (shard.Owner != this)
             {
                 throw new BadOptionException($"{of}: the record is of another consumer");
             }
@@ -249,7 +252,7 @@ namespace Libvegas
             switch (arguments.Text("method"))
             {
                 case Spec.MethodStartShard:
-                    var shard = new Shard(Stream, session, arguments);
+                    var shard = new Shard(this, session, arguments);
                     Task before;
                     lock (gate)
                     {
@@ -421,11 +424,13 @@ namespace Libvegas
                 }
                 shards.Clear();
             }
+            // Handlers that have not ended are told of also where the program has closed it.
+            var thrown = (!closing || error is GraceOverException) ? error : null;
             if (error != null && !ended.Task.IsCompleted)
             {
-                VegasLog.Write(closing ? VegasLogLevel.Warn : VegasLogLevel.Error, $"{of} has ended: {error.Words}");
+                VegasLog.Write(thrown == null ? VegasLogLevel.Warn : VegasLogLevel.Error, $"{of} has ended: {error.Words}");
             }
-            End(closing ? null : error);
+            End(thrown);
         }
 
         private void End(VegasException? error)

@@ -11,14 +11,14 @@ namespace Libvegas
     public sealed partial class Producer
     {
         /// <summary>Ends when everything that was sent before has its result. Throws a failure that nobody has
-        /// looked at, and TimeoutException.</summary>
+        /// looked at, and VegasTimeoutException.</summary>
         public async Task FlushAsync(TimeSpan? timeout = null, CancellationToken cancellation = default)
         {
             var left = await Settle(Spec.MethodFlush, timeout, cancellation).ConfigureAwait(false);
             ThrowFailures();
             if (left > 0 && !durable)
             {
-                throw new TimeoutException($"{of}: {left} records have no result after {timeout}");
+                throw new VegasTimeoutException($"{of}: {left} records have no result after {timeout}");
             }
         }
 
@@ -88,23 +88,33 @@ namespace Libvegas
         private async Task CloseOnce(TimeSpan timeout)
         {
             await Settle(Spec.MethodCloseProducer, timeout, default).ConfigureAwait(false);
-            engine.Detach(this);
             List<Sent> records;
+            Session? late;
             lock (gate)
             {
+                late = session == asked ? null : session;
                 session = null;
                 broken = true;
                 records = TakeUnsent();
                 changed.Tell();
             }
-            FailAll(records, new TimeoutException($"{of}: the record was not sent when the time to close was over"));
+            if (late != null)
+            {
+                CloseLate(late);
+            }
+            engine.Detach(this);
+            FailAll(records, new VegasTimeoutException($"{of}: the record was not sent when the time to close was over"));
             lock (gate)
             {
                 records = open.TakeAll();
             }
-            FailAll(records, new TimeoutException($"{of}: the record had no result when the time to close was over", null, true));
+            FailAll(records, new VegasTimeoutException($"{of}: the record had no result when the time to close was over", null, true));
             ThrowFailures();
         }
+
+        // Ends what the engine has opened once nobody waited for it any more.
+        private void CloseLate(Session late) =>
+            late.Call(Spec.MethodCloseProducer, new Map { ["producer"] = number, ["timeout"] = 0 }, (_, __) => { });
 
         // Gives the engine all that was accepted by now, and asks it with a method that has a timeout.
         // Returns how many records have no result, or are left in a durable buffer.
@@ -130,6 +140,7 @@ namespace Libvegas
                     if (session != null && passed >= target)
                     {
                         now = session;
+                        asked = method == Spec.MethodCloseProducer ? now : asked;
                     }
                     change = changed.Next;
                 }

@@ -33,6 +33,7 @@ namespace Libvegas
         private Batch gathered = new Batch();
         private Batch? spare;
         private Session? session; // where it is open
+        private Session? asked; // to close it
         private VegasException? refusal; // why nothing more is accepted
         private bool broken; // there will be no engine
         private bool told; // the writer will come
@@ -286,6 +287,11 @@ namespace Libvegas
         {
             lock (gate)
             {
+                if (broken)
+                {
+                    CloseLate(session); // it was closed between two sessions
+                    return;
+                }
                 this.session = session;
                 next = 0;
                 window = answer.Number("window_bytes");

@@ -42,6 +42,9 @@ namespace Libvegas
         /// <summary>The stream, as the consumer named it.</summary>
         public string Stream => shard.Stream;
 
+        /// <summary>Who has received it.</summary>
+        public Consumer Consumer => shard.Owner;
+
         /// <summary>The shard's id.</summary>
         public string Shard => shard.Id;
 

@@ -138,12 +138,12 @@ namespace Libvegas
         }
     }
 
-    /// <summary>Failures of records that nobody has looked at: logged after a second, thrown by flush and
+    /// <summary>Failures of records that nobody has looked at: logged after some seconds, thrown by flush and
     /// close. Records that failed together share one exception, so whoever looks at one has seen it.</summary>
     internal sealed class Failures
     {
         private const int Remembered = 1000;
-        private const int LogAfter = 1000; // ms
+        private const int LogAfter = 10_000; // ms: who sends much looks late
         private readonly string of;
         private readonly List<(VegasException Error, int Count)> open = new List<(VegasException, int)>();
         private int logged; // how many of them, from the first on

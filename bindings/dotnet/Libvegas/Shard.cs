@@ -30,11 +30,10 @@ namespace Libvegas
         private readonly Session session;
         private readonly CancellationTokenSource cancel = new CancellationTokenSource();
 
-        internal Shard(string stream, Session session, Map start)
+        internal Shard(Consumer owner, Session session, Map start)
         {
             this.session = session;
-            Stream = stream;
-            Consumer = (uint)start.Number("consumer");
+            Owner = owner;
             Number = (uint)start.Number("shard");
             Id = start.Text("id");
             Parents = (start.Get("parents") as List<object?>)?.OfType<string>().ToList() ?? new List<string>();
@@ -44,7 +43,7 @@ namespace Libvegas
         }
 
         /// <summary>The stream, as the consumer named it.</summary>
-        public string Stream { get; }
+        public string Stream => Owner.Stream;
 
         /// <summary>As the stream names it.</summary>
         public string Id { get; }
@@ -67,7 +66,7 @@ namespace Libvegas
         /// <summary>Cancelled when what handlers finish does not count any more.</summary>
         public CancellationToken Cancellation => cancel.Token;
 
-        internal uint Consumer { get; }
+        internal Consumer Owner { get; }
 
         internal uint Number { get; }
 

@@ -549,7 +549,7 @@ namespace Libvegas
                 case "not_found": return new NotFoundException(text, remedy, unknown, cause);
                 case "access_denied": return new AccessDeniedException(text, remedy, unknown, cause);
                 case "unreachable": return new UnreachableException(text, remedy, unknown, cause);
-                case "timeout": return new TimeoutException(text, remedy, unknown, cause);
+                case "timeout": return new VegasTimeoutException(text, remedy, unknown, cause);
                 case "engine_missing": return new EngineMissingException(text, remedy, unknown, cause);
                 case "engine_gone": return new EngineGoneException(text, remedy, unknown, cause);
                 case "version": return new VersionException(text, remedy, unknown, cause);
@@ -712,10 +712,10 @@ namespace Libvegas
     }
 
     /// <summary>The time for the call was over.</summary>
-    public sealed class TimeoutException : VegasException
+    public sealed class VegasTimeoutException : VegasException
     {
         /// <summary>An exception with what is wrong, what to do about it, and whether the record may be in the stream all the same.</summary>
-        public TimeoutException(string text, string? remedy = null, bool unknown = false, Exception? cause = null)
+        public VegasTimeoutException(string text, string? remedy = null, bool unknown = false, Exception? cause = null)
             : base("timeout", text, remedy, unknown, cause)
         {
         }

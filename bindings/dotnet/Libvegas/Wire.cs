@@ -145,8 +145,9 @@ namespace Libvegas
         /// <summary>Throws where text is none.</summary>
         public static readonly UTF8Encoding Strict = new UTF8Encoding(false, true);
 
-        // So that a failure's text never makes a frame too large.
-        private const int TextBytes = 32 << 10;
+        // So that failures never make a frame too large, however many they are.
+        private const int TextBytes = 32 << 10; // of one
+        private const int TextsBytes = 8 << 20; // of all
 
         /// <summary>A frame that is to be filled behind its head; Close makes it whole.</summary>
         public static Bytes Open(byte kind)
@@ -337,10 +338,10 @@ namespace Libvegas
             map.TryGetValue(name, out var v) ? v : null;
 
         /// <summary>A text of bounded size: its beginning and its end.</summary>
-        public static byte[] Bounded(string text)
+        public static byte[] Bounded(string text, int most = TextBytes)
         {
-            const int half = TextBytes / 8; // characters take 4 bytes at most
-            if (text.Length > TextBytes / 4)
+            var half = most / 6; // characters take 3 bytes at most
+            if (text.Length > 2 * half)
             {
                 text = text.Substring(0, half) + "\n...\n" + text.Substring(text.Length - half);
             }
@@ -361,9 +362,10 @@ namespace Libvegas
                 b.U32(from);
                 b.U32(to);
             }
+            var most = Math.Min(TextBytes, TextsBytes / Math.Max(1, failures.Count));
             foreach (var (index, text) in failures)
             {
-                var t = Bounded(text);
+                var t = Bounded(text, most);
                 b.U32(index);
                 b.U32(t.Length);
                 b.Raw(t);

@@ -101,6 +101,18 @@ namespace Libvegas.Tests
             }
         }
 
+        public async Task CloseBetweenTwoEnginesLeavesNothingOpen()
+        {
+            var own = OwnEngine();
+            var folder = Keep(new Removed(Program.Folder())).Folder;
+            var p = Producer(o => (o.Engine, o.Durable) = (own, folder));
+            KillEngine(own);
+            await p.CloseAsync(TimeSpan.Zero);
+            var q = Producer(o => (o.Engine, o.Durable) = (own, folder)); // the folder is nobody's
+            await q.SendAsync("k", "x");
+            await q.CloseAsync();
+        }
+
         private sealed class Blocked : SynchronizationContext
         {
             public override void Post(SendOrPostCallback call, object? state)
@@ -140,6 +152,10 @@ namespace Libvegas.Tests
                 o => o.Grace = TimeSpan.FromSeconds(0.1));
             began.Wait();
             await c.CloseAsync();
+            var over = await Assert.Throws<GraceOverException>(() => c.Completion);
+            Assert.Contains("(unfinished records: 1)", over.Text);
+            Assert.Contains("grace-over", over.Remedy!);
+            await Assert.Throws<GraceOverException>(() => c.RunAsync());
             go.Set();
             Assert.Equal(StopReason.GraceOver, box.Wait(1)[0]);
             var again = new Box<int>();

@@ -7,6 +7,7 @@ using Libvegas.Extensions;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Libvegas.Tests
 {
@@ -35,6 +36,28 @@ namespace Libvegas.Tests
             Assert.Equal("1223", string.Concat(seen));
             await using var p = new Producer(Stream);
             await p.SendAsync("k", "4");
+        }
+    }
+
+    public class CheckpointTests : Case
+    {
+        public async Task ManualInAwaitForEach()
+        {
+            Send("1", "2", "3");
+            void Manual(ConsumerOptions o) => Fast(o, x => x.Checkpoint = CheckpointMode.Manual);
+            await foreach (var r in Libvegas.Consumer.ReadAsync(Stream, "g", Manual))
+            {
+                if (r.Text == "2")
+                {
+                    await r.Consumer.CheckpointAsync(r);
+                    break;
+                }
+            }
+            await foreach (var r in Libvegas.Consumer.ReadAsync(Stream, "g", Manual))
+            {
+                Assert.Equal("3", r.Text);
+                break;
+            }
         }
     }
 
@@ -141,6 +164,20 @@ namespace Libvegas.Tests
             var box = new Box<string>();
             Consumer(r => box.Put(r.Text));
             Assert.Equal("1", box.Wait(1)[0]);
+        }
+
+        public void WhatTheHostLogsIsTheEnginesLevel()
+        {
+            VegasLogLevel With(LogLevel lowest)
+            {
+                using var services = new ServiceCollection().AddLogging(b => b.AddConsole().SetMinimumLevel(LogLevel.Trace).AddFilter("Libvegas", lowest))
+                    .AddVegas(v => v.Producer("none")).BuildServiceProvider();
+                services.GetRequiredService<IMessageSender>();
+                return VegasLog.Level;
+            }
+            Assert.Equal(VegasLogLevel.Debug, With(LogLevel.Trace));
+            Assert.Equal(VegasLogLevel.Warn, With(LogLevel.Warning));
+            Assert.Equal(VegasLogLevel.Error, With(LogLevel.None));
         }
 
         public void AnUnknownSetting()

@@ -46,13 +46,17 @@ namespace Libvegas.Tests
         }
 
         // What vegas logs during a test is told where the test fails.
-        private static void Listen(List<string> log) => VegasLog.Handler = (level, text, attributes) =>
+        private static void Listen(List<string> log)
         {
-            lock (log)
+            VegasLog.Level = VegasLogLevel.Info; // a host may have set another one
+            VegasLog.Handler = (level, text, attributes) =>
             {
-                log.Add($"{level} {text} {string.Join(" ", attributes.Select(a => $"{a.Key}={a.Value}"))}");
-            }
-        };
+                lock (log)
+                {
+                    log.Add($"{level} {text} {string.Join(" ", attributes.Select(a => $"{a.Key}={a.Value}"))}");
+                }
+            };
+        }
 
         private static Exception? Try(Type type, MethodInfo method)
         {

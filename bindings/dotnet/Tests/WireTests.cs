@@ -81,6 +81,23 @@ namespace Libvegas.Tests
             Assert.True(open.Take(-1) == null && open.Take(1L << 40) == null);
         }
 
+        public void FailuresOfAChunkFitIntoAFrame()
+        {
+            // As many as a chunk may have.
+            var many = Enumerable.Range(0, 16_000).Select(i => (i, new string('\u20ac', i % 2 == 0 ? 2_000 : 20_000))).ToList();
+            Assert.True(Wire.Settle(1, 2, 3, true, new (int, int)[0], many).Length < Spec.FrameBytes);
+            Assert.True(Wire.Settle(1, 2, 3, true, new (int, int)[0], many.Take(2).ToList()).Length > 16_000, "they are cut without need");
+        }
+
+        public void NoNameIsAlsoOneOfSystem()
+        {
+            // Of the namespaces that programs name, or that newer SDKs name for them.
+            var spaces = new[] { "System", "System.IO", "System.Linq", "System.Threading", "System.Threading.Tasks", "System.Collections.Generic" };
+            var taken = new[] { typeof(object), typeof(Enumerable), typeof(Stack<int>), typeof(Uri) }.SelectMany(t => t.Assembly.GetExportedTypes())
+                .Where(t => spaces.Contains(t.Namespace)).Select(t => t.Name);
+            Assert.Equal(new string[0], typeof(Producer).Assembly.GetExportedTypes().Select(t => t.Name).Intersect(taken).ToArray());
+        }
+
         public void DoneIsToldOnce()
         {
             var done = new Done(6);
