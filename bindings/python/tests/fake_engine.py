@@ -155,7 +155,7 @@ class Consumer:
             self.end = call("end_shard", consumer=self.number, shard=self.number, why="shutdown")
 
 
-kept, texts, producers, consumers = {}, [], {}, {}
+kept, texts, closed, producers, consumers = {}, [], [], {}, {}
 
 
 def answered(number):
@@ -182,13 +182,16 @@ def called(v):
             consumers[v["consumer"]] = Consumer(v["consumer"], v["stream"], v["options"])
             return
     elif method == "close_consumer":
+        closed.append(v["consumer"])
         consumers[v["consumer"]].stop(number)
         return
     elif method in ("flush", "close_producer"):
         producers[v["producer"]].flush()
+        if method == "close_producer":
+            closed.append(v["producer"])
         answer = {"left": 0}
     elif method == "stats":
-        answer = {"stats": {"texts": list(texts), "options": dict((producers.get(v.get("producer")) or consumers.get(v.get("consumer"))).options)}}
+        answer = {"stats": {"texts": list(texts), "closed": list(closed), "options": dict((producers.get(v.get("producer")) or consumers.get(v.get("consumer"))).options)}}
     elif method == "checkpoint":
         if v["sequence"] != "1":
             answer = {"error": {"code": "lease_lost", "text": "another worker's"}}

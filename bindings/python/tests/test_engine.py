@@ -264,6 +264,11 @@ class Ends(Case):
         self.assertTrue(began.wait(20))
         session = c._session
         c.close()
+        with self.assertRaises(vegas.GraceOverError) as raised:
+            c.wait(10)
+        self.assertRegex(raised.exception.text, r"shardId-\d+ \(unfinished records: 1\)")
+        self.assertIn("grace-over", raised.exception.remedy)
+        self.assertRaises(vegas.GraceOverError, c.run)
         go.set()
         self.assertTrue(ended.wait(10))
         self.assertEqual(why, ["grace_over"])
@@ -491,6 +496,31 @@ class Async(Case):
                 await p.send("k", b"last")
                 await asyncio.wait_for(c.wait(), 20)
                 self.assertLessEqual(len(again), 4)  # the one that the loop left, or those of its chunk
+
+        asyncio.run(asyncio.wait_for(main(), 60))
+
+    def test_a_handler_that_does_not_heed_its_cancellation(self):
+        async def main():
+            began, go = asyncio.Event(), asyncio.Event()
+
+            async def handle(r):
+                began.set()
+                while not go.is_set():
+                    try:
+                        await go.wait()
+                    except asyncio.CancelledError:
+                        pass
+
+            async with aio.Producer(self.stream) as p:
+                await p.send("k", b"x")
+            with self.assertRaises(vegas.GraceOverError):
+                async with aio.Consumer(self.stream, "g", handle, **FAST, grace=0.1) as c:
+                    await asyncio.wait_for(began.wait(), 20)
+            await c.close()
+            with self.assertRaises(vegas.GraceOverError):
+                await c.wait()
+            go.set()
+            await asyncio.sleep(0.1)
 
         asyncio.run(asyncio.wait_for(main(), 60))
 

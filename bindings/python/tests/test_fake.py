@@ -1,6 +1,5 @@
 """The binding over an engine that does what a test wants."""
 
-import asyncio
 import concurrent.futures
 import gc
 import os
@@ -15,7 +14,7 @@ import warnings
 from datetime import datetime, timedelta, timezone
 
 import vegas
-from vegas import _engine, aio, errors
+from vegas import errors
 from vegas._options import Options
 from vegas._spec import CONSUMER_OPTIONS, ERRORS, PRODUCER_OPTIONS
 
@@ -430,150 +429,6 @@ class OptionTable(unittest.TestCase):
         e = pickle.loads(pickle.dumps(vegas.TimeoutError("t", "r", True)))
         self.assertIsInstance(e, TimeoutError)
         self.assertEqual((e.text, e.remedy, e.unknown, e.code, str(e)), ("t", "r", True, "timeout", "t: r"))
-
-
-class Async(unittest.TestCase):
-    def run_async(self, main):
-        return asyncio.run(asyncio.wait_for(main(), 30))
-
-    def test_send_and_iterate(self):
-        async def main():
-            async with aio.Producer("kept-a1", engine=FAKE) as p:
-                receipts = await asyncio.gather(*(p.send("k", b"%d" % i) for i in range(1000)))
-                self.assertEqual(len(receipts), 1000)
-                got = []
-                async with aio.Consumer("kept-a1", "g", engine=FAKE) as c:
-                    async for r in c:
-                        got.append(r.data)
-                        if len(got) == 1000:
-                            break
-                self.assertEqual(got, [b"%d" % i for i in range(1000)])
-                self.assertIn("texts", await p.stats())
-        self.run_async(main)
-
-    def test_handlers(self):
-        async def main():
-            async with aio.Producer("kept-a2", engine=FAKE) as p:
-                for i in range(200):
-                    p.send(f"k{i % 7}", b"%d" % i)
-                got, most, running = [], 0, 0
-
-                async def handle(r):
-                    nonlocal most, running
-                    running += 1
-                    most = max(most, running)
-                    await asyncio.sleep(0)
-                    running -= 1
-                    if r.data == b"50" and r.attempt == 1:
-                        raise ValueError("once")
-                    got.append((r.partition_key, int(r.data)))
-                    if len(got) == 200:
-                        await c.close()
-
-                c = aio.Consumer("kept-a2", "g", handle, engine=FAKE, parallel=3)
-                await c.wait()
-                self.assertEqual(most, 3)
-                for k in range(7):
-                    self.assertEqual([n for key, n in got if key == f"k{k}"], list(range(k, 200, 7)))
-        self.run_async(main)
-
-    def test_failures(self):
-        async def main():
-            with self.assertLogs("vegas", "WARNING") as logs:
-                p = aio.Producer("fail", engine=FAKE)
-                with self.assertRaises(vegas.ThrottledError):
-                    await p.send("k", b"seen")
-                await p.flush()
-                p.send("k", b"unseen")
-                with self.assertRaises(vegas.ThrottledError):
-                    await p.close()
-                await asyncio.sleep(0.01)
-                gc.collect()
-                logs.records or _engine.log.warning("nothing else")
-            with self.assertRaises(vegas.ClosedError):
-                p.send("k", b"x")
-        self.run_async(main)
-
-    def test_refused(self):
-        async def main():
-            with self.assertRaises(vegas.BadOptionError):
-                await aio.Consumer("s", "bad", print, engine=FAKE)
-            with self.assertRaises(vegas.EngineMissingError):
-                await aio.Producer("s", engine="/nowhere")
-            with self.assertRaises(vegas.EngineMissingError):
-                async with aio.Producer("s", engine="/nowhere"):
-                    pass
-        self.run_async(main)
-
-    def test_room(self):
-        async def main():
-            async with aio.Producer("quiet", engine=FAKE, buffer_bytes=2000) as p:
-                sent = []
-                with self.assertRaises(vegas.BufferFullError):
-                    for _ in range(100):
-                        sent.append(p.send("k", b"x" * 100))
-                while sent and not all(f.done() for f in sent):
-                    await asyncio.get_running_loop().run_in_executor(None, p._settle_flush, None)
-                    await asyncio.sleep(0)
-                await p.ready()
-                self.assertGreater(len(sent), 3)
-        self.run_async(main)
-
-    def test_close_fails_what_never_had_room(self):
-        async def main():
-            p = await aio.Producer("quiet", engine=FAKE, buffer_bytes=1000)
-            sent = [p.send("k", b"x" * 100) for _ in range(4)]
-            self.assertTrue(p._overflow)
-            with self.assertRaises(TimeoutError):
-                await p.flush(0.01)
-            with self.assertRaises(vegas.TimeoutError):
-                await p.close(0.01)
-            results = await asyncio.gather(*sent, return_exceptions=True)
-            self.assertIsInstance(results[0], vegas.Receipt)
-            self.assertIsInstance(results[-1], vegas.TimeoutError)
-        self.run_async(main)
-
-    def test_a_handler_of_several_may_close(self):
-        async def main():
-            async with aio.Producer("kept-a4", engine=FAKE) as p:
-                for i in range(9):
-                    p.send(f"k{i}", b"x")
-
-            async def handle(r):
-                await c.close()
-
-            c = aio.Consumer("kept-a4", "g", handle, engine=FAKE, parallel=3)
-            await c.wait()
-        self.run_async(main)
-
-    def test_lost_shard_cancels_its_handler(self):
-        async def main():
-            cancelled = asyncio.Event()
-            die = aio.Producer("die", engine=FAKE)
-            await die
-
-            async def handle(r):
-                try:
-                    await asyncio.sleep(20)
-                except asyncio.CancelledError:
-                    self.assertEqual(r.stopping, "engine_gone")
-                    cancelled.set()
-                    raise
-
-            async with aio.Producer("kept-a3", engine=FAKE) as p:
-                c = await aio.Consumer("kept-a3", "g", handle, engine=FAKE)
-                await p.send("k", b"x")
-                await asyncio.sleep(0.05)
-                with self.assertLogs("vegas", "WARNING"):
-                    with self.assertRaises(vegas.EngineGoneError):
-                        await die.send("k", b"x")
-                    await cancelled.wait()
-                c._begin_close()
-                try:
-                    await die.close()
-                except vegas.EngineGoneError:
-                    pass
-        self.run_async(main)
 
 
 @unittest.skipUnless(hasattr(os, "fork"), "no fork here")

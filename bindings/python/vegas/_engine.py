@@ -331,8 +331,9 @@ class Engine:
         self._hurry = False
         self.clients: Dict[int, Client] = {}
 
-    def connect(self) -> Session:
-        """The session, started where there is none. Raises where there cannot be."""
+    def connect(self, until: Optional[float] = None) -> Session:
+        """The session, started where there is none. Raises where there cannot be, and
+        concurrent.futures.TimeoutError where there is none by then."""
         with self._changed:
             if not self._running and self._failed is None:
                 self._running = True
@@ -342,7 +343,10 @@ class Engine:
                     raise _future.again(self._failed)
                 if not self._running:
                     raise spec.EngineGoneError("the program is ending")
-                self._changed.wait()
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    raise concurrent.futures.TimeoutError
+                self._changed.wait(left)
             return self._session
 
     def attach(self, client: Client) -> None:
@@ -439,6 +443,8 @@ class Engine:
     def exit(self, stage: str) -> None:
         """The program ends: closes consumers, or else everything. A Ctrl-C meanwhile
         ends the waiting, and what is left is logged."""
+        if self._closing:
+            return
         clients = list(self.clients.values())
         for c in clients:
             c.exit_begin(stage)
@@ -539,16 +545,19 @@ def _register_exit() -> None:
     if _exit_in == os.getpid():
         return
     first, _exit_in = _exit_in is None, os.getpid()
+    # Consumers end when the main thread has, while executors that their handlers may
+    # use still take work. Producers end behind other threads.
     if first:
         atexit.register(_exit, "all")
-        # Consumers end when the main thread has, while executors that their
-        # handlers may use still take work. Producers end behind other threads.
         early = getattr(threading, "_register_atexit", None)
         if early is not None:
             early(_exit, "consumers")
-    elif "multiprocessing.util" in sys.modules:
-        # A child of multiprocessing ends without atexit.
-        util = sys.modules["multiprocessing.util"]
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        # A child of multiprocessing may end without atexit.
+        from multiprocessing import util
+
+        util.Finalize(None, _exit, args=("consumers",), exitpriority=11)
         util.Finalize(None, _exit, args=("all",), exitpriority=10)
 
 

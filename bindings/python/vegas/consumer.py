@@ -88,6 +88,8 @@ class Receiving:
 
     def opened(self, session: _engine.Session, answer: Dict[str, Any]) -> None:
         self._session = session
+        if self._closing:  # while it was being opened: nobody is here to handle anything
+            session.call(spec.METHOD_CLOSE_CONSUMER, {"consumer": self.number}, lambda *_: None)
         self.worker = answer.get("worker", "")
         if not self._is_open.done():
             self._is_open.finish()
@@ -107,12 +109,14 @@ class Receiving:
             if shard.stopping is None:
                 self._stop(shard, "shutdown")
             self._end(shard, None)
+        # Handlers that have not ended are told of also where the program has closed it.
+        raised = error if not self._closing or isinstance(error, spec.GraceOverError) else None
         if error is not None and not self._ended.done():
-            log = _engine.log.warning if self._closing else _engine.log.error
+            log = _engine.log.warning if raised is None else _engine.log.error
             log("%s has ended: %s", self._of, error)
         if self._ended.done():
             return
-        self._ended.finish(None, None if self._closing else error)
+        self._ended.finish(None, raised)
 
     def lost(self, session: _engine.Session, why: spec.VegasError) -> None:
         if self._session is not session:
@@ -299,7 +303,8 @@ class Consumer(Receiving):
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         """Returns True when the consumer has ended, False after `timeout` seconds.
-        Raises what ended it, unless that was close()."""
+        Raises what ended it, unless that was close(), and GraceOverError where
+        handlers had not ended by the time that grace gives them."""
         try:
             self._ended.result(timeout)
         except _TIMEOUTS:
@@ -310,7 +315,7 @@ class Consumer(Receiving):
 
     def run(self) -> None:
         """Waits for the end, and closes at Ctrl-C and, in the main thread, at SIGTERM
-        where the program does not handle it otherwise. Raises what ended it."""
+        where the program does not handle it otherwise. Raises what wait() does."""
         before = None
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGTERM"):
             if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -319,6 +324,7 @@ class Consumer(Receiving):
             self.wait()
         except KeyboardInterrupt:
             self.close()
+            self.wait()
         finally:
             if before is not None:
                 signal.signal(signal.SIGTERM, before)
@@ -326,10 +332,14 @@ class Consumer(Receiving):
     def close(self, timeout: Optional[float] = None) -> None:
         """Begins nothing further, waits for handlers for as long as grace says,
         writes checkpoints and gives the shards back. Called by a handler it does
-        not wait."""
+        not wait. Handlers that had not ended by then are told of by wait(). Raises
+        TimeoutError after `timeout` seconds, and goes on with it."""
         self._begin_close()
         if getattr(self._mine, "shard", None) is None:
-            self._ended.exception(timeout)
+            try:
+                self._ended.exception(timeout)
+            except _TIMEOUTS:
+                raise spec.TimeoutError(f"{self._of}: it has not ended after {timeout} s") from None
 
     def __enter__(self) -> "Consumer":
         return self

@@ -23,6 +23,7 @@ _BATCH_BYTES = 4 << 20
 
 _FINISHED = _future.FINISHED
 _pack_row = wire.SEND_ROW.pack
+_ROW_BYTES = wire.SEND_ROW.size
 
 
 class Receipt(NamedTuple):
@@ -185,6 +186,9 @@ class Sending:
 
     def opened(self, session: _engine.Session, answer: Dict[str, Any]) -> None:
         with self._lock:
+            if self._ended:  # closed while it was being opened
+                session.call(spec.METHOD_CLOSE_PRODUCER, {"producer": self.number, "timeout": 0}, lambda *_: None)
+                return
             self._session = session
             self._next = 0
             self._window = answer["window_bytes"]
@@ -208,12 +212,13 @@ class Sending:
         """No session will take or report anything any more: what has no result fails."""
         with self._lock:
             self._session, self._ended = None, True
-            entries = self._forget_unsent() + list(self._open.values())
+            written, unsent = list(self._open.values()), self._forget_unsent()
             self._open.clear()
             self._held = 0
             self._room_made.notify_all()
             self._made_room()
-        self._fail(entries, error)
+        self._fail(written, error)
+        self._fail(unsent, type(error)(error.text, error.remedy))
 
     def _forget_unsent(self) -> List[Any]:
         """Gives up what was not written, with the lock held."""
@@ -254,15 +259,15 @@ class Sending:
             first = self._next
             self._next += len(entries)
             self._open.update(zip(range(first, self._next), entries))
-        size = sum(map(len, bodies))
+        size = sum(map(len, bodies)) + len(rows) * _ROW_BYTES
         if size <= _BATCH_BYTES:
             return [self._send_frame(first, rows, bodies)]
         frames, start, size = [], 0, 0
         for i, body in enumerate(bodies):
-            if size + len(body) > _BATCH_BYTES and i > start:
+            size += len(body) + _ROW_BYTES
+            if size > _BATCH_BYTES and i > start:
                 frames.append(self._send_frame(first + start, rows[start:i], bodies[start:i]))
-                start, size = i, 0
-            size += len(body)
+                start, size = i, len(body) + _ROW_BYTES
         frames.append(self._send_frame(first + start, rows[start:], bodies[start:]))
         return frames
 
@@ -320,17 +325,18 @@ class Sending:
 
     def _settle_all(self, method: str, timeout: Optional[float]) -> int:
         until = None if timeout is None else time.monotonic() + timeout
-        while self._error is None:
+        while not self._ended:
             if self._engine is None:
                 return 0  # made before a fork, and not used since
             try:
-                session = self._engine.connect()
+                session = self._engine.connect(until)
                 with self._lock:
-                    while self._session is not session and self._error is None:
+                    while self._session is not session and not self._ended:
                         # It is being opened. Its writer gets what has gathered then.
-                        if until is not None and time.monotonic() > until:
-                            return len(self._open) + len(self._gathered) // 3
-                        if not self._room_made.wait(1) and session.over:
+                        left = 1.0 if until is None else min(1.0, until - time.monotonic())
+                        if left <= 0:
+                            raise concurrent.futures.TimeoutError
+                        if not self._room_made.wait(left) and session.over:
                             break
                 args: Dict[str, Any] = {"producer": self.number}
                 patience = None
@@ -384,17 +390,22 @@ class Sending:
         if stage != "all" or self._ended:
             return
         self._closed = self._halted = True
-        if self._session is not None and self._engine is not None:
-            timeout = micros(self._options.seconds("close_timeout"))
-            args = {"producer": self.number, "timeout": timeout}
-            self._closing = self._engine.request(spec.METHOD_CLOSE_PRODUCER, args, self._session)
+        session, self._closing = self._session, Future()
+        if session is None:
+            self._closing.finish(None, spec.EngineGoneError("another engine is being started"))
+            return
+        timeout = micros(self._options.seconds("close_timeout"))
+        session.call(spec.METHOD_CLOSE_PRODUCER, {"producer": self.number, "timeout": timeout}, self._closing.finish)
 
     def exit_end(self, began: float) -> None:
         if self._closing is None:
             return
+        until = began + self._options.seconds("close_timeout") + 1
         try:
-            until = began + self._options.seconds("close_timeout") + 1
-            self._closing.exception(max(0.0, until - time.monotonic()))
+            gone = self._closing.exception(max(0.0, until - time.monotonic()))
+            if isinstance(gone, spec.EngineGoneError) and until > time.monotonic():
+                # What was not written yet goes to the next one.
+                self._settle_all(spec.METHOD_CLOSE_PRODUCER, until - time.monotonic())
         except (concurrent.futures.TimeoutError, spec.VegasError):
             pass
         error = self._failures.take()
