@@ -105,6 +105,38 @@ class ConsumerTest < Minitest::Test
     assert_match(/consumer_test\.rb/, error.message)
   end
 
+  def test_a_handler_that_never_returns_is_told_of_where_the_program_waits
+    producer.send('key', 'data')
+    began = Queue.new
+    release = Queue.new
+    c = consumer(grace: 0.1) do
+      began << true
+      release.pop
+    end
+    take(began, 1)
+    c.close
+    error = assert_raises(Vegas::GraceOverError) { c.wait(PATIENCE) }
+    assert_match(/shardId-000000000000/, error.text)
+  ensure
+    release << true
+  end
+
+  def test_failures_of_many_records_fit_into_one_frame
+    frames = Queue.new
+    session = Object.new
+    session.define_singleton_method(:write) { |_, body| frames << body }
+    session.define_singleton_method(:answer) { |*| nil }
+    consumer = Object.new
+    { start_of: nil, left: nil, batch?: false, parallel: 2 }.each { |name, value| consumer.define_singleton_method(name) { |*| value } }
+    consumer.define_singleton_method(:handle) { |_| raise 'x' * 20_000 }
+    rows = [0, 0, 4, 0, 1, 0, 1, 0, 0].pack(Vegas::Chunk::ROW) * 2000
+    Vegas::Shard.new(consumer, session, { 'consumer' => 1, 'shard' => 1, 'id' => 's', 'call' => 1 })
+                .deliver([1, 1, 0, 0, 0, 2000, 0].pack('VVVVCVV') + rows + Array.new(2000) { |i| "#{i + 1000}7" }.join.b)
+    frame, = take(frames, 1)
+    assert_equal [0, 2000], frame.unpack('VV', offset: 13)
+    assert_operator frame.bytesize, :<, 10 << 20
+  end
+
   def test_dead_letters
     producer.send('key', 'data')
     dead = Queue.new
@@ -181,6 +213,20 @@ class ConsumerTest < Minitest::Test
     assert_operator start.possession, :>=, 1
   end
 
+  def test_a_shard_that_external_refuses_starts_anew
+    producer.send('key', 'data')
+    starts = Queue.new
+    external = lambda do |start|
+      starts << start
+      raise NotImplementedError, 'not yet' if starts.size < 2
+    end
+    seen = Queue.new
+    c = consumer(external: external) { |r| seen << r.data }
+    assert_equal ['data'], take(seen, 1)
+    assert_equal 1, c.instance_variable_get(:@shards).size
+    assert_equal(1, Thread.list.count { |t| t.name == 'vegas shardId-000000000000' })
+  end
+
   def test_each
     p = producer
     20.times { |i| p.send('key', i.to_s) }
@@ -188,7 +234,12 @@ class ConsumerTest < Minitest::Test
     seen = []
     Timeout.timeout(PATIENCE) { c.each { |r| (seen << r.data.to_i).size == 10 && break } }
     assert_equal (0...10).to_a, seen
-    assert_equal (10...15).to_a, Timeout.timeout(PATIENCE) { c.each.lazy.map { |r| r.data.to_i }.first(5) }
+    assert c.closed?
+    again = consumer
+    assert_equal (9...15).to_a, Timeout.timeout(PATIENCE) { again.each.lazy.map { |r| r.data.to_i }.first(6) } # what was left by break comes again
+    failed = consumer
+    assert_raises(ArgumentError) { Timeout.timeout(PATIENCE) { failed.each { raise ArgumentError } } }
+    assert failed.closed?
     assert_raises(Vegas::BadOptionError) { consumer('other') { nil }.each { nil } }
   end
 
@@ -205,6 +256,19 @@ class ConsumerTest < Minitest::Test
     c = consumer { holder.pop.close }
     holder << c
     assert c.wait(PATIENCE)
+  end
+
+  def test_a_trap_may_close_a_consumer
+    out, err, status = program(<<~RUBY, local.endpoint)
+      consumer = Vegas::Consumer.new('orders', 'g', endpoint: ARGV[0]) { nil }
+      trap('TERM') { consumer.close }
+      Process.kill(:TERM, Process.pid)
+      consumer.run
+      puts 'over'
+    RUBY
+    assert status.success?, err
+    assert_equal "over\n", out
+    assert_empty err
   end
 
   def test_two_workers_share_a_group

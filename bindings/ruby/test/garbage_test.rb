@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative 'helper'
+require 'set'
 
 # What an engine that is broken may send costs an error, never memory or a hang.
 class GarbageTest < Minitest::Test
@@ -40,7 +41,7 @@ class GarbageTest < Minitest::Test
       3.times { batch.add('k', '', '', 'd', nil) }
       batch.seal(7)
       batch.first = 0
-      { lock: Mutex.new, changed: ConditionVariable.new, open: [batch], open_cost: 27, pending: [], overlooked: [], more: 0 }
+      { lock: Mutex.new, changed: ConditionVariable.new, open: [batch], open_cost: 27, pending: [], failures: Set.new }
         .each { |name, value| p.instance_variable_set("@#{name}", value) }
       begin
         p.reported(broken)

@@ -71,10 +71,15 @@ class ProcessTest < Minitest::Test
 
   def test_a_child_does_not_use_its_parents_consumer
     c = consumer { nil }
+    loop = consumer('other')
     child = fork do
       c.close
-      c.stats
-    rescue Vegas::ClosedError
+      [c.method(:stats), c.method(:wait), c.method(:run), c.method(:join), loop.method(:each)].each do |method|
+        Timeout.timeout(2) { method.call { nil } }
+        exit!(1)
+      rescue Vegas::ClosedError
+        next
+      end
       exit!(0)
     end
     assert Process.wait2(child).last.success?

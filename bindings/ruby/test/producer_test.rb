@@ -126,6 +126,29 @@ class ProducerTest < Minitest::Test
     assert_equal 0, p.close
   end
 
+  def test_a_failure_that_nobody_looks_at_is_logged_although_nothing_follows
+    _, err, = program(<<~RUBY, local.endpoint)
+      Vegas::Failures.module_eval { remove_const(:LOOK) && const_set(:LOOK, 0.1) }
+      producer = Vegas::Producer.new('absent', endpoint: ARGV[0], deadline: 0.2)
+      looked = producer.send('key', 'data')
+      producer.send('key', 'data')
+      looked.error if looked.wait
+      sleep 1
+      exit!
+    RUBY
+    assert_match(/absent: 1 records failed and nobody looked at it/, err)
+    assert_equal 1, err.scan(/nobody looked/).size
+  end
+
+  def test_flush_says_that_its_time_is_over
+    p = Vegas::Producer.new('orders', endpoint: 'http://127.0.0.1:9', close_timeout: 0)
+    delivery = p.send('key', 'data')
+    error = assert_raises(Vegas::TimeoutError) { p.flush(0.1) }
+    assert_match(/1 records have no result/, error.text)
+    assert_raises(Vegas::VegasError) { p.close }
+    assert delivery.done?
+  end
+
   def test_check
     assert_nil producer.check
     error = assert_raises(Vegas::NotFoundError) { producer('absent').check }

@@ -25,18 +25,21 @@ module Vegas
       @lock = Mutex.new
       @changed = ConditionVariable.new
       @shards = {}
+      @latest = {} # possessions by ids of shards, until their threads have ended
       @handler = handler || block
       @offers = SizedQueue.new(1) unless @handler # for each
       @errand = Errand.new("vegas #{@group} statistics")
       @engine = Engine.current(@options.host[:engine])
       @connecting = true
-      @engine.open { connect }
+      @engine.open { |session| connect(session) }
       @connecting = false
     end
 
-    # Waits until the consumer has ended, and raises why if it ended by itself. Gives
+    # Waits until the consumer has ended, and raises why if it ended by itself, and
+    # GraceOverError if it was closed and handlers did not end within grace. Gives
     # false if it has not within the timeout, in seconds.
     def wait(timeout = nil)
+      own
       limit = timeout && (Session.now + timeout)
       @lock.synchronize do
         until @ended
@@ -62,13 +65,13 @@ module Vegas
     end
 
     # Ends the consumer: no further record begins, handlers have the time of the
-    # option grace to finish, and its shards go to other workers. A handler may call
-    # it, and is not waited for.
+    # option grace to finish, and its shards go to other workers. Those that did not are
+    # told of by wait. A handler may call it, and so may a trap: neither is waited for.
     def close
       return if @forked || @closed
 
       @closed = true
-      return shut unless Thread.current.thread_variable_get(:vegas_consumer).equal?(self)
+      return shut unless Thread.current.thread_variable_get(:vegas_consumer).equal?(self) || trapped?
 
       Thread.new { shut }
       nil
@@ -88,37 +91,34 @@ module Vegas
 
     # Raises what is wrong with the stream, the credentials or the network.
     def check
-      use
-      @engine.call(Spec::METHOD_CHECK, { consumer: @number })
+      request(Spec::METHOD_CHECK)
       nil
     end
 
     # What the consumer counts, by the names of the metrics.
     def stats
-      use
-      @engine.call(Spec::METHOD_STATS, { consumer: @number })['stats']
+      request(Spec::METHOD_STATS)['stats']
     end
 
     # Yields records to this thread, one at a time over all shards, until the consumer
     # ends; for a Consumer without a block. A record is done with when the next one is
-    # asked for, or the block is left by break, and has failed if the block raises.
-    # Without a block, an Enumerator.
+    # asked for, and has failed if the block raises. Leaving the block, by break or an
+    # error, closes the consumer; behind a break the record comes again. Without a
+    # block, an Enumerator.
     def each
       return to_enum(:each) unless block_given?
       raise BadOptionError, 'the consumer has a handler, which gets the records' unless @offers
 
-      while (offer = @offers.pop)
-        record, answer = offer
-        begin
-          yield record
-        rescue Exception => e # rubocop:disable Lint/RescueException -- it is raised on
-          answer << e
-          raise
-        ensure
-          answer << true
+      own
+      begin
+        while (offer = @offers.pop)
+          record, answer = offer
+          turn(answer) { yield record }
         end
+        wait
+      ensure
+        close
       end
-      wait
       self
     end
 
@@ -154,11 +154,15 @@ module Vegas
     # wait.
 
     def called(session, call)
-      if call['method'] == Spec::METHOD_START_SHARD
-        @shards[call['shard']] = Shard.new(self, session, call)
-      else
-        @shards.delete(call['shard'])&.end
+      if call['method'] == Spec::METHOD_END_SHARD
+        @lock.synchronize { @shards.delete(call['shard']) }&.end
         session.answer(call['call'])
+      elsif @closed
+        session.answer(call['call'], error: ClosedError.new("the consumer of #{@stream} is closed"))
+      else
+        @lock.synchronize do
+          @latest[call['id']] = @shards[call['shard']] = Shard.new(self, session, call, @latest[call['id']])
+        end
       end
     end
 
@@ -176,25 +180,38 @@ module Vegas
       @errand.offer { on_stats.call(stats) } if on_stats
     end
 
-    # It has ended in the engine.
+    # It has ended in the engine. What follows from close is for the log, but for
+    # handlers that have not ended.
     def ended(error)
-      Vegas.logger.error { "#{@stream} #{@group}: the consumer has ended: #{error.message}" } if error
+      asked = @closed && !error.is_a?(GraceOverError)
+      Vegas.logger.add(asked ? Logger::WARN : Logger::ERROR) { "#{@stream} #{@group}: the consumer has ended: #{error.message}" } if error
       @offers&.close
       @lock.synchronize do
         @ended = true
-        @error ||= error
+        @error ||= error unless asked
         @changed.broadcast
+      end
+    end
+
+    # The thread of a shard has ended.
+    def left(shard)
+      @lock.synchronize do
+        @shards.delete(shard.number) if @shards[shard.number].equal?(shard)
+        @latest.delete(shard.id) if @latest[shard.id].equal?(shard)
       end
     end
 
     # The engine has died: handlers that run are told, and the records come again.
     def lost(_error)
-      @shards.each_value(&:lost)
-      @shards = {}
+      shards = @lock.synchronize do
+        @session = nil
+        @shards.tap { @shards = {} }
+      end
+      shards.each_value(&:lost)
     end
 
-    def open_again
-      connect unless @closed || @ended || @connecting
+    def open_again(session)
+      connect(session) unless @closed || @ended || @connecting
     rescue EngineGoneError
       nil # this one has died as well, and the next one is told
     rescue VegasError => e
@@ -220,34 +237,89 @@ module Vegas
 
     private
 
-    def connect
-      session = @engine.session
+    # Opens the consumer in a session, each time as one of a number of its own.
+    def connect(session)
       number = @engine.number
       @engine.keep(:consumer, number, self)
-      before = @number
-      @number = number
       session.call(Spec::METHOD_OPEN_CONSUMER, { consumer: number, stream: @stream, group: @group, options: @options.wire })
+      before = closed = nil
+      @lock.synchronize do
+        before = @number
+        @number = number
+        @session = session
+        @changed.broadcast
+        closed = @left
+      end
       @engine.release(:consumer, before) if before
+      part(session, number) if closed # meanwhile, and left to this call
     rescue VegasError
-      @engine.release(:consumer, number) if number
+      @engine.release(:consumer, number)
       raise
     end
 
-    def use
+    def own
       raise ClosedError, "the consumer of #{@stream} belongs to the process that made it, before the fork" if @forked
+    end
+
+    def use
+      own
       raise ClosedError, "the consumer of #{@stream} is closed" if @closed
+    end
+
+    # Calls the engine, as soon as it has the consumer.
+    def request(method)
+      use
+      session, number = @lock.synchronize do
+        @changed.wait(@lock) until @session || @ended
+        [@session, @number]
+      end
+      use
+      raise @error || ClosedError.new("the consumer of #{@stream} has ended") unless session
+
+      session.call(method, { consumer: number })
+    end
+
+    # Whether this is a trap's, which may lock nothing.
+    def trapped?
+      Mutex.new.lock
+      false
+    rescue ThreadError
+      true
     end
 
     def shut
       withdraw
-      @engine.call(Spec::METHOD_CLOSE_CONSUMER, { consumer: @number })
+      session, number = @lock.synchronize do
+        @left = true
+        [@session, @number]
+      end
+      part(session, number)
+    ensure
+      ended(nil)
+      @errand.finish(1)
+    end
+
+    # Ends it in a session, if there is one.
+    def part(session, number)
+      session&.call(Spec::METHOD_CLOSE_CONSUMER, { consumer: number })
       nil
     rescue ClosedError, EngineGoneError
       nil # it has ended by itself
     ensure
-      ended(nil)
-      @engine.release(:consumer, @number)
-      @errand.finish(1)
+      @engine.release(:consumer, number)
+      @lock.synchronize { @shards.each_value(&:end) } # of those left behind nobody tells the end
+    end
+
+    # One turn of #each.
+    def turn(answer)
+      result = Shard::NotBegun.new # if it is left by break
+      yield
+      result = true
+    rescue Exception => e # rubocop:disable Lint/RescueException -- it is raised on
+      result = e unless Shard.signal?(e)
+      raise
+    ensure
+      answer << result
     end
 
     # Gives a record to whoever loops over #each, and waits until it is done with.

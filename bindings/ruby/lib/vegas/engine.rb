@@ -73,10 +73,10 @@ module Vegas
       end
     end
 
-    # Opens what is new by the block, in the next session where one dies meanwhile, as long
-    # as there is a next one.
+    # Opens what is new by the block, which gets the session: the next one where one dies
+    # meanwhile, as long as there is a next one.
     def open
-      yield
+      yield session
     rescue EngineGoneError
       Thread.pass
       raise @fatal if @fatal
@@ -173,6 +173,7 @@ module Vegas
         @session = session
         @changed.broadcast
       end
+      session
     end
 
     def start_again(error)
@@ -181,9 +182,9 @@ module Vegas
 
       sleep(0.1 * (2**(@starts.size - 1))) unless @starts.empty?
       # Not who comes from now on: they open themselves.
-      before = @lock.synchronize { @producers.values + @consumers.values }
-      start
-      before.each { |member| Thread.new { member.open_again } }
+      before = @lock.synchronize { @producers.values + @consumers.values }.uniq
+      session = start
+      before.each { |member| Thread.new { member.open_again(session) } }
     rescue VegasError => e
       e.is_a?(VersionError) || e.is_a?(EngineMissingError) ? give_up(e) : start_again(e)
     end

@@ -7,8 +7,6 @@ module Vegas
     BURST = 64 << 10 # bytes after which a sender lets the engine have its turn,
     PAUSE = 0.005    # and seconds
     MOST_BYTES = 1 << 20 # of a frame of several records
-    LOOK = 10        # seconds that a program has to look at a failure before it is logged
-    MOST_OVERLOOKED = 10_000
     NOTHING = ''.b.freeze
     RENEWAL = Mutex.new
     DURABLE = [nil, nil].freeze # the place of what is in a durable buffer
@@ -40,8 +38,7 @@ module Vegas
       @accepted = 0     # records ever
       @open = []        # batches that crossed and have records without a result
       @open_cost = 0
-      @overlooked = []  # deliveries that failed
-      @more = @logged = 0 # failures besides, and those in the log
+      @failures = Failures.new(@stream)
       @burst = 0        # bytes since this producer's last turn
       @turn = 0.0
       @errand = Errand.new("vegas #{@stream} results")
@@ -85,20 +82,23 @@ module Vegas
     alias produce send
 
     # Waits until all records that were sent before have a result, and raises the first
-    # failure that nobody has looked at. Gives the number of records that are left: in
-    # a durable buffer, or, at the timeout in seconds, without a result.
+    # failure that nobody has looked at. Gives the number of records that are left in a
+    # durable buffer; without one, records that have no result at the timeout, in
+    # seconds, are a TimeoutError.
     def flush(timeout = nil)
       renew if @forked
       limit = timeout && (Session.now + timeout)
       crossing = crossed(limit)
-      left = crossing ? ask(Spec::METHOD_FLUSH, limit).to_i : @lock.synchronize { unfinished }
+      left = crossing ? ask(Spec::METHOD_FLUSH, limit) : @lock.synchronize { unfinished }
       settle
+      raise TimeoutError, "#{@stream}: #{left} records have no result after #{timeout} s" if left.positive? && !durable?
+
       left
     end
 
     # Like flush, and ends the producer. At the timeout, by default the option
     # close_timeout, what is open is reported as it is: unknown, not stored, or left in
-    # the durable buffer.
+    # the durable buffer; their number is given.
     def close(timeout = @close_timeout)
       left = shut(timeout)
       settle
@@ -111,15 +111,13 @@ module Vegas
 
     # Raises what is wrong with the stream, the credentials or the network.
     def check
-      renew if @forked
-      @engine.call(Spec::METHOD_CHECK, { producer: @number })
+      request(Spec::METHOD_CHECK)
       nil
     end
 
     # What the producer counts, by the names of the metrics.
     def stats
-      renew if @forked
-      @engine.call(Spec::METHOD_STATS, { producer: @number })['stats']
+      request(Spec::METHOD_STATS)['stats']
     end
 
     def inspect
@@ -180,7 +178,6 @@ module Vegas
       end
       tell if pending?
       call_back(results)
-      log_overlooked
     end
 
     def stats_came(stats)
@@ -188,14 +185,17 @@ module Vegas
       @errand.offer { on_stats.call(stats) } if on_stats
     end
 
-    # The engine has died. What has not crossed will, to the next one.
+    # The engine has died. What has not crossed will, to the next one, unless it is not to
+    # follow what is unknown.
     def lost(error)
       unknown = error.class.new("the engine died before it told what became of the record: #{error.text}",
                                 remedy: ('if the durable buffer has it, the next engine sends it' if durable?), unknown: true)
       results = []
       @lock.synchronize do
         @session = nil
+        follow = @open.empty? || @options.wire[:on_failure] != 'fail_key'
         @open.each { |batch| fail_all(batch, unknown, results) }
+        forget_pending(EarlierFailedError.new('the results of earlier records are unknown, since the engine has ended'), results) unless follow
         @open.clear
         @open_cost = 0
         @changed.broadcast
@@ -203,8 +203,9 @@ module Vegas
       call_back(results)
     end
 
-    def open_again
-      connect_session unless @closed || @connecting
+    # A producer that is closing is opened for what has not crossed.
+    def open_again(session)
+      connect_session(session) unless @connecting || (@closed && !@lock.synchronize { pending? })
     rescue EngineGoneError
       nil # this one has died as well, and the next one is told
     rescue VegasError => e
@@ -225,8 +226,8 @@ module Vegas
     # The process ends.
     def finish
       left = shut(@close_timeout)
-      failed, count = failures
-      log_failures(count, failed) if failed
+      failed, count = @failures.take
+      @failures.log(failed, count) if failed
       if left.positive?
         where = durable? ? 'stay in the durable buffer' : 'have no result'
         Vegas.logger.add(durable? ? Logger::INFO : Logger::ERROR, "#{@stream}: #{left} records #{where} at the end of the program")
@@ -242,9 +243,8 @@ module Vegas
       @sealed = nil
       @pending = []
       @open = []
-      @overlooked = []
-      @session = nil
-      @number = nil
+      @failures = Failures.new(@stream)
+      @session = @number = nil
       @forked = true
       @errand = Errand.new("vegas #{@stream} results")
     end
@@ -254,7 +254,7 @@ module Vegas
     def connect
       @connecting = true
       @engine = Engine.current(@options.host[:engine])
-      @engine.open { connect_session }
+      @engine.open { |session| connect_session(session) }
     ensure
       @connecting = false
     end
@@ -273,14 +273,12 @@ module Vegas
       end
     end
 
-    # Opens the producer in the engine that there is. Each time it is one of a number
-    # of its own.
-    def connect_session
-      session = @engine.session
+    # Opens the producer in a session. Each time it is one of a number of its own.
+    def connect_session(session)
       number = @engine.number
       @engine.keep(:producer, number, self)
       opened = session.call(Spec::METHOD_OPEN_PRODUCER, { producer: number, stream: @stream, options: @options.wire })
-      @lock.synchronize do
+      return part(session, number) if @lock.synchronize do
         @engine.release(:producer, @number) if @number
         @number = number
         @window = opened['window_bytes']
@@ -288,11 +286,20 @@ module Vegas
         @next_number = 0
         @session = session
         @changed.broadcast
+        @left
       end
+
       tell
     rescue VegasError
-      @engine.release(:producer, number) if number
+      @engine.release(:producer, number)
       raise
+    end
+
+    # It was given up while this session opened it.
+    def part(session, number)
+      session.call(Spec::METHOD_CLOSE_PRODUCER, { producer: number })
+    ensure
+      @engine.release(:producer, number)
     end
 
     def key_bytes(key)
@@ -422,19 +429,13 @@ module Vegas
       if batch.callback(index)
         results << [batch, index]
       elsif result.is_a?(VegasError)
-        overlook(batch, index)
+        @failures.add(Delivery.new(batch, index))
       end
     end
 
     # With @lock held.
     def fail_all(batch, error, results)
-      batch.fail_all(error) { |i| batch.callback(i) ? results << [batch, i] : overlook(batch, i) }
-    end
-
-    # With @lock held.
-    def overlook(batch, index)
-      @failed_at = Session.now if @overlooked.empty? && @more.zero?
-      @overlooked << Delivery.new(batch, index)
+      batch.fail_all(error) { |i| batch.callback(i) ? results << [batch, i] : @failures.add(Delivery.new(batch, i)) }
     end
 
     def call_back(results)
@@ -444,58 +445,13 @@ module Vegas
       end
     end
 
-    # Says what nobody has looked at for a while, and lets go of all but the first,
-    # which flush and close raise.
-    def log_overlooked
-      return if @overlooked.empty? || (@overlooked.size < MOST_OVERLOOKED && Session.now - @failed_at < LOOK)
-
-      first = nil
-      count = @lock.synchronize do
-        gather
-        next 0 if Session.now - @failed_at < LOOK
-
-        @failed_at = Session.now
-        first = @overlooked.first
-        @more + @overlooked.size - @logged
-      end
-      return unless count.positive?
-
-      @logged += count
-      @engine.errand.offer { log_failures(count, first) }
-    end
-
-    # Forgets all but the first failure that nobody has looked at, with @lock held.
-    def gather
-      @overlooked.select!(&:overlooked?)
-      return if @overlooked.empty?
-
-      @more += @overlooked.size - 1
-      @overlooked = @overlooked.first(1)
-    end
-
-    def log_failures(count, first)
-      Vegas.logger.error { "#{@stream}: #{count} records failed and nobody looked at it, the first: #{first.failure.message}" }
-    end
-
     # Raises the first failure that nobody has looked at.
     def settle
-      failed, count = failures
+      failed, count = @failures.take
       return unless failed
 
-      log_failures(count, failed)
+      @failures.log(failed, count)
       raise failed.error
-    end
-
-    # The first failure that nobody has looked at, and their number. It is told once.
-    def failures
-      @lock.synchronize do
-        gather
-        first = @overlooked.first
-        count = @more + @overlooked.size
-        @overlooked = []
-        @more = @logged = 0
-        [first, count]
-      end
     end
 
     # How many records have no result, with @lock held.
@@ -518,13 +474,29 @@ module Vegas
       end
     end
 
+    # Calls the engine, as soon as it has the producer.
+    def request(method)
+      renew if @forked
+      session, number = @lock.synchronize do
+        @changed.wait(@lock) until @session || @gone || @closed
+        [@session, @number]
+      end
+      raise @gone || ClosedError.new("the producer of #{@stream} is closed") unless session
+
+      session.call(method, { producer: number })
+    end
+
     # Asks for the end of what has crossed, and gives the number of what is left.
     def ask(method, limit)
-      arguments = { producer: @number }
+      session, number = @lock.synchronize { [@session, @number] }
+      return 0 unless session # each record that was in it has been told
+
+      arguments = { producer: number }
       arguments[:timeout] = ([limit - Session.now, 0].max * 1_000_000).to_i if limit
-      @engine.call(method, arguments)['left']
+      session.call(method, arguments)['left'].to_i
     rescue EngineGoneError
-      0 # which has told each record
+      @lock.synchronize { @changed.wait(@lock, 1) if @session == session } # until they are
+      0
     end
 
     def shut(timeout)
@@ -540,12 +512,15 @@ module Vegas
       return 0 if already
 
       limit = timeout && (Session.now + timeout)
-      all = crossed(limit)
-      left = ask(Spec::METHOD_CLOSE_PRODUCER, limit).to_i
-      left += give_back unless all
+      begin
+        crossed(limit)
+        left = ask(Spec::METHOD_CLOSE_PRODUCER, limit)
+      ensure
+        back = give_back
+      end
       @engine.release(:producer, @number)
-      @errand.finish(timeout) if @errand
-      left
+      @errand.finish(timeout)
+      left + back
     end
 
     # Records that have not crossed, and will not.
@@ -553,9 +528,8 @@ module Vegas
       results = []
       error = ClosedError.new("the producer of #{@stream} is closed, and the record was not sent")
       count = @lock.synchronize do
-        count = unfinished
-        forget_pending(error, results)
-        count
+        @left = true
+        waiting.sum(&:size).tap { forget_pending(error, results) }
       end
       call_back(results)
       count

@@ -50,14 +50,15 @@ module Vegas
       @aggregated
     end
 
-    # Whether the shard is no longer this worker's to finish (:lease_lost or
-    # :grace_over): what the block does from now on is not checkpointed.
+    # Whether the shard is no longer this worker's to finish (:lease_lost, :grace_over
+    # or :engine_gone): what the block does from now on is not checkpointed.
     def cancelled?
       @run.cancelled?
     end
 
     # Why no further records of the shard will come, nil if they will: :shutdown,
-    # :handoff, :lease_lost, :grace_over.
+    # :handoff, :lease_lost, :grace_over, :engine_gone (it has died, and the records
+    # come again by the next one).
     def stopping
       @run.stopping
     end

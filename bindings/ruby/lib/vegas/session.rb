@@ -224,9 +224,10 @@ module Vegas
 
     def ended(problem)
       greeted = @version
-      error = @last_word
+      error = @last_word unless greeted
       error ||= EngineMissingError.new("#{@path} is no engine of vegas#{": #{problem}" if problem}", remedy: Binary::REMEDY) unless greeted
-      error ||= EngineGoneError.new("the engine has ended#{": #{problem}" if problem}", unknown: true)
+      why = @last_word&.text || problem
+      error ||= EngineGoneError.new("the engine has ended#{": #{why}" if why}", remedy: @last_word&.remedy, unknown: true)
       kill if problem && greeted.nil?
       @lock.synchronize do
         @error = error

@@ -13,24 +13,28 @@ module Vegas
   class Shard
     # A chunk that takes long says what is done, as often as this.
     PROGRESS = 0.5
-    ERROR_BYTES = 16 << 10
+    ERROR_BYTES = 16 << 10 # of a failure's text, and
+    ERRORS_BYTES = 8 << 20 # of those that cross together
 
     # A record was given back before anybody looked at it.
     class NotBegun < StandardError; end
 
     attr_reader :number, :id, :stream, :possession, :stopping
 
-    def initialize(consumer, session, call)
+    # It begins behind the same shard's possession before, if that has not ended: a
+    # handler may go on when its engine has died, or its lease is lost.
+    def initialize(consumer, session, call, before = nil)
       @consumer = consumer
       @session = session
-      @of = consumer.number
+      @of = call['consumer']
       @number = call['shard']
       @id = call['id']
       @stream = call['stream'].to_s
       @possession = call['possession']
       @start = call
       @chunks = Queue.new
-      @thread = Thread.new { run }
+      @over = Queue.new
+      @thread = Thread.new { run(before) }
       @thread.name = "vegas #{@id}"
     end
 
@@ -45,6 +49,11 @@ module Vegas
       @stopping = Spec.constants.grep(/\AREASON_/).find { |c| Spec.const_get(c) == why }&.name&.delete_prefix('REASON_')&.downcase&.to_sym
     end
 
+    # Whether an exception ends the program, and is nobody's failure.
+    def self.signal?(error)
+      error.is_a?(SystemExit) || error.is_a?(SignalException)
+    end
+
     # Nothing more will come.
     def end
       @chunks.close
@@ -52,9 +61,14 @@ module Vegas
 
     # The engine has died.
     def lost
-      @stopping = :lease_lost
+      @stopping = :engine_gone
       @chunks.clear
       @chunks.close
+    end
+
+    # Waits until none of its handlers runs.
+    def join
+      @over.pop
     end
 
     def checkpoint(record)
@@ -63,13 +77,15 @@ module Vegas
     end
 
     def cancelled?
-      %i[lease_lost grace_over].include?(@stopping)
+      %i[lease_lost grace_over engine_gone].include?(@stopping)
     end
 
     private
 
-    def run
-      answer_start
+    def run(before)
+      before&.join
+      return unless answer_start
+
       while (body = @chunks.pop)
         begin
           chunk = Chunk.new(self, body)
@@ -78,14 +94,22 @@ module Vegas
         end
         handle(chunk)
       end
+    ensure
+      @over.close
+      @consumer.left(self)
     end
 
+    # Says whether the shard has started.
     def answer_start
       position = @consumer.start_of(@start)
       results = position ? { sequence: position.sequence.to_s, sub: position.sub_sequence.to_i } : {}
       @session.answer(@start['call'], results)
-    rescue StandardError => e
+      true
+    rescue Exception => e # rubocop:disable Lint/RescueException -- the engine waits for an answer
       @session.answer(@start['call'], error: HandlerError.new(text_of(e)))
+      raise if Shard.signal?(e)
+
+      false
     end
 
     def handle(chunk)
@@ -109,9 +133,9 @@ module Vegas
       true
     rescue NotBegun
       false
-    rescue SystemExit, SignalException
-      raise
     rescue Exception => e # rubocop:disable Lint/RescueException -- whatever a handler raises is its failure
+      raise if Shard.signal?(e)
+
       chunk.failed(index, text_of(e))
       false
     end
@@ -153,7 +177,11 @@ module Vegas
 
       body = [@of, @number, chunk.number, last ? 1 : 0, ranges.size, failures.size, *ranges.flatten]
              .pack("VVVCVV#{'VV' * ranges.size}")
-      failures.each { |index, text| body << [index, text.bytesize].pack('VV') << text.b }
+      most = ERRORS_BYTES / [failures.size, 1].max
+      failures.each do |index, text|
+        text = text.byteslice(0, most).scrub('')
+        body << [index, text.bytesize].pack('VV') << text.b
+      end
       @session.write(Spec::KIND_SETTLE, body)
     end
 
