@@ -74,13 +74,19 @@ export class Producer {
   send(key: string, data: Data, more?: { headers?: HeadersInit; explicitHashKey?: string | bigint }): Promise<Receipt>;
   /** Waits until half of bufferBytes is free. */
   ready(waiting?: Waiting): Promise<void>;
-  /** Waits for the results of all that was sent before it; returns how many are left. Milliseconds. */
+  /**
+   * Waits for the results of all that was sent before it. Rejects with TimeoutError
+   * after that many milliseconds; with a durable buffer it returns how many have not
+   * been stored by then, otherwise 0.
+   */
   flush(options?: Waiting & { timeout?: number }): Promise<number>;
   /** Flushes for closeTimeout and ends the producer. */
   close(options?: Waiting & { timeout?: number }): Promise<number>;
   /** Asks the service whether this producer may send. */
   check(waiting?: Waiting): Promise<void>;
   stats(waiting?: Waiting): Promise<Stats>;
+  /** close(), at the end of the block of await using. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Headers of a record that was received: pairs in order, and a mapping where the first of a name counts. */
@@ -131,7 +137,7 @@ export class Shard {
   readonly sequence: string;
   readonly subSequence: number;
   /** Why no further record is begun. */
-  readonly stopping: null | 'shutdown' | 'handoff' | 'lease_lost' | 'grace_over';
+  readonly stopping: null | 'shutdown' | 'handoff' | 'lease_lost' | 'grace_over' | 'engine_gone';
   /** Aborts when handlers should give up: what they do is not checkpointed any more. */
   readonly signal: AbortSignal;
 }
@@ -148,17 +154,21 @@ export class Consumer implements AsyncIterable<Record> {
   readonly stream: string;
   readonly group: string;
   [Symbol.asyncIterator](): AsyncIterator<Record>;
-  /** Waits for the end; rejects if the consumer has failed. */
+  /** Waits for the end; rejects if the consumer has failed, with GraceOverError also where it was closed and handlers did not end within grace. */
   wait(waiting?: Waiting): Promise<void>;
-  /** Lets handlers finish, writes checkpoints, gives the shards back. Do not wait for it inside a handler. */
+  /** Lets handlers finish, for as long as grace, writes checkpoints, gives the shards back. Only waits: see wait(). Do not wait for it inside a handler. */
   close(waiting?: Waiting): Promise<void>;
   check(waiting?: Waiting): Promise<void>;
   /** Moves the group's position behind a record, under checkpoint: 'manual'. */
   checkpoint(record: Record, waiting?: Waiting): Promise<void>;
   stats(waiting?: Waiting): Promise<Stats>;
+  /** close(), at the end of the block of await using. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Debug lines are asked of the engine if there is debug() when it starts, and isLevelEnabled('debug') does not deny it. */
 export interface Logger {
+  isLevelEnabled?(level: string): boolean;
   debug?(text: string, attributes: { [name: string]: unknown }): void;
   info?(text: string, attributes: { [name: string]: unknown }): void;
   warn?(text: string, attributes: { [name: string]: unknown }): void;
@@ -172,8 +182,12 @@ export interface LocalOptions {
   /** Names, or names with numbers of shards. */
   streams?: string[] | { [name: string]: number };
   port?: number;
-  record_bytes?: number;
-  no_limits?: boolean;
+  /** The largest record, 1 to 10 MiB. @default 1 MiB */
+  recordBytes?: number;
+  /** Without the service's limits. @default false */
+  noLimits?: boolean;
+  /** How long streams are in passing states. Milliseconds. @default 50 */
+  stateDelay?: number;
   engine?: string;
 }
 
@@ -187,5 +201,6 @@ export namespace testing {
     /** What other programs need in their environment. */
     readonly environment: { [name: string]: string };
     stop(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
   }
 }

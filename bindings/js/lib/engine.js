@@ -106,7 +106,7 @@ function find(option) {
     return path.join(folder, 'bin', process.platform === 'win32' ? 'vegas-engine.exe' : 'vegas-engine');
   } catch (cause) {
     throw failure('engine_missing', `the package ${name}, which brings the engine for this platform, is not installed`, {
-      remedy: 'install libvegas without --omit=optional (--no-optional), on the platform that it will run on (a bundle needs that package beside it), or name an engine with VEGAS_ENGINE or the option engine', cause,
+      remedy: 'install libvegas without --omit=optional (--no-optional), on the platform that it will run on (a bundle needs that package beside it); where npm\'s lock file was made on another platform, remove package-lock.json and node_modules and install anew (https://github.com/npm/cli/issues/4828); or name an engine with VEGAS_ENGINE or the option engine', cause,
     });
   }
 }

@@ -2,9 +2,19 @@
 // LocalKinesis is a Kinesis server inside the engine, for tests.
 
 const spec = require('./spec.js');
+const options = require('./options.js');
 const { Engine } = require('./engine.js');
 
 const { METHOD } = spec;
+
+const table = {
+  streams: { wire: 'streams', type: (v) => (typeof v === 'object' && v !== null) || 'names of streams, or names with numbers of shards' },
+  port: { wire: 'port', type: 'number' },
+  recordBytes: { wire: 'record_bytes', type: 'size' },
+  noLimits: { wire: 'no_limits', type: 'flag' },
+  stateDelay: { wire: 'state_delay', type: 'duration' },
+  engine: { type: 'text', host: true },
+};
 
 class LocalKinesis {
   #engine;
@@ -13,16 +23,16 @@ class LocalKinesis {
   #session;
 
   // start({streams: {orders: 4}, …}) runs until stop.
-  static start(options = {}) {
-    const { engine, ...args } = options;
+  static async start(given) {
+    const { host, wire } = options.read('local server', table, {}, given);
     const local = new LocalKinesis();
     return new Promise((resolve, reject) => {
-      local.#engine = Engine.of(engine);
+      local.#engine = Engine.of(host.engine);
       local.#member = {
         begin: (session) => {
           if (local.#session !== undefined) return; // its server has ended with the engine
           local.#session = session;
-          session.call(METHOD.START_LOCAL, { local: local.#number, ...args }).then((a) => {
+          session.call(METHOD.START_LOCAL, { local: local.#number, ...wire }).then((a) => {
             local.endpoint = a.endpoint;
             local.environment = { ...a.environment };
             resolve(local);

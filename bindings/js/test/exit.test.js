@@ -91,7 +91,7 @@ test('engines that are none: a clear error', async () => {
     [{ VEGAS_ENGINE: text }, /engine_missing .*EACCES.*chmod/],
     [{ VEGAS_ENGINE: bad }, /engine_missing .*no vegas engine.*for this platform/],
     [{ VEGAS_ENGINE: '/bin/true' }, /engine_missing .*no vegas engine.*status 0/],
-    [{ VEGAS_ENGINE: '' }, /engine_missing .*@libvegas\/[a-z0-9-]+, which brings the engine/],
+    [{ VEGAS_ENGINE: '' }, /engine_missing .*@libvegas\/[a-z0-9-]+, which brings the engine.*remove package-lock\.json and node_modules/],
     [{ FAKE: JSON.stringify({ hello: 'usage: some other program\n' }) }, /engine_missing .*no vegas engine/],
     [{ FAKE: JSON.stringify({ protocol: 2 }) }, /version .*speaks protocol 2/],
   ]) {
