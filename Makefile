@@ -39,7 +39,7 @@ test-ruby: engine ## the Ruby binding, with Ruby and its minitest
 
 .PHONY: test-js
 test-js: engine ## the JavaScript binding, with Node.js
-	VEGAS_ENGINE=$(ENGINE) node --test $(CURDIR)/bindings/js/test/*.test.js
+	VEGAS_ENGINE=$(ENGINE) node --test --test-reporter=tap $(CURDIR)/bindings/js/test/*.test.js
 
 .PHONY: test-dotnet
 DOTNET ?= bindings/dotnet/sdk.sh $(CURDIR)/.cache/dotnet/sdk
