@@ -1,5 +1,6 @@
 // Does what scenarios say, with the C++ header over the C library. See ../README.md.
 
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -7,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vegas.hpp>
 
@@ -343,6 +345,45 @@ static std::string do_many(const Json &cmd) {
 	return "\"ok\":" + std::to_string(shared->ok) + ",\"failed\":[" + shared->failed + "]";
 }
 
+/// What a child's calls throw, which it tells; its destructors return, too.
+[[noreturn]] static void in_child(std::shared_ptr<vegas::Producer> p, const Json &cmd, int to) {
+	alarm(10);
+	std::string sent, closed;
+	try {
+		for (const Json &r : cmd["records"].items) p->send(r["key"].s, payload(r));
+	} catch (...) {
+		sent = error_of(std::current_exception());
+	}
+	try {
+		p->close();
+	} catch (...) {
+		closed = error_of(std::current_exception());
+	}
+	p.reset();
+	things.producers.clear();
+	things.consumers.clear();
+	const bool told = write(to, sent.data(), sent.size()) == static_cast<ssize_t>(sent.size());
+	std::exit(told && sent == closed ? 0 : 1);
+}
+
+static std::string do_fork(const Json &cmd) {
+	auto p = producer(cmd["to"].s);
+	std::array<int, 2> pipes{};
+	if (pipe(pipes.data()) != 0) throw std::runtime_error("there is no pipe");
+	const pid_t child = fork();
+	if (child == 0) in_child(std::move(p), cmd, pipes[1]);
+	close(pipes[1]);
+	std::string said(4096, 0);
+	const ssize_t n = read(pipes[0], said.data(), said.size());
+	close(pipes[0]);
+	int status = 0;
+	if (child < 0 || waitpid(child, &status, 0) != child || n < 0 || status != 0) {
+		throw std::runtime_error("the child ended with status " + std::to_string(status));
+	}
+	said.resize(static_cast<std::size_t>(n));
+	return said.empty() ? "\"status\":0" : "\"error\":" + said;
+}
+
 // ---- Consumers
 
 static std::string printable(std::string_view data) {
@@ -468,6 +509,7 @@ static std::string run(const Json &cmd) {
 	if (what == "consumer") return do_consumer(cmd);
 	if (what == "send") return do_send(cmd);
 	if (what == "many") return do_many(cmd);
+	if (what == "fork") return do_fork(cmd);
 	if (what == "misuse") {
 		return "\"results\":[" + receipt_of(producer(cmd["to"].s)->send("\x80key", "x").get()) + "]";
 	}

@@ -1,5 +1,6 @@
 /* Does what scenarios say, with the C library. See ../../README.md. */
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "driver.h"
@@ -320,6 +321,42 @@ static vegas_code misuse(vegas_producer *p, vegas_error *err) {
 	return code;
 }
 
+/* A child's calls, whose error it tells. */
+static void in_child(vegas_producer *p, struct vgs_view cmd, int to) {
+	alarm(10);
+	vegas_error sent = {0}, closed = {0};
+	struct vgs_view list = inside(cmd, "records");
+	struct sending *s = sending(elements(&list), 0, NULL);
+	for (size_t i = 0; i < s->count && sent.code == VEGAS_OK; i++, vgs_skip(&list)) {
+		(void)send_one(p, list, &s->records[i], &sent);
+	}
+	(void)vegas_producer_close(p, VEGAS_DEFAULT, &closed);
+	vegas_producer_free(p);
+	bool told = write(to, &sent, sizeof sent) == sizeof sent;
+	exit(told && sent.code == closed.code ? 0 : 1);
+}
+
+static vegas_code do_fork(struct vgs_view cmd, struct vgs_buffer *answer, vegas_error *err) {
+	vegas_producer *p = thing(vgs_find_text(cmd, "to"))->producer;
+	int pipes[2], status = 0;
+	if (pipe(pipes) != 0) {
+		return vgs_fail(err, VEGAS_FAILED, NULL, "there is no pipe");
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		in_child(p, cmd, pipes[1]);
+	}
+	close(pipes[1]);
+	vegas_error said = {0};
+	bool told = read(pipes[0], &said, sizeof said) == sizeof said;
+	close(pipes[0]);
+	if (child < 0 || waitpid(child, &status, 0) != child || !told || status != 0) {
+		return vgs_fail(err, VEGAS_FAILED, NULL, "the child ended with status %d", status);
+	}
+	put_number(answer, "status", 0);
+	return vgs_pass(err, &said);
+}
+
 /* ---- All commands */
 
 static vegas_code close_thing(struct thing *of, struct vgs_view cmd, vegas_error *err) {
@@ -369,6 +406,8 @@ static vegas_code perform(struct vgs_view cmd, struct vgs_buffer *answer, vegas_
 		return do_many(cmd, answer, err);
 	} else if (vgs_same(verb, "misuse")) {
 		return misuse(thing(vgs_find_text(cmd, "to"))->producer, err);
+	} else if (vgs_same(verb, "fork")) {
+		return do_fork(cmd, answer, err);
 	} else if (vgs_same(verb, "local")) {
 		return open_local(cmd, answer, err);
 	}
