@@ -499,6 +499,28 @@ class Async(Case):
 
         asyncio.run(asyncio.wait_for(main(), 60))
 
+    def test_a_loop_that_ends_is_no_crash(self):
+        code = f"""
+import asyncio, vegas.aio
+async def main():
+    began = asyncio.Event()
+    async def handle(r):
+        began.set()
+        await asyncio.sleep(60)
+    c = await vegas.aio.Consumer({self.stream!r}, "g", handle, on_error="skip", max_attempts=1, poll_idle=0.05, poll_busy=0.02)
+    await began.wait()
+asyncio.run(main())
+"""
+        with vegas.Producer(self.stream) as p:
+            p.send("k", b"x")
+        before = time.monotonic()
+        status, out, err = end(start(code, ENGINE))
+        self.assertEqual((status, out), (0, ""), err)
+        box = Box()
+        self.consumer(box.put)
+        record = box.wait(1)[0]
+        self.assertEqual((record.attempt, record._shard.takeovers), (1, 0))
+
     def test_a_handler_that_does_not_heed_its_cancellation(self):
         async def main():
             began, go = asyncio.Event(), asyncio.Event()

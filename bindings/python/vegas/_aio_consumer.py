@@ -181,11 +181,20 @@ class Consumer(Receiving):
         call_in(self._loop, start)
 
     def _deliver(self, shard: Shard, chunk: wire.Chunk) -> None:
+        shard.out = chunk  # type: ignore[attr-defined]
         call_in(self._loop, lambda: shard.inbox.put_nowait(chunk))  # type: ignore[attr-defined]
+        if self._closing and not self._loop.is_running():
+            self._leave(shard)
+
+    def _leave(self, shard: Shard) -> None:
+        """Where there is no loop any more to handle a chunk, it was not begun."""
+        chunk = shard.__dict__.pop("out", None)
+        if chunk is not None:
+            shard.settle(chunk, True, ())
 
     def _end(self, shard: Shard, call: Optional[int]) -> None:
-        told = call_in(self._loop, lambda: shard.inbox.put_nowait(call))  # type: ignore[attr-defined]
-        if not told and call is not None:
+        call_in(self._loop, lambda: shard.inbox.put_nowait(call))  # type: ignore[attr-defined]
+        if call is not None and self._closing and not self._loop.is_running():
             shard.answer(call)
 
     def _stop(self, shard: Shard, why: str) -> None:
@@ -259,7 +268,8 @@ class Consumer(Receiving):
                 await self._handle_records(shard, chunk, records, done, failures)
         except asyncio.CancelledError:
             pass  # what was not done is not begun
-        shard.settle(chunk, True, done.take(), sorted(failures))
+        if shard.__dict__.pop("out", None) is not None:
+            shard.settle(chunk, True, done.take(), sorted(failures))
 
     async def _failed(self, shard: Shard, e: BaseException) -> bool:
         """Whether a handler has failed. Otherwise it was told to leave the record, which
@@ -319,12 +329,11 @@ class Consumer(Receiving):
                 t.cancel()
             await asyncio.wait(tasks)
 
-    # Where the loop has ended nothing can be handled: exit_begin says that this is no
-    # crash, and the engine frees the shards when the program has ended.
-
-    def exit_end(self, began: float) -> None:
-        if self._loop.is_running():
-            super().exit_end(began)
+    def exit_begin(self, stage: str) -> None:
+        super().exit_begin(stage)
+        if not self._loop.is_running():
+            for shard in list(self._shards.values()):
+                self._leave(shard)
 
 
 class _Withdrawn(Exception):

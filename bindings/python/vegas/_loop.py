@@ -13,9 +13,8 @@ def open_in(loop: asyncio.AbstractEventLoop, connect: Callable[[], None]) -> "as
     return opening
 
 
-def call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], Any]) -> bool:
+def call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], Any]) -> None:
     try:
         loop.call_soon_threadsafe(call)
     except RuntimeError:
-        return False  # the loop is closed, and nobody waits in it
-    return True
+        pass  # the loop is closed, and nobody waits in it
