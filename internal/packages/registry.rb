@@ -1,10 +1,11 @@
 # frozen_string_literal: true
 
-# Runs gem with a source on loopback that has the gems of a folder. It is what
-# rubygems.org is, a compact index: RubyGems 3.3 installs no gem of a platform from the
-# older index, which is all that file: sources can be.
+# Runs ruby with a source on loopback that has the gems of a folder; its address takes the
+# place of the word SOURCE. It is what rubygems.org is, a compact index: RubyGems 3.3
+# installs no gem of a platform from the older index, which is all that file: sources can
+# be.
 #
-#   ruby registry.rb GEMS gem install libvegas
+#   ruby registry.rb GEMS gem install --clear-sources --source SOURCE libvegas
 require 'digest'
 require 'rubygems/package'
 require 'socket'
@@ -25,6 +26,10 @@ tuples = files.sort.map do |file|
   [spec.name, spec.version, spec.platform.to_s]
 end
 pages['/info/libvegas'] = info.join
+# By which Bundler finds the others.
+numbers = tuples.map { |_, version, platform| "#{version}-#{platform}" }.join(',')
+pages['/names'] = "---\nlibvegas\n"
+pages['/versions'] = "created_at: 2026-01-01T00:00:00Z\n---\nlibvegas #{numbers} #{Digest::MD5.hexdigest(info.join)}\n"
 # Of the older one, by which fetch chooses.
 { 'specs' => tuples, 'latest_specs' => tuples, 'prerelease_specs' => [] }.each do |name, list|
   pages["/#{name}.4.8.gz"] = Zlib.gzip(Marshal.dump(list))
@@ -44,4 +49,5 @@ Thread.new do
     end
   end
 end
-exit(system(RbConfig.ruby, *command, '--clear-sources', '--source', "http://127.0.0.1:#{server.addr[1]}/") ? 0 : 1)
+source = "http://127.0.0.1:#{server.addr[1]}/"
+exit(system(RbConfig.ruby, *command.map { |word| word == 'SOURCE' ? source : word }) ? 0 : 1)

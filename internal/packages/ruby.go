@@ -92,8 +92,8 @@ func (t *tree) stageGem(p platform, folder string) error {
 	)
 }
 
-// installRuby has gem install libvegas into a GEM_HOME of its own, from a source on
-// loopback.
+// installRuby has gem, and then Bundler, install libvegas into a GEM_HOME of its own, from
+// a source on loopback.
 func installRuby(ctx context.Context, t *tree) error {
 	own, err := exec.CommandContext(ctx, "ruby", "-e", "print RbConfig.ruby").Output()
 	if err != nil {
@@ -107,25 +107,35 @@ func installRuby(ctx context.Context, t *tree) error {
 	return inEmpty(func(a *alone) error {
 		home := t.installed("ruby")
 		env := []string{"GEM_HOME=" + home, "GEM_PATH=" + home}
-		// fromSource is a command of gem that asks the registry, which has to be inside.
-		fromSource := func(dir string, args ...string) error {
-			return a.run(ctx, dir, env, program, append([]string{"-e", registryRuby, t.dist("ruby"), gem}, args...)...)
+		// fromSource is a command of Ruby that asks the registry, which has to be inside.
+		fromSource := func(dir string, env []string, args ...string) error {
+			return a.run(ctx, dir, env, program, append([]string{"-e", registryRuby, t.dist("ruby")}, args...)...)
 		}
-		if err := fromSource(a.dir, "install", "--no-document", "libvegas"); err != nil {
+		if err := fromSource(a.dir, env, gem, "install", "--no-document", "--norc", "--clear-sources", "--source", "SOURCE", "libvegas"); err != nil {
 			return err
 		}
-		if err := a.run(ctx, a.dir, env, program, gem, "check", "libvegas"); err != nil {
+		if err := a.run(ctx, a.dir, env, program, gem, "check", "--norc", "libvegas"); err != nil {
 			return err
 		}
 		if err := a.run(ctx, a.dir, env, program, "-w", "-e", checkRuby); err != nil {
 			return err
 		}
+		bundled := filepath.Join(a.dir, "bundled")
+		if err := os.Mkdir(bundled, 0o755); err != nil {
+			return err
+		}
+		if err := fromSource(bundled, []string{"GEM_HOME=" + bundled, "GEM_PATH=" + bundled}, "-e", bundleRuby, "SOURCE", checkRuby); err != nil {
+			return err
+		}
 		for _, ask := range asksGem {
+			if t.here {
+				break // there is one gem to choose
+			}
 			got := filepath.Join(a.dir, ask.machine)
 			if err := os.Mkdir(got, 0o755); err != nil {
 				return err
 			}
-			if err := fromSource(got, "fetch", "--platform", ask.machine, "libvegas"); err != nil {
+			if err := fromSource(got, env, gem, "fetch", "--norc", "--clear-sources", "--source", "SOURCE", "--platform", ask.machine, "libvegas"); err != nil {
 				return err
 			}
 			files, err := filepath.Glob(filepath.Join(got, "libvegas-*-"+ask.gem+".gem"))
@@ -137,10 +147,15 @@ func installRuby(ctx context.Context, t *tree) error {
 	})
 }
 
-// registryRuby runs a command of gem beside a source of a folder's gems.
+// registryRuby runs a command of Ruby beside a source of a folder's gems.
 //
 //go:embed registry.rb
 var registryRuby string
+
+// bundleRuby installs the gem by Bundler, and runs a program with it.
+//
+//go:embed bundle.rb
+var bundleRuby string
 
 // checkRuby uses the installed gem by its name, and makes sure that it does so with the
 // engine that lies in it.
