@@ -348,22 +348,20 @@ static std::string do_many(const Json &cmd) {
 /// What a child's calls throw, which it tells; its destructors return, too.
 [[noreturn]] static void in_child(std::shared_ptr<vegas::Producer> p, const Json &cmd, int to) {
 	alarm(10);
-	std::string sent, closed;
-	try {
-		for (const Json &r : cmd["records"].items) p->send(r["key"].s, payload(r));
-	} catch (...) {
-		sent = error_of(std::current_exception());
-	}
-	try {
-		p->close();
-	} catch (...) {
-		closed = error_of(std::current_exception());
-	}
+	auto error = [](const auto &call) -> std::string {
+		try {
+			call();
+			return "";
+		} catch (...) {
+			return error_of(std::current_exception());
+		}
+	};
+	const std::string sent = error([&] { for (const Json &r : cmd["records"].items) p->send(r["key"].s, payload(r)); });
+	const std::string closed = error([&] { p->close(); });
 	p.reset();
 	things.producers.clear();
 	things.consumers.clear();
-	const bool told = write(to, sent.data(), sent.size()) == static_cast<ssize_t>(sent.size());
-	std::exit(told && sent == closed ? 0 : 1);
+	std::exit(write(to, sent.data(), sent.size()) == static_cast<ssize_t>(sent.size()) && sent == closed ? 0 : 1);
 }
 
 static std::string do_fork(const Json &cmd) {
@@ -377,9 +375,7 @@ static std::string do_fork(const Json &cmd) {
 	const ssize_t n = read(pipes[0], said.data(), said.size());
 	close(pipes[0]);
 	int status = 0;
-	if (child < 0 || waitpid(child, &status, 0) != child || n < 0 || status != 0) {
-		throw std::runtime_error("the child ended with status " + std::to_string(status));
-	}
+	if (child < 0 || waitpid(child, &status, 0) != child || n < 0 || status != 0) throw std::runtime_error("the child has failed");
 	said.resize(static_cast<std::size_t>(n));
 	return said.empty() ? "\"status\":0" : "\"error\":" + said;
 }
