@@ -21,9 +21,17 @@ import (
 // have its platform as their classifier.
 var java = kind{
 	name: "java", title: "Java",
-	needs:   []string{"java", "javac", "javadoc", "mvn"},
+	needs:   []string{jdk("java"), jdk("javac"), jdk("javadoc"), "mvn"},
 	build:   buildJava,
 	install: installJava,
+}
+
+// jdk is a program of the JDK: that of JAVA_HOME, or the one in PATH.
+func jdk(program string) string {
+	if home := os.Getenv("JAVA_HOME"); home != "" {
+		return filepath.Join(home, "bin", program)
+	}
+	return program
 }
 
 // javaPlatform is what Java's own names make of a platform.
@@ -72,11 +80,11 @@ func buildJava(ctx context.Context, t *tree) error {
 		return err
 	}
 	args := append([]string{"--release", "17", "-encoding", "UTF-8", "-g", "-Xlint:all", "-Werror", "--module-version", p.Version, "-d", classes}, sources...)
-	if err := run(ctx, t.root, os.Environ(), "javac", args...); err != nil {
+	if err := run(ctx, t.root, os.Environ(), jdk("javac"), args...); err != nil {
 		return err
 	}
 	args = append([]string{"--release", "17", "-encoding", "UTF-8", "-quiet", "-notimestamp", "-Xdoclint:all,-missing", "-Werror", "-d", docs}, sources...)
-	if err := run(ctx, t.root, os.Environ(), "javadoc", args...); err != nil {
+	if err := run(ctx, t.root, os.Environ(), jdk("javadoc"), args...); err != nil {
 		return err
 	}
 	into := filepath.Join(t.dist("java"), p.folder())
@@ -204,7 +212,8 @@ func filesOf(folder, extension string) ([]string, error) {
 
 // installJava has Maven build a program, of modules, that depends on the package by its
 // name: Central is the folder of what Maven's own plugins are, which are downloaded
-// before, once, and the network is none. What the program runs with is then in lib.
+// before, once, and the network is none. What the program runs with is then in lib: the
+// jar of all engines; it also runs with that of this platform.
 func installJava(ctx context.Context, t *tree) error {
 	consumer := filepath.Join(t.root, "internal", "packages", "consumers", "java")
 	plugins := filepath.Join(t.out, "maven")
@@ -215,22 +224,33 @@ func installJava(ctx context.Context, t *tree) error {
 	if err := os.CopyFS(into, os.DirFS(consumer)); err != nil {
 		return err
 	}
-	programs := []string{"java", "javac", "mvn", "sh", "dirname", "basename", "uname", "expr", "sed", "readlink", "ls"}
+	libs := map[string]string{"lib": ""} // and their classifiers
+	if i := slices.IndexFunc(platforms, isHere); i >= 0 {
+		libs["lib-"+javaPlatform(platforms[i])] = javaPlatform(platforms[i])
+	}
+	programs := []string{jdk("java"), jdk("javac"), "mvn", "sh", "dirname", "basename", "uname", "expr", "sed", "readlink", "ls"}
 	return inEmpty(func(a *alone) error {
 		settings := filepath.Join(into, "settings.xml")
 		if err := os.WriteFile(settings, []byte(mavenSettings(t.dist("java"), plugins)), 0o644); err != nil {
 			return err
 		}
-		jdk, err := javaHome(ctx)
+		home, err := javaHome(ctx)
 		if err != nil {
 			return err
 		}
-		home := []string{"JAVA_HOME=" + jdk, "MAVEN_OPTS=-Duser.home=" + filepath.Join(a.dir, "home")}
-		err = a.run(ctx, into, home, "mvn", "-q", "-B", "-s", settings, "compile", "dependency:copy-dependencies", "-DoutputDirectory=lib")
-		if err != nil {
-			return err
+		user := "-Duser.home=" + filepath.Join(a.dir, "home")
+		env := []string{"JAVA_HOME=" + home, "MAVEN_OPTS=" + user}
+		for lib, classifier := range libs {
+			err := a.run(ctx, into, env, "mvn", "-q", "-B", "-s", settings, "compile", "dependency:copy-dependencies", "-DoutputDirectory="+lib, "-Dclassifier="+classifier)
+			if err != nil {
+				return err
+			}
+			err = a.run(ctx, into, nil, "java", user, "--module-path", lib+":target/classes",
+				"--module", "consumer/consumer.Check", filepath.Join(into, lib), filepath.Join(a.dir, "home", ".cache", "vegas"))
+			if err != nil {
+				return err
+			}
 		}
-		return a.run(ctx, into, nil, "java", "-Duser.home="+filepath.Join(a.dir, "home"), "--module-path", "lib:target/classes",
-			"--module", "consumer/consumer.Check", filepath.Join(into, "lib"), filepath.Join(a.dir, "home", ".cache", "vegas"))
+		return nil
 	}, programs...)
 }

@@ -70,7 +70,7 @@ func warmMaven(ctx context.Context, program, into string) error {
 
 // javaHome is the folder of the JDK that java is of.
 func javaHome(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "java", "-XshowSettings:properties", "-version").CombinedOutput()
+	out, err := exec.CommandContext(ctx, jdk("java"), "-XshowSettings:properties", "-version").CombinedOutput()
 	if err != nil {
 		return "", err
 	}
