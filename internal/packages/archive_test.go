@@ -113,3 +113,18 @@ func TestNuGetPackagesAreTheSameBytes(t *testing.T) {
 		t.Errorf("the package has none of %v", want)
 	}
 }
+
+func TestAReadmeIsNamedOnce(t *testing.T) {
+	const named = "<metadata>\n    <readme>README.md</readme>\n    <description>It sends.</description></metadata>"
+	for nuspec, want := range map[string]string{
+		"<metadata>\n    <description>It sends.</description></metadata>": named,
+		named: named, // by an SDK that knows PackageReadmeFile
+		"<metadata><readme>OTHER.md</readme></metadata>": "",
+		"<metadata></metadata>":                          "",
+	} {
+		have, err := nameReadme([]byte(nuspec))
+		if string(have) != want || (err == nil) != (want != "") {
+			t.Errorf("of %q it makes %q, %v: want %q", nuspec, have, err, want)
+		}
+	}
+}

@@ -53,7 +53,9 @@ func settleNuGet(from, into string) error {
 				return fmt.Appendf(nil, ` Id="R%d"`, n)
 			})
 		case path.Ext(name) == ".nuspec" && strings.HasSuffix(from, ".nupkg"):
-			b = bytes.Replace(b, []byte("<description>"), []byte("<readme>README.md</readme>\n    <description>"), 1)
+			if b, err = nameReadme(b); err != nil {
+				return fmt.Errorf("%s: %s: %w", from, name, err)
+			}
 		}
 		e, err := pack(name, b)
 		if err != nil {
@@ -62,6 +64,18 @@ func settleNuGet(from, into string) error {
 		entries = append(entries, e)
 	}
 	return writeZip(into, entries)
+}
+
+// nameReadme adds to a package's description what README is called, where it is not said.
+func nameReadme(nuspec []byte) ([]byte, error) {
+	const readme = "<readme>README.md</readme>"
+	if !bytes.Contains(nuspec, []byte("<readme>")) {
+		nuspec = bytes.Replace(nuspec, []byte("<description>"), []byte(readme+"\n    <description>"), 1)
+	}
+	if bytes.Count(nuspec, []byte(readme)) != 1 {
+		return nil, fmt.Errorf("it does not say %s once", readme)
+	}
+	return nuspec, nil
 }
 
 func content(f *zip.File) ([]byte, error) {
