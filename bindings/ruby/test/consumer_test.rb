@@ -116,7 +116,8 @@ class ConsumerTest < Minitest::Test
     take(began, 1)
     c.close
     error = assert_raises(Vegas::GraceOverError) { c.wait(PATIENCE) }
-    assert_match(/shardId-000000000000/, error.text)
+    assert_match(/shardId-000000000000 \(unfinished records: 1\)/, error.text)
+    assert_match(/grace-over/, error.remedy)
   ensure
     release << true
   end
@@ -269,6 +270,28 @@ class ConsumerTest < Minitest::Test
     assert status.success?, err
     assert_equal "over\n", out
     assert_empty err
+  end
+
+  def test_a_program_that_ends_waits_for_what_a_trap_closes
+    producer.send('key', 'data')
+    Dir.mktmpdir do |dir|
+      store = "file:#{dir}/positions"
+      out, err, = program(<<~RUBY, local.endpoint, store)
+        $stdout.sync = true
+        consumer = Vegas::Consumer.new('orders', 'g', endpoint: ARGV[0], store: ARGV[1]) do |r|
+          Process.kill(:TERM, Process.pid)
+          sleep 1
+          puts r.data
+        end
+        trap('TERM') { consumer.close || exit }
+        sleep
+      RUBY
+      assert_equal "data\n", out, err
+      producer.send('key', 'next')
+      seen = Queue.new
+      consumer('g', store: store) { |r| seen << r.data }
+      assert_equal ['next'], take(seen, 1)
+    end
   end
 
   def test_two_workers_share_a_group

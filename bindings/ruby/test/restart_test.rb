@@ -100,11 +100,12 @@ class RestartTest < Minitest::Test
     out, notes = with_engine(SLOW_SECOND, <<~RUBY)
       producer = Vegas::Producer.new('orders')
       consumer = Vegas::Consumer.new('orders', 'billing') { nil }
+      local = Vegas::Testing::LocalKinesis.new
       die(producer)
-      puts producer.close, consumer.close.inspect, consumer.wait(0)
+      puts producer.close, consumer.close.inspect, consumer.wait(0), local.close.inspect
     RUBY
-    assert_equal %w[0 nil true], out
-    assert_equal ['open_producer 1', 'open_consumer 1'], notes
+    assert_equal %w[0 nil true nil], out
+    assert_equal ['open_producer 1', 'open_consumer 1', 'start_local 1'], notes
   end
 
   def test_a_consumer_that_is_closed_while_an_engine_opens_it

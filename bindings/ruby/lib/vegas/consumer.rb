@@ -73,7 +73,7 @@ module Vegas
       @closed = true
       return shut unless Thread.current.thread_variable_get(:vegas_consumer).equal?(self) || trapped?
 
-      Thread.new { shut }
+      @closer = Thread.new { shut }
       nil
     end
 
@@ -225,6 +225,7 @@ module Vegas
     # The process ends.
     def finish
       close
+      @closer&.join
     rescue VegasError => e
       Vegas.logger.error { "#{@stream} #{@group}: close: #{e.message}" }
     end

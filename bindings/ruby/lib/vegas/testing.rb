@@ -26,9 +26,11 @@ module Vegas
       def initialize(streams: [], port: 0, record_bytes: nil, no_limits: false, engine: nil)
         @engine = Engine.current(engine)
         @number = @engine.number
-        started = @engine.call(Spec::METHOD_START_LOCAL, {
-          local: @number, streams: streams, port: port, record_bytes: record_bytes, no_limits: no_limits
-        }.compact)
+        started = @engine.open do |session|
+          (@session = session).call(Spec::METHOD_START_LOCAL, {
+            local: @number, streams: streams, port: port, record_bytes: record_bytes, no_limits: no_limits
+          }.compact)
+        end
         @endpoint = started['endpoint']
         @environment = started['environment']
       end
@@ -42,10 +44,10 @@ module Vegas
         return if @closed
 
         @closed = true
-        @engine.call(Spec::METHOD_STOP_LOCAL, { local: @number })
+        @session.call(Spec::METHOD_STOP_LOCAL, { local: @number })
         nil
       rescue EngineGoneError
-        nil
+        nil # and the server with it
       end
     end
   end
