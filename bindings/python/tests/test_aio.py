@@ -127,13 +127,14 @@ class Async(unittest.TestCase):
 
     def test_lost_shard_cancels_its_handler(self):
         async def main():
-            cancelled = asyncio.Event()
+            began, cancelled = asyncio.Event(), asyncio.Event()
             die = aio.Producer("die", engine=FAKE)
             await die
 
             async def handle(r):
+                began.set()
                 try:
-                    await asyncio.sleep(20)
+                    await asyncio.sleep(60)
                 except asyncio.CancelledError:
                     self.assertEqual(r.stopping, "engine_gone")
                     cancelled.set()
@@ -142,7 +143,7 @@ class Async(unittest.TestCase):
             async with aio.Producer("kept-a3", engine=FAKE) as p:
                 c = await aio.Consumer("kept-a3", "g", handle, engine=FAKE)
                 await p.send("k", b"x")
-                await asyncio.sleep(0.05)
+                await began.wait()
                 with self.assertLogs("vegas", "WARNING"):
                     with self.assertRaises(vegas.EngineGoneError):
                         await die.send("k", b"x")
