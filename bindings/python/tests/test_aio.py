@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import unittest
 
 import vegas
@@ -278,6 +279,29 @@ asyncio.run(main())
         process.terminate()
         status, out, err = end(process)
         self.assertEqual((status, out), (0, "ended True\n"), err)
+
+    def test_run_ends_at_ctrl_c_behind_its_handlers(self):
+        code = """
+import asyncio, vegas.aio
+async def handle(r):
+    print("handles", flush=True)
+    await asyncio.sleep(0.5)
+    print("handled", flush=True)
+async def main():
+    c = await vegas.aio.Consumer("kept", "g", handle)
+    p = await vegas.aio.Producer("kept")
+    p.send("k", b"x")
+    try:
+        await c.run()
+    finally:
+        print("ended", c._ended.done(), flush=True)
+asyncio.run(main())
+"""
+        process = start(code, FAKE)
+        self.assertEqual(process.stdout.readline(), "handles\n")
+        os.killpg(process.pid, signal.SIGINT)
+        status, out, err = end(process)
+        self.assertEqual(out, "handled\nended True\n", err)
 
     def test_a_producer_of_before_a_fork(self):
         code = """
