@@ -219,7 +219,10 @@ public final class Driver {
                     case "batch" -> { }
                     case "dead_letter" -> o.deadLetter((r, text) -> say(told(name, r, "dead", "text", text)));
                     case "on_stats" -> o.onStats(stats -> say(map("event", "stats", "of", name, "stats", stats)));
-                    case "external" -> o.external(shard -> positions.get(shard.id()));
+                    case "external" -> o.external(shard -> {
+                        say(map("event", "start", "of", name, "shard", shard.id(), "possession", shard.possession()));
+                        return positions.get(shard.id());
+                    });
                     default -> o.set((String) one.get("name"), value(one));
                 }
             }

@@ -456,7 +456,9 @@ static std::string do_consumer(const Json &cmd) {
 		};
 	}
 	if (read_options(cmd["options"], o, "external")) {
-		o.external = [](const vegas::Shard &at) -> std::optional<vegas::Position> {
+		o.external = [name](const vegas::Shard &at) -> std::optional<vegas::Position> {
+			say_locked("\"event\":\"start\",\"of\":" + quote(name) + ",\"shard\":" + quote(std::string(at.id())) +
+			           ",\"possession\":" + std::to_string(at.possession()));
 			std::lock_guard<std::mutex> hold(things.lock);
 			auto found = things.positions.find(std::string(at.id()));
 			if (found == things.positions.end()) return std::nullopt;

@@ -121,7 +121,12 @@ const verbs = {
       positions.set(r.shard, { sequence: r.sequence, subSequence: r.subSequence });
     };
     if (given.deadLetter) given.deadLetter = (r, e) => tell(r, { event: 'dead', text: e.message });
-    if (given.external) given.external = (shard) => positions.get(shard.id);
+    if (given.external) {
+      given.external = (shard) => {
+        say({ event: 'start', of: name, shard: shard.id, possession: Number(shard.possession) });
+        return positions.get(shard.id);
+      };
+    }
     if (given.onStats) given.onStats = (stats) => say({ event: 'stats', of: name, stats });
     const handler = given.batch
       ? async (rs) => {

@@ -169,7 +169,11 @@ class Driver:
         if given.get("dead_letter"):
             given["dead_letter"] = lambda r, text: tell(r, event="dead", text=text)
         if given.get("external"):
-            given["external"] = lambda shard: positions.get(shard.id)
+            def external(shard):
+                say({"event": "start", "of": name, "shard": shard.id, "possession": shard.possession})
+                return positions.get(shard.id)
+
+            given["external"] = external
         if given.get("on_stats"):
             given["on_stats"] = lambda stats: say({"event": "stats", "of": name, "stats": stats})
         consumer = vegas.Consumer(c["stream"], c["group"], handle_batch if given.get("batch") else handle, **given)

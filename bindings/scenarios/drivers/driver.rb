@@ -98,7 +98,12 @@ class Driver
     given = options(cmd['options'])
     state = State.new(Queue.new, {}, 0)
     given[:dead_letter] = ->(r, e) { tell(name, r, event: 'dead', text: e.is_a?(Exception) ? e.message : e.to_s) } if given[:dead_letter]
-    given[:external] = ->(start) { @positions[start.shard] } if given[:external]
+    if given[:external]
+      given[:external] = lambda do |start|
+        say({ event: 'start', of: name, shard: start.shard, possession: start.possession })
+        @positions[start.shard]
+      end
+    end
     given[:on_stats] = ->(stats) { say({ event: 'stats', of: name, stats: stats }) } if given[:on_stats]
     handler = if given[:batch]
                 lambda do |rs|

@@ -172,7 +172,13 @@ static int on_dead_letter(void *context, const vegas_record *r, const char *erro
 }
 
 static int on_external(void *context, const vegas_shard *at, char *sequence, int64_t *sub) {
-	(void)context;
+	struct vgs_buffer m = {0};
+	begin(&m);
+	put_text(&m, "event", "start");
+	put_text(&m, "of", ((struct state *)context)->name);
+	put_text(&m, "shard", vegas_shard_id(at));
+	put_number(&m, "possession", vegas_shard_possession(at));
+	say(&m);
 	pthread_mutex_lock(&lock);
 	for (struct kept *k = positions; k != NULL; k = k->next) {
 		if (strcmp(k->text, vegas_shard_id(at)) == 0) {

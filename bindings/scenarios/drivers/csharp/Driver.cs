@@ -349,7 +349,11 @@ internal static class Driver
             Tell(r, new Map { ["event"] = "dead", ["text"] = e.Text });
             return Task.CompletedTask;
         };
-        Func<Shard, Task<Position?>> external = shard => Task.FromResult(positions.TryGetValue(shard.Id, out var p) ? p : null);
+        Func<Shard, Task<Position?>> external = shard =>
+        {
+            Say(new Map { ["event"] = "start", ["of"] = name, ["shard"] = shard.Id, ["possession"] = shard.Possession });
+            return Task.FromResult(positions.TryGetValue(shard.Id, out var p) ? p : null);
+        };
         Action<IReadOnlyDictionary<string, object?>> onStats = stats => Say(new Map { ["event"] = "stats", ["of"] = name, ["stats"] = stats });
         var functions = new Map { ["dead_letter"] = dead, ["external"] = external, ["on_stats"] = onStats };
         var batch = c.GetProperty("options").EnumerateArray().Any(o => o.Text("name") == "batch" && o.GetProperty("value").ValueKind == JsonValueKind.True);

@@ -323,6 +323,7 @@ func (d *driver) consumer(c *command) (results, error) {
 			case "window": // of the bridge
 			case "external":
 				o.Resume = func(_ context.Context, s *vegas.Shard) (vegas.Position, error) {
+					say(results{"event": "start", "of": c.As, "shard": s.ID(), "possession": s.Possession()})
 					if at, ok := d.positions.Load(s.ID()); ok {
 						return at.(vegas.Position), nil
 					}
