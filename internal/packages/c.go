@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -40,21 +41,29 @@ var cPlatforms = []struct {
 
 func cName(version string, p platform) string { return "libvegas-" + version + "-" + p.String() }
 
+// valgrindHeaders are what valgrind is told by what the engine has written. They are for
+// the machine's own compiler; others get a copy of them, and of nothing else there.
+const valgrindHeaders = "/usr/include/valgrind"
+
 func buildC(ctx context.Context, t *tree) error {
 	version, err := t.cVersion()
 	if err != nil {
 		return err
 	}
-	// By it valgrind is told what the engine has written.
-	if _, err := os.Stat("/usr/include/valgrind/memcheck.h"); err != nil {
+	if _, err := os.Stat(filepath.Join(valgrindHeaders, "memcheck.h")); err != nil {
 		return fmt.Errorf("valgrind's headers are compiled in: install valgrind: %w", err)
 	}
 	for _, p := range cPlatforms {
 		if p.os == runtime.GOOS && p.arch == runtime.GOARCH {
 			p.compiler = "gcc"
 		}
+		if !slices.Contains(platforms, p.platform) {
+			continue
+		}
 		if _, err := exec.LookPath(p.compiler); err != nil {
-			fmt.Printf("%s: left out: %v\n", cName(version, p.platform), err)
+			if err := t.leaveOut(cName(version, p.platform), err); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := t.buildLibvegas(ctx, version, p.platform, p.compiler); err != nil {
@@ -82,10 +91,24 @@ func (t *tree) buildLibvegas(ctx context.Context, version string, p platform, co
 	if err := os.RemoveAll(stage); err != nil {
 		return err
 	}
-	env := append(os.Environ(), "GOFLAGS=-buildvcs=false", "CGO_CFLAGS=-O2 -g", "GOOS="+p.os, "GOARCH="+p.arch)
-	err := run(ctx, t.root, env, "make", "-s", "-C", t.binding("c"), "install", "PREFIX=", "DESTDIR="+stage, "OUT="+folder, "CC="+compiler,
-		// Those of the machine are for its own compiler; others look there last.
-		"CFLAGS=-O2 -g -idirafter /usr/include -ffile-prefix-map="+t.root+"=.")
+	flags := "CFLAGS=-O2 -g -ffile-prefix-map=" + t.root + "=."
+	if p.os == "linux" {
+		headers := filepath.Join(folder, "include")
+		if err := os.RemoveAll(headers); err != nil {
+			return err
+		}
+		if err := os.CopyFS(filepath.Join(headers, "valgrind"), os.DirFS(valgrindHeaders)); err != nil {
+			return err
+		}
+		flags += " -idirafter " + headers + " -ffile-prefix-map=" + headers + "=/usr/include"
+	}
+	release, err := t.engineVersion(ctx)
+	if err != nil {
+		return err
+	}
+	env := append(t.goEnv(p), "GOFLAGS=-buildvcs=false", "CGO_CFLAGS=-O2 -g", "CGO_CPPFLAGS=", "CGO_CXXFLAGS=", "CGO_LDFLAGS=")
+	err = run(ctx, t.root, env, "make", "-s", "-C", t.binding("c"), "install", "PREFIX=", "DESTDIR="+stage, "OUT="+folder, "CC="+compiler,
+		"RELEASE="+release, flags)
 	if err != nil {
 		return err
 	}
@@ -121,7 +144,14 @@ func (t *tree) libraryNotices(ctx context.Context, p platform, env []string, sta
 	}
 	library := filepath.Join(stage, "lib", "libvegas.so")
 	if p.os == "windows" {
-		library = filepath.Join(stage, "bin", "libvegas-0.dll")
+		found, err := filepath.Glob(filepath.Join(stage, "bin", "*.dll"))
+		if err != nil {
+			return err
+		}
+		if len(found) != 1 {
+			return fmt.Errorf("want one library to load: there are %q", found)
+		}
+		library = found[0]
 		l.add("mingw-w64, its C runtime and winpthreads", mingw, mingw)
 	}
 	if err := l.complete(library); err != nil {
@@ -129,6 +159,9 @@ func (t *tree) libraryNotices(ctx context.Context, p platform, env []string, sta
 	}
 	return l.write(filepath.Join(stage, "share", "doc", "vegas", noticesFile))
 }
+
+// glibcMost is the version of glibc that docs/c.md says the library needs.
+var glibcMost = [2]int{2, 34}
 
 // tellGlibc adds to the page that comes along which glibc the library needs at least.
 func tellGlibc(stage string) error {
@@ -141,19 +174,32 @@ func tellGlibc(stage string) error {
 	if err != nil {
 		return err
 	}
-	major, minor := 0, 0
-	for _, s := range symbols {
-		var a, b int
-		if n, _ := fmt.Sscanf(s.Version, "GLIBC_%d.%d", &a, &b); n == 2 && (a > major || a == major && b > minor) {
-			major, minor = a, b
-		}
+	versions := make([]string, len(symbols))
+	for i, s := range symbols {
+		versions[i] = s.Version
+	}
+	needs := glibcOf(versions)
+	if slices.Compare(needs[:], glibcMost[:]) > 0 {
+		return fmt.Errorf("libvegas.so needs glibc %d.%d: docs/c.md says %d.%d: build it on an older system", needs[0], needs[1], glibcMost[0], glibcMost[1])
 	}
 	page, err := os.OpenFile(filepath.Join(stage, "share", "doc", "vegas", "README.md"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(page, "\n`libvegas.so` of this build needs glibc %d.%d or later.\n", major, minor)
+	_, err = fmt.Fprintf(page, "\n`libvegas.so` of this build needs glibc %d.%d or later.\n", needs[0], needs[1])
 	return errors.Join(err, page.Close())
+}
+
+// glibcOf is the highest of the versions of symbols.
+func glibcOf(versions []string) [2]int {
+	var most [2]int
+	for _, version := range versions {
+		var v [2]int
+		if n, _ := fmt.Sscanf(version, "GLIBC_%d.%d", &v[0], &v[1]); n == 2 && slices.Compare(v[:], most[:]) > 0 {
+			most = v
+		}
+	}
+	return most
 }
 
 // writeTarball packs all of a folder, in the order of names, below a folder of that name:
@@ -183,9 +229,13 @@ func tarFile(into *tar.Writer, name, at string, d fs.DirEntry) error {
 	if err != nil {
 		return err
 	}
-	h := &tar.Header{Name: name, ModTime: made, Mode: int64(info.Mode().Perm()), Format: tar.FormatUSTAR}
+	// As the files are, whatever the umask was.
+	h := &tar.Header{Name: name, ModTime: made, Mode: 0o644, Format: tar.FormatUSTAR}
+	if info.Mode().Perm()&0o111 != 0 {
+		h.Mode = 0o755
+	}
 	if d.Type() == fs.ModeSymlink {
-		h.Typeflag = tar.TypeSymlink
+		h.Typeflag, h.Mode = tar.TypeSymlink, 0o777
 		if h.Linkname, err = os.Readlink(at); err != nil {
 			return err
 		}
@@ -224,7 +274,9 @@ func installC(ctx context.Context, t *tree) error {
 		}
 		for _, compiler := range [][2]string{{"gcc", "g++"}, {"clang", "clang++"}} {
 			if _, err := os.Stat(filepath.Join(a.dir, "bin", compiler[1])); err != nil {
-				fmt.Printf("samples with %s: left out: it is not installed\n", compiler[0])
+				if err := t.leaveOut("samples with "+compiler[0], err); err != nil {
+					return err
+				}
 				continue
 			}
 			for _, library := range []string{"vegas", "vegas-static"} {

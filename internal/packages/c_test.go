@@ -23,10 +23,12 @@ func TestTarball(t *testing.T) {
 			t.Fatal(err)
 		}
 		library := filepath.Join(folder, "lib", "libvegas.so.0.1.0")
+		readable := []os.FileMode{0, 0o077}[i] // as two umasks leave it
 		err := errors.Join(
 			os.WriteFile(library, []byte("library"), 0o755),
+			os.Chmod(library, 0o755&^readable),
 			os.Symlink("libvegas.so.0.1.0", filepath.Join(folder, "lib", "libvegas.so")),
-			os.WriteFile(filepath.Join(folder, "README.md"), []byte("page"), 0o644),
+			os.WriteFile(filepath.Join(folder, "README.md"), []byte("page"), 0o644&^readable),
 			os.Chtimes(library, time.Time{}, time.Unix(int64(i+1)*1e9, 0)),
 		)
 		if err != nil {
@@ -61,5 +63,18 @@ func TestTarball(t *testing.T) {
 	want := []string{"libvegas/README.md 644 ", "libvegas/lib/libvegas.so 777 libvegas.so.0.1.0", "libvegas/lib/libvegas.so.0.1.0 755 "}
 	if !slices.Equal(got, want) {
 		t.Errorf("the tarball has %q: want %q", got, want)
+	}
+}
+
+func TestGlibcIsTheHighestOfItsSymbols(t *testing.T) {
+	if got := glibcOf([]string{"GLIBC_2.2.5", "", "GCC_3.0", "GLIBC_2.34", "GLIBC_2.4"}); got != [2]int{2, 34} {
+		t.Error(got)
+	}
+	page, err := os.ReadFile("../../docs/c.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if says := fmt.Sprintf("needs glibc %d.%d ", glibcMost[0], glibcMost[1]); !bytes.Contains(page, []byte(says)) {
+		t.Errorf("docs/c.md does not say that it %s", says)
 	}
 }
