@@ -81,7 +81,8 @@ func TestAmountsFollowWhatWasFound(t *testing.T) {
 		{turn{find("ruby"), produce, tasks[1], 1}, 20_000, 32768 + 16384, 16384},
 		{turn{find("java"), lines, tasks[1], 1}, 20_000, 32768, 16384},
 		{turn{find("java"), consume, tasks[1], 1}, 1e9, 256 << 10, 512 << 10},
-		{turn{find("go"), latency, tasks[0], 1}, 20_000, latencyRecords, latencyRecords / 2},
+		{turn{find("go"), latency, tasks[0], 1}, 20_000, 1000, 500},
+		{turn{find("java"), latency, tasks[0], 1}, 20_000, 2500, 2000},
 	} {
 		if records, warm := c.turn.amount(false, c.rate); records != c.records || warm != c.warm {
 			t.Errorf("%s %s: %d records and %d to be warm, want %d and %d", c.turn.language.name, c.turn.role, records, warm, c.records, c.warm)

@@ -46,7 +46,8 @@ const (
 	keys   = 10_000
 )
 
-// How many records are sent one after the other; half of them warm the program up.
+// How many records are sent one after the other; half of them warm the program up. What
+// is compiled meanwhile has four times as many for that.
 const latencyRecords = 1000
 
 // turn is a program's work.
@@ -91,11 +92,14 @@ func (t *turn) amount(short bool, rate float64) (records, warm int) {
 	case lines:
 		records = t.language.lines
 	case latency:
-		records = latencyRecords
-		if short {
-			records /= 10
+		records, warm = latencyRecords, latencyRecords/2
+		if t.language.compiles {
+			records, warm = records+3*warm, 4*warm
 		}
-		return records, records / 2
+		if short {
+			records, warm = records/10, warm/10
+		}
+		return records, warm
 	case idle:
 		return 1, 0
 	}
