@@ -54,13 +54,20 @@ type entry struct {
 	key   string
 	place int // among those of its key
 	state outcome
+	at    string // of its receipt, where it has one
+}
+
+// position is where a receipt or an event says that a record lies.
+func position(m map[string]any) string {
+	return fmt.Sprintf("%v %v/%v", m["shard"], m["sequence"], m["sub"])
 }
 
 // group is what the consumers of one have received.
 type group struct {
-	seen    map[string]int // how often
-	last    map[string]int // place of the last first arrival of a key
-	again   int            // deliveries of what had come before, other than attempts
+	seen    map[string]int    // how often
+	at      map[string]string // position of the first arrival
+	last    map[string]int    // place of the last first arrival of a key
+	again   int               // deliveries of what had come before, other than attempts
 	wrong   []string
 	records int
 }
@@ -82,17 +89,19 @@ func (a *account) send(key, described string) {
 	a.sent++
 }
 
-func (a *account) result(key, described string, o outcome) {
+// result notes what its sender was told of a record, and where it lies, if that was
+// told.
+func (a *account) result(key, described string, o outcome, at string) {
 	if e := a.records[identity(key, described)]; e != nil {
-		e.state = o
+		e.state, e.at = o, at
 	}
 }
 
 // received notes an arrival.
-func (a *account) received(name, key, described string, attempt int) {
+func (a *account) received(name, key, described string, attempt int, at string) {
 	g := a.groups[name]
 	if g == nil {
-		g = &group{seen: map[string]int{}, last: map[string]int{}}
+		g = &group{seen: map[string]int{}, at: map[string]string{}, last: map[string]int{}}
 		a.groups[name] = g
 	}
 	g.records++
@@ -109,6 +118,7 @@ func (a *account) received(name, key, described string, attempt int) {
 		}
 		return
 	}
+	g.at[id] = at
 	if last, ok := g.last[key]; ok && e.place < last {
 		g.fault("record %d of key %.40q came behind record %d", e.place, key, last)
 	}
@@ -144,15 +154,19 @@ func (a *account) missing(name string) []string {
 	return missing
 }
 
-// audit compares the accounts.
-func (a *account) audit(name string, again bool) error {
+// audit compares the accounts. Where no requests failed nothing was sent twice, and
+// records have arrived from where their receipts say (calm).
+func (a *account) audit(name string, again, calm bool) error {
 	g := a.groups[name]
 	if g == nil {
 		return fmt.Errorf("group %s has received nothing", name)
 	}
 	lost := a.missing(name)
-	var phantom []string
+	var phantom, moved []string
 	for id, e := range a.records {
+		if calm && e.at != "" && g.seen[id] > 0 && g.at[id] != e.at {
+			moved = append(moved, fmt.Sprintf("%q: %s by its receipt, %s by its arrival", id, e.at, g.at[id]))
+		}
 		if e.state == notStored && g.seen[id] > 0 {
 			phantom = append(phantom, show(id))
 		}
@@ -167,6 +181,9 @@ func (a *account) audit(name string, again bool) error {
 	}
 	if len(phantom) > 0 {
 		wrong = append(wrong, fmt.Errorf("%d records arrived that were said not to be stored, such as %s", len(phantom), phantom[0]))
+	}
+	if len(moved) > 0 {
+		wrong = append(wrong, fmt.Errorf("%d records lie elsewhere than their receipts say, such as %s", len(moved), moved[0]))
 	}
 	if g.again > 0 && !again {
 		wrong = append(wrong, fmt.Errorf("%d records arrived again", g.again))

@@ -46,7 +46,7 @@ func (w *world) confine(cmd *exec.Cmd, s step) error {
 			return fmt.Errorf("read_only has home and home_and_temp, not %q", what)
 		}
 		// .NET does not start where it cannot write, unless it is told to leave that.
-		cmd.Env = append(cmd.Env, "HOME="+home, "TMPDIR="+temp, "COMPlus_EnableDiagnostics=0")
+		cmd.Env = append(cmd.Env, "HOME="+home, "XDG_CACHE_HOME=", "TMPDIR="+temp, "COMPlus_EnableDiagnostics=0")
 		for _, folder := range closed {
 			script = append(script, "mount --bind "+quoted(folder)+" "+quoted(folder))
 		}

@@ -34,10 +34,13 @@ func (r *runner) buildOwn(ctx context.Context, cells []*cell) error {
 }
 
 // engineFor is an engine that a step names, and what it needs in its environment: the
-// real one, that of examples/redact, or one that is none.
+// real one, that of examples/redact, or one that is none; no path: the package's own.
 func (w *world) engineFor(kind string) (path string, env []string, err error) {
 	switch kind {
-	case "real":
+	case "where_needed": // for Java's package, which cannot unpack its own where nobody can write
+		if w.installed && w.language.name != "java" {
+			return "", nil, nil
+		}
 		return w.engine, nil, nil
 	case ownEngine:
 		return w.vars[ownEngine], nil, nil

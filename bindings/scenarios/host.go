@@ -52,7 +52,9 @@ func (w *world) launch(name string, l *language, s step) (*host, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.cmd.Env = append(h.cmd.Env, append(env, "VEGAS_ENGINE="+path)...)
+		if path != "" {
+			h.cmd.Env = append(h.cmd.Env, append(env, "VEGAS_ENGINE="+path)...)
+		}
 	}
 	if err := w.confine(h.cmd, s); err != nil {
 		return nil, err

@@ -78,14 +78,18 @@ func installedRuby(dir string) way {
 }
 
 // installedJava compiles the driver against the jar that Maven has installed, and runs it
-// with that. The tree's classes have no engine; the jar's is unpacked below tools.
+// with that. The tree's classes have no engine; the jar's is unpacked below tools,
+// or where a scenario has hosts look for a place.
 func installedJava(dir string) way {
 	lib := filepath.Join(dir, "java", "lib")
 	jar := filepath.Join(lib, "*")
 	return way{
 		needs: []string{"java", "javac"},
+		environment: func(_, tools string) []string {
+			return []string{"XDG_CACHE_HOME=" + filepath.Join(tools, "java-cache")}
+		},
 		command: func(_, tools string) []string {
-			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Duser.home=" + tools,
+			return []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
 				"-cp", filepath.Join(tools, "java") + ":" + jar, "Driver"}
 		},
 		build: func(ctx context.Context, root, tools string) error {

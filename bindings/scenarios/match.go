@@ -11,7 +11,7 @@ import (
 
 // match tells in what got differs from what was wanted. A map wants what it names and
 // allows the rest; instead of a value it may hold a condition: at_least, at_most,
-// matches (a regular expression), one_of, present.
+// matches (a regular expression), one_of, present, all (of a list, and one at least).
 func match(at string, want, got any) error {
 	switch want := want.(type) {
 	case map[string]any:
@@ -52,7 +52,7 @@ func match(at string, want, got any) error {
 func condition(want map[string]any) bool {
 	for name := range want {
 		switch name {
-		case "at_least", "at_most", "matches", "one_of", "present":
+		case "at_least", "at_most", "matches", "one_of", "present", "all":
 			return true
 		}
 	}
@@ -79,6 +79,14 @@ func meets(at string, want map[string]any, got any) error {
 			all, _ := v.([]any)
 			for _, one := range all {
 				ok = ok || one == got
+			}
+		case "all":
+			have, _ := got.([]any)
+			ok = len(have) > 0
+			for i, one := range have {
+				if err := match(fmt.Sprintf("%s[%d]", at, i), v, one); err != nil {
+					return err
+				}
 			}
 		case "present":
 			text, is := got.(string)

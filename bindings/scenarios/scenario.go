@@ -39,14 +39,20 @@ type scenario struct {
 	Steps       []step `json:"steps"`
 }
 
+// two says that a host speaks another language than the one under test.
+func (sc *scenario) two() bool {
+	return slices.ContainsFunc(sc.Steps, func(s step) bool { return s.text("language") == "other" })
+}
+
 // step is one thing that the runner does, or tells a driver to do: the verb "do",
 // what is common to all verbs, and the verb's own arguments.
 type step map[string]any
 
 // common are the fields that any step may have: the host it concerns, what its answer
 // has to be, or its error, the name to join it by if nobody is to wait for it, and how
-// many seconds it may take; and whether its host is killed meanwhile.
-var common = []string{"do", "host", "want", "error", "async", "timeout", "killed"}
+// many seconds it may take; whether its host is killed meanwhile; and in which
+// languages it is meant to come to something else than in the others, and why.
+var common = []string{"do", "host", "want", "error", "async", "timeout", "killed", "differs"}
 
 // verb is a word that steps are made of.
 type verb struct {
@@ -210,6 +216,12 @@ func (sc *scenario) check(p *protocol, languages []string) error {
 		}
 	}
 	for i, s := range sc.Steps {
+		differs, _ := s["differs"].(map[string]any)
+		for l, why := range differs {
+			if !slices.Contains(languages, l) || why == "" {
+				wrong = append(wrong, fmt.Errorf("step %d differs in %q: no such language, or no reason", i+1, l))
+			}
+		}
 		if err := s.check(p); err != nil {
 			wrong = append(wrong, fmt.Errorf("step %d: %w", i+1, err))
 		}

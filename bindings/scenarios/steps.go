@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/libvegas/vegas"
-	"github.com/libvegas/vegas/localkinesis"
 	"github.com/libvegas/vegas/store/file"
 )
 
@@ -38,8 +37,9 @@ func runnerVerbs() map[string]verb {
 		"ended": {[]string{"within", "code"}, (*world).hostEnded},
 		"split": {[]string{"shard"}, (*world).split},
 		"merge": {[]string{"shards"}, (*world).merge},
-		// fault is one of the server's, heal ends one by its name.
-		"fault":    {[]string{"as", "kind", "op", "count", "after", "rate", "entry_rate", "delay", "requests", "code", "shard"}, (*world).inject},
+		// fault is one of the server's, which has to happen, or never; heal ends one by
+		// its name.
+		"fault":    {[]string{"as", "kind", "op", "count", "after", "rate", "entry_rate", "delay", "requests", "code", "shard", "never"}, (*world).inject},
 		"heal":     {[]string{"as"}, (*world).heal},
 		"register": {[]string{"as"}, (*world).register},
 		// until waits for different records of a group, for so many events, for a
@@ -58,13 +58,19 @@ func runnerVerbs() map[string]verb {
 	}
 }
 
-// do does a step.
-func (w *world) do(s step) error {
+// do does a step, which is the scenario's i-th.
+func (w *world) do(i int, s step) error {
 	s = w.filled(s).(map[string]any)
 	if v, ok := runnerVerbs()[s.text("do")]; ok {
-		return v.by(w, s)
+		if err := v.by(w, s); err != nil {
+			return err
+		}
+		if s.text("do") == "ended" {
+			w.outcomes[i] = fmt.Sprintf("exit code %d", w.code)
+		}
+		return nil
 	}
-	return w.ask(s)
+	return w.ask(i, s)
 }
 
 // filled puts what is known meanwhile into $names.
@@ -98,7 +104,7 @@ func (w *world) filled(v any) any {
 var fast = map[string]any{"poll_idle": "150ms", "poll_busy": "50ms", "checkpoint_every": "500ms"}
 
 // ask asks a driver, and looks at its answer.
-func (w *world) ask(s step) error {
+func (w *world) ask(i int, s step) error {
 	h, err := w.at(s)
 	if err != nil {
 		return err
@@ -145,6 +151,9 @@ func (w *world) ask(s step) error {
 			}
 			if err := w.results(s, a); err != nil {
 				return err
+			}
+			if !s.flag("killed") { // or else it is chance
+				w.outcomes[i] = outcomeOfStep(s, a)
 			}
 			a["seconds"] = time.Since(began).Seconds()
 			return judge(s, a)
@@ -236,13 +245,17 @@ func (w *world) results(s step, answer map[string]any) error {
 		for i, r := range s.records() {
 			if i < len(results) {
 				m, _ := results[i].(map[string]any)
-				w.account.result(r.key, r.described, outcomeOf(m["error"]))
+				at := ""
+				if m["error"] == nil && m["durable"] != true {
+					at = position(m)
+				}
+				w.account.result(r.key, r.described, outcomeOf(m["error"]), at)
 			}
 		}
 	case "fork":
 		if answer["error"] == nil {
 			for _, r := range s.records() {
-				w.account.result(r.key, r.described, stored)
+				w.account.result(r.key, r.described, stored, "")
 			}
 		}
 	case "many":
@@ -257,13 +270,13 @@ func (w *world) results(s step, answer map[string]any) error {
 		}
 		for n := from; n < from+count; n++ {
 			key, data := s.numbered(n)
-			w.account.result(key, data, stored)
+			w.account.result(key, data, stored, "")
 		}
 		for _, v := range failed {
 			m, _ := v.(map[string]any)
 			n, _ := m["number"].(float64)
 			key, data := s.numbered(int(n))
-			w.account.result(key, data, outcomeOf(m["error"]))
+			w.account.result(key, data, outcomeOf(m["error"]), "")
 		}
 	}
 	return nil
@@ -328,6 +341,7 @@ func (w *world) hostEnded(s step) error {
 		return err
 	}
 	delete(w.hosts, s.host())
+	w.code = code
 	if want, ok := s["code"]; ok {
 		return match("the exit code", want, float64(code))
 	}
@@ -344,62 +358,6 @@ func (w *world) killEngine(s step) error {
 		return fmt.Errorf("host %s has %d engines, want one", h.name, len(pids))
 	}
 	return syscall.Kill(pids[0], syscall.SIGKILL)
-}
-
-func (w *world) active() error {
-	return w.until(10*time.Second, "the stream to be active", func() bool {
-		st, err := w.server.Stream(streamName)
-		return err == nil && st.Status == "ACTIVE"
-	})
-}
-
-func (w *world) split(s step) error {
-	if _, _, err := w.server.Split(streamName, s.text("shard"), ""); err != nil {
-		return err
-	}
-	return w.active()
-}
-
-func (w *world) merge(s step) error {
-	pair, _ := s["shards"].([]any)
-	if len(pair) != 2 {
-		return errors.New("merge wants two shards")
-	}
-	one, _ := pair[0].(string)
-	two, _ := pair[1].(string)
-	if _, err := w.server.Merge(streamName, one, two); err != nil {
-		return err
-	}
-	return w.active()
-}
-
-func (w *world) inject(s step) error {
-	rate := func(name string) float64 { f, _ := s[name].(float64); return f }
-	delay := time.Duration(0)
-	if text := s.text("delay"); text != "" {
-		var err error
-		if delay, err = time.ParseDuration(text); err != nil {
-			return err
-		}
-	}
-	w.faults[s.text("as")] = w.server.Inject(localkinesis.Fault{
-		Do: localkinesis.Kind(s.text("kind")), Op: s.text("op"), Stream: streamName, Shard: s.text("shard"), Code: s.text("code"),
-		Count: s.number("count", 0), After: s.number("after", 0), Requests: s.number("requests", 0),
-		Rate: rate("rate"), EntryRate: rate("entry_rate"), Delay: delay,
-	})
-	return nil
-}
-
-func (w *world) heal(s step) error {
-	f := w.faults[s.text("as")]
-	if f == nil {
-		return fmt.Errorf("there is no fault %q", s.text("as"))
-	}
-	f.Remove()
-	if f.Fired() == 0 {
-		return fmt.Errorf("the fault %q has never happened, so nothing was tried", s.text("as"))
-	}
-	return nil
 }
 
 func (w *world) register(s step) error {
@@ -504,7 +462,25 @@ func (w *world) audit(s step) error {
 	if len(w.wrong) > 0 {
 		return errors.Join(w.wrong...)
 	}
-	return w.account.audit(w.onlyGroup(s), s.flag("again"))
+	name, again := w.onlyGroup(s), s.flag("again")
+	w.audited[name] = step{"group": name, "again": again}
+	return w.account.audit(name, again, len(w.faults) == 0)
+}
+
+// auditAgain repeats the last audit of each group: what came late would not be seen
+// otherwise.
+func (w *world) auditAgain() error {
+	if len(w.audited) == 0 {
+		return nil
+	}
+	if err := w.rest(step{"ms": 300.0}); err != nil {
+		return err
+	}
+	var wrong []error
+	for _, s := range w.audited {
+		wrong = append(wrong, w.audit(s))
+	}
+	return errors.Join(wrong...)
 }
 
 func (w *world) free(s step) error {

@@ -39,15 +39,20 @@ type world struct {
 	all             []*host
 	waiting         map[string]call // steps that nobody has joined
 	faults          map[string]*localkinesis.Injected
+	never           map[string]bool // faults that must not happen
 	vars            map[string]string
+	outcomes        []string // of steps
+	code            int      // that a host ended with last
 
-	mu      sync.Mutex
-	account *account
-	groupOf map[string]string // host/consumer → group
-	many    map[string]step   // host/producer → the step that tells of each record
-	events  map[string][]map[string]any
-	counts  map[string]int // records and others by host/consumer and in all
-	wrong   []error
+	mu          sync.Mutex
+	account     *account
+	groupOf     map[string]string  // host/consumer → group
+	possessions map[string]float64 // the last one of each group and shard
+	audited     map[string]step    // the last audit of each group
+	many        map[string]step    // host/producer → the step that tells of each record
+	events      map[string][]map[string]any
+	counts      map[string]int // records and others by host/consumer and in all
+	wrong       []error
 }
 
 // call is a step that was begun: its answer, and what waits for that and looks at it.
@@ -58,38 +63,50 @@ type call struct {
 
 const streamName = "orders"
 
-// tell runs a scenario in a language.
-func (sc *scenario) tell(ctx context.Context, r *runner, l, other *language) (err error) {
+// tell runs a scenario in a language, and says what each step came to.
+func (sc *scenario) tell(ctx context.Context, r *runner, l, other *language) (outcomes []string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("the scenario takes longer than three minutes"))
 	defer cancel()
 	dir, err := os.MkdirTemp("", "vegas-scenario-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	w := &world{
 		ctx: ctx, root: r.root, dir: dir, engine: r.engine, tools: r.tools, installed: r.installed, protocol: r.protocol,
 		language: l, other: other, hosts: map[string]*host{}, waiting: map[string]call{},
-		faults: map[string]*localkinesis.Injected{}, vars: map[string]string{"dir": dir, "stream": streamName, ownEngine: r.own, "key256": strings.Repeat("🔑", 256), "key257": strings.Repeat("k", 257)},
-		account: newAccount(), groupOf: map[string]string{}, many: map[string]step{}, events: map[string][]map[string]any{}, counts: map[string]int{},
+		faults: map[string]*localkinesis.Injected{}, never: map[string]bool{}, vars: map[string]string{"dir": dir, "stream": streamName, ownEngine: r.own, "key256": strings.Repeat("🔑", 256), "key257": strings.Repeat("k", 257)},
+		account: newAccount(), groupOf: map[string]string{}, possessions: map[string]float64{}, audited: map[string]step{}, many: map[string]step{}, events: map[string][]map[string]any{}, counts: map[string]int{},
+		outcomes: make([]string, len(sc.Steps)),
+	}
+	if err := os.Mkdir(filepath.Join(dir, "home"), 0o755); err != nil {
+		return nil, err
 	}
 	if err := w.serve(sc); err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.end()) }()
 	for i, s := range sc.Steps {
-		if err := w.do(s); err != nil {
-			return fmt.Errorf("step %d, %s: %w%s", i+1, s.text("do"), err, w.said())
+		if err := w.do(i, s); err != nil {
+			return nil, fmt.Errorf("step %d, %s: %w%s", i+1, s.text("do"), err, w.said())
 		}
 	}
 	for name, c := range w.waiting {
 		if err := c.finish(); err != nil {
-			return fmt.Errorf("what was called %s: %w%s", name, err, w.said())
+			return nil, fmt.Errorf("what was called %s: %w%s", name, err, w.said())
 		}
+	}
+	if err := w.auditAgain(); err != nil {
+		return nil, fmt.Errorf("behind the last step: %w%s", err, w.said())
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return errors.Join(w.wrong...)
+	for name := range w.faults {
+		if err := w.tried(name); err != nil {
+			w.wrong = append(w.wrong, err)
+		}
+	}
+	return w.outcomes, errors.Join(w.wrong...)
 }
 
 // serve starts the scenario's Kinesis.
@@ -150,9 +167,14 @@ func (w *world) client() *kinesis.Client { return kinesis.NewFromConfig(w.server
 // machine's own.
 func (w *world) environment() []string {
 	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "VEGAS_") {
-			env = append(env, v)
+	if w.installed {
+		// What leads to packages and engines by other ways is not there.
+		env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(w.dir, "home"), "LANG=C.UTF-8", "TMPDIR=" + os.TempDir()}
+	} else {
+		for _, v := range os.Environ() {
+			if !strings.HasPrefix(v, "AWS_") && !strings.HasPrefix(v, "VEGAS_") {
+				env = append(env, v)
+			}
 		}
 	}
 	return append(env,
@@ -219,16 +241,20 @@ func (w *world) event(h *host, kind string, m map[string]any) {
 	switch kind {
 	case "record":
 		attempt, _ := m["attempt"].(float64)
-		w.account.received(w.groupOf[place], key, describedEvent(m), int(attempt))
+		w.account.received(w.groupOf[place], key, describedEvent(m), int(attempt), position(m))
+	case "start":
+		shard, _ := m["shard"].(string)
+		possession, _ := m["possession"].(float64)
+		of := w.groupOf[place] + " " + shard
+		if possession <= w.possessions[of] {
+			w.wrong = append(w.wrong, fmt.Errorf("%s began under possession %v, after %v: it has to rise", of, possession, w.possessions[of]))
+		}
+		w.possessions[of] = possession
 	case "sent":
 		if s := w.many[place]; s != nil {
 			n, _ := m["number"].(float64)
-			o := stored
-			if m["error"] != nil {
-				o = unknown
-			}
 			key, data := s.numbered(int(n))
-			w.account.result(key, data, o)
+			w.account.result(key, data, outcomeOf(m["error"]), "")
 		}
 	}
 	// Those of a long scenario are looked at by counting only.
