@@ -51,7 +51,7 @@ func sectionsOfELF(file, arch string) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]; f.Machine != want {
 		return nil, fmt.Errorf("it is for %s: want %s", f.Machine, want)
 	}
@@ -71,7 +71,7 @@ func sectionsOfMachO(file, arch string) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if want := map[string]macho.Cpu{"amd64": macho.CpuAmd64, "arm64": macho.CpuArm64}[arch]; f.Cpu != want {
 		return nil, fmt.Errorf("it is for %s: want %s", f.Cpu, want)
 	}
@@ -86,7 +86,7 @@ func sectionsOfPE(file, arch string) (names []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if want := map[string]uint16{"amd64": pe.IMAGE_FILE_MACHINE_AMD64}[arch]; f.Machine != want {
 		return nil, fmt.Errorf("it is for the machine %#x: want %#x", f.Machine, want)
 	}
