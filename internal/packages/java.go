@@ -241,7 +241,7 @@ func installJava(ctx context.Context, t *tree) error {
 		user := "-Duser.home=" + filepath.Join(a.dir, "home")
 		env := []string{"JAVA_HOME=" + home, "MAVEN_OPTS=" + user}
 		for lib, classifier := range libs {
-			err := a.run(ctx, into, env, "mvn", "-q", "-B", "-s", settings, "compile", "dependency:copy-dependencies", "-DoutputDirectory="+lib, "-Dclassifier="+classifier)
+			err := a.run(ctx, into, env, "mvn", "-q", "-B", "-s", settings, "-gs", settings, "compile", "dependency:copy-dependencies", "-DoutputDirectory="+lib, "-Dclassifier="+classifier)
 			if err != nil {
 				return err
 			}
