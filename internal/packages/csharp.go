@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 )
 
 // csharp are Libvegas and Libvegas.Extensions for NuGet, and what debuggers want of them.
@@ -15,7 +16,7 @@ import (
 // that is published for one platform takes along that one's.
 var csharp = kind{
 	name: "csharp", title: "C#",
-	needs:   []string{"npm", "pip", "unzip"}, // for the SDK, where it is not installed yet
+	needs:   sdkNeeds(),
 	build:   buildCSharp,
 	install: installCSharp,
 }
@@ -27,9 +28,33 @@ func runtimeID(p platform) string {
 	return system + "-" + arch
 }
 
-// sdk is the script that runs the .NET SDK, and its folder.
-func (t *tree) sdk() []string {
-	return []string{filepath.Join(t.binding("dotnet"), "sdk.sh"), filepath.Join(t.root, ".cache", "dotnet", "sdk")}
+// sdkNeeds are the programs that install an SDK, where DOTNET names none.
+func sdkNeeds() []string {
+	if os.Getenv("DOTNET") != "" {
+		return nil
+	}
+	return []string{"npm", "pip", "unzip", "sha256sum", "sha512sum"}
+}
+
+// sdk is the command of a .NET SDK and the folder that it has its runtime in: DOTNET, as
+// in the Makefile, or the script that installs one.
+func (t *tree) sdk() (command []string, root string, err error) {
+	if command = strings.Fields(os.Getenv("DOTNET")); len(command) == 0 {
+		command = []string{filepath.Join(t.binding("dotnet"), "sdk.sh"), filepath.Join(t.root, ".cache", "dotnet", "sdk")}
+	}
+	if command[0], err = exec.LookPath(command[0]); err != nil {
+		return nil, "", err
+	}
+	for i := range command { // it runs in other folders, too
+		if command[i], err = filepath.Abs(command[i]); err != nil {
+			return nil, "", err
+		}
+	}
+	if len(command) > 1 {
+		return command, filepath.Join(command[1], "package"), nil
+	}
+	program, err := filepath.EvalSymlinks(command[0])
+	return command, filepath.Dir(program), err
 }
 
 func buildCSharp(ctx context.Context, t *tree) error {
@@ -51,8 +76,12 @@ func buildCSharp(ctx context.Context, t *tree) error {
 			return err
 		}
 	}
+	sdk, _, err := t.sdk()
+	if err != nil {
+		return err
+	}
 	for _, name := range []string{"Libvegas", "Libvegas.Extensions"} {
-		args := append(t.sdk(), "pack", "-nologo", "-v", "quiet", "-c", "Release", "-o", packed,
+		args := append(sdk[:len(sdk):len(sdk)], "pack", "-nologo", "-v", "quiet", "-c", "Release", "-o", packed,
 			"-p:Built="+filepath.Join(work, "built")+"/", "-p:Natives="+natives, "-p:Notices="+t.notices(), filepath.Join(t.binding("dotnet"), name))
 		if err := run(ctx, t.root, os.Environ(), args[0], args[1:]...); err != nil {
 			return err
@@ -86,10 +115,14 @@ func nugetConfig(feed string) string {
 }
 
 // installCSharp builds a program that depends on the packages by their names, and runs
-// it: as it is built, as it is published for this platform, and with mono, where there is
-// one. The packages are then in the folder of that name.
+// it: as it is built, as it is published for this platform, the same as one file, and
+// with mono, where there is one. The packages are then in the folder of that name.
 func installCSharp(ctx context.Context, t *tree) error {
-	if err := run(ctx, t.root, os.Environ(), t.sdk()[0], t.sdk()[1], "--version"); err != nil {
+	sdk, root, err := t.sdk()
+	if err != nil {
+		return err
+	}
+	if err := run(ctx, t.root, os.Environ(), sdk[0], append(sdk[1:len(sdk):len(sdk)], "--version")...); err != nil {
 		return err
 	}
 	into := t.installed("csharp")
@@ -104,7 +137,7 @@ func installCSharp(ctx context.Context, t *tree) error {
 		return fmt.Errorf("there is no engine for %s on %s: install on one of %v", runtime.GOOS, runtime.GOARCH, platforms)
 	}
 	here := runtimeID(platforms[i])
-	programs := []string{"find", "head", "chmod", "dirname"}
+	programs := []string{"sh", "find", "head", "chmod", "dirname"}
 	build := []string{"build", "-nologo", "-v", "quiet"}
 	facades, err := monoFacades()
 	if err != nil {
@@ -117,11 +150,13 @@ func installCSharp(ctx context.Context, t *tree) error {
 	}
 	return inEmpty(func(a *alone) error {
 		dotnet := func(args ...string) error {
-			args = append(t.sdk(), args...)
-			return a.run(ctx, into, []string{"NUGET_PACKAGES=" + filepath.Join(into, "packages"), "DOTNET_CLI_HOME=" + filepath.Join(a.dir, "home")}, args[0], args[1:]...)
+			args = append(sdk[:len(sdk):len(sdk)], args...)
+			env := []string{"NUGET_PACKAGES=" + filepath.Join(into, "packages"), "NUGET_FALLBACK_PACKAGES=", "DOTNET_CLI_HOME=" + filepath.Join(a.dir, "home")}
+			return a.run(ctx, into, env, args[0], args[1:]...)
 		}
 		built := filepath.Join(into, "bin", "Debug", "netcoreapp3.1")
-		published := filepath.Join(into, "published")
+		published, single := filepath.Join(into, "published"), filepath.Join(into, "single")
+		publish := []string{"publish", "-nologo", "-v", "quiet", "-f", "netcoreapp3.1", "-r", here, "--self-contained", "false", "-o"}
 		err := dotnet(build...)
 		if err == nil {
 			err = noticesIn(filepath.Join(into, "packages", "libvegas", "*"))
@@ -134,13 +169,34 @@ func installCSharp(ctx context.Context, t *tree) error {
 			err = a.run(ctx, into, nil, "mono", filepath.Join(built, "Consumer.exe"), filepath.Join(built, "runtimes", here, "native", "vegas-engine"))
 		}
 		if err == nil {
-			err = dotnet("publish", "-nologo", "-v", "quiet", "-f", "netcoreapp3.1", "-r", here, "--self-contained", "false", "-o", published)
+			err = dotnet(append(publish, published)...)
 		}
 		if err == nil {
 			err = dotnet("exec", filepath.Join(published, "Consumer.dll"), filepath.Join(published, "vegas-engine"))
 		}
+		if err == nil {
+			err = dotnet(append(publish, single, "-p:PublishSingleFile=true")...)
+		}
+		if err == nil {
+			env := []string{"DOTNET_ROOT=" + root, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1"}
+			err = a.run(ctx, into, env, filepath.Join(single, "Consumer"), filepath.Join(single, "vegas-engine"))
+		}
+		for _, folder := range []string{filepath.Join(built, "runtimes", here, "native"), published, single} {
+			if err == nil {
+				err = forAll(filepath.Join(folder, "vegas-engine"))
+			}
+		}
 		return err
 	}, programs...)
+}
+
+// forAll tells whether every user may execute a file.
+func forAll(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().Perm()&0o555 != 0o555 {
+		err = fmt.Errorf("%s is %v: not every user may execute it", path, info.Mode())
+	}
+	return err
 }
 
 func isHere(p platform) bool { return p.os == runtime.GOOS && p.arch == runtime.GOARCH }
