@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Runtime.InteropServices;
@@ -291,7 +292,11 @@ namespace Libvegas
             var name = windows ? "vegas-engine.exe" : "vegas-engine";
             var native = Path.Combine("runtimes", rid, "native", name);
             var places = new List<string>();
-            foreach (var folder in new[] { AppContext.BaseDirectory, Path.GetDirectoryName(typeof(Engine).Assembly.Location) }.Where(d => !string.IsNullOrEmpty(d)).Distinct())
+            // The program's own file is for those of one file, which may be unpacked elsewhere.
+            var files = new[] { typeof(Engine).Assembly.Location, Process.GetCurrentProcess().MainModule?.FileName };
+            var folders = files.Where(f => !string.IsNullOrEmpty(f)).Select(Path.GetDirectoryName).ToList();
+            folders.Insert(0, AppContext.BaseDirectory);
+            foreach (var folder in folders.Where(d => !string.IsNullOrEmpty(d)).Distinct())
             {
                 places.Add(Path.Combine(folder!, native)); // as programs are built
                 places.Add(Path.Combine(folder!, name)); // as they are published for one platform
