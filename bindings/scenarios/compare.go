@@ -14,7 +14,8 @@ import (
 // of many the codes that there are; of statistics their names.
 func outcomeOfStep(s step, answer map[string]any) string {
 	if e, failed := answer["error"].(map[string]any); failed {
-		return codeOf(e)
+		code, _, _ := strings.Cut(codeOf(e), " ") // no record that may be stored
+		return code
 	}
 	switch s.text("do") {
 	case "send":

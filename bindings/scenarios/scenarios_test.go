@@ -135,6 +135,17 @@ func TestLanguagesAreCompared(t *testing.T) {
 	}
 }
 
+func TestOnlyRecordsMayBeStored(t *testing.T) {
+	e := map[string]any{"code": "engine_gone", "unknown": true}
+	if got := outcomeOfStep(step{"do": "producer"}, map[string]any{"error": e}); got != "engine_gone" {
+		t.Errorf("a producer that cannot be opened: %q", got)
+	}
+	sent := map[string]any{"results": []any{map[string]any{"error": e}, map[string]any{"shard": "one"}}}
+	if got, want := outcomeOfStep(step{"do": "send"}, sent), "engine_gone (unknown), one"; got != want {
+		t.Errorf("records: %q, want %q", got, want)
+	}
+}
+
 func TestMatch(t *testing.T) {
 	object := func(pairs ...any) map[string]any {
 		m := map[string]any{}
