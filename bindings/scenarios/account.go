@@ -154,14 +154,23 @@ func (a *account) missing(name string) []string {
 	return missing
 }
 
-// audit compares the accounts. Where no requests failed nothing was sent twice, and
-// records have arrived from where their receipts say (calm).
+// audit compares the accounts: nothing is lost, and nothing wrong.
 func (a *account) audit(name string, again, calm bool) error {
+	var lost error
+	if missing := a.missing(name); len(missing) > 0 {
+		slices.Sort(missing)
+		lost = fmt.Errorf("group %s: %d of %d records are lost, such as %q", name, len(missing), a.sent, missing[:min(3, len(missing))])
+	}
+	return errors.Join(lost, a.arrivals(name, again, calm))
+}
+
+// arrivals looks at what has come to a group. Where no requests failed nothing was sent twice, and
+// records have arrived from where their receipts say (calm).
+func (a *account) arrivals(name string, again, calm bool) error {
 	g := a.groups[name]
 	if g == nil {
 		return fmt.Errorf("group %s has received nothing", name)
 	}
-	lost := a.missing(name)
 	var phantom, moved []string
 	for id, e := range a.records {
 		if calm && e.at != "" && g.seen[id] > 0 && g.at[id] != e.at {
@@ -174,10 +183,6 @@ func (a *account) audit(name string, again, calm bool) error {
 	var wrong []error
 	for _, w := range g.wrong {
 		wrong = append(wrong, errors.New(w))
-	}
-	if len(lost) > 0 {
-		slices.Sort(lost)
-		wrong = append(wrong, fmt.Errorf("%d of %d records are lost, such as %q", len(lost), a.sent, lost[:min(3, len(lost))]))
 	}
 	if len(phantom) > 0 {
 		wrong = append(wrong, fmt.Errorf("%d records arrived that were said not to be stored, such as %s", len(phantom), phantom[0]))

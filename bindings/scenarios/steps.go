@@ -463,12 +463,12 @@ func (w *world) audit(s step) error {
 		return errors.Join(w.wrong...)
 	}
 	name, again := w.onlyGroup(s), s.flag("again")
-	w.audited[name] = step{"group": name, "again": again}
+	w.audited[name] = again
 	return w.account.audit(name, again, len(w.faults) == 0)
 }
 
-// auditAgain repeats the last audit of each group: what came late would not be seen
-// otherwise.
+// auditAgain looks once more at what has come to each group that was audited: what came
+// late would not be seen otherwise.
 func (w *world) auditAgain() error {
 	if len(w.audited) == 0 {
 		return nil
@@ -476,9 +476,11 @@ func (w *world) auditAgain() error {
 	if err := w.rest(step{"ms": 300.0}); err != nil {
 		return err
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var wrong []error
-	for _, s := range w.audited {
-		wrong = append(wrong, w.audit(s))
+	for name, again := range w.audited {
+		wrong = append(wrong, w.account.arrivals(name, again, len(w.faults) == 0))
 	}
 	return errors.Join(wrong...)
 }

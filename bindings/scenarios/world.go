@@ -48,7 +48,7 @@ type world struct {
 	account     *account
 	groupOf     map[string]string  // host/consumer → group
 	possessions map[string]float64 // the last one of each group and shard
-	audited     map[string]step    // the last audit of each group
+	audited     map[string]bool    // groups; whether records may come again
 	many        map[string]step    // host/producer → the step that tells of each record
 	events      map[string][]map[string]any
 	counts      map[string]int // records and others by host/consumer and in all
@@ -76,7 +76,7 @@ func (sc *scenario) tell(ctx context.Context, r *runner, l, other *language) (ou
 		ctx: ctx, root: r.root, dir: dir, engine: r.engine, tools: r.tools, installed: r.installed, protocol: r.protocol,
 		language: l, other: other, hosts: map[string]*host{}, waiting: map[string]call{},
 		faults: map[string]*localkinesis.Injected{}, never: map[string]bool{}, vars: map[string]string{"dir": dir, "stream": streamName, ownEngine: r.own, "key256": strings.Repeat("🔑", 256), "key257": strings.Repeat("k", 257)},
-		account: newAccount(), groupOf: map[string]string{}, possessions: map[string]float64{}, audited: map[string]step{}, many: map[string]step{}, events: map[string][]map[string]any{}, counts: map[string]int{},
+		account: newAccount(), groupOf: map[string]string{}, possessions: map[string]float64{}, audited: map[string]bool{}, many: map[string]step{}, events: map[string][]map[string]any{}, counts: map[string]int{},
 		outcomes: make([]string, len(sc.Steps)),
 	}
 	if err := os.Mkdir(filepath.Join(dir, "home"), 0o755); err != nil {
