@@ -81,7 +81,7 @@ func buildCSharp(ctx context.Context, t *tree) error {
 		return err
 	}
 	for _, name := range []string{"Libvegas", "Libvegas.Extensions"} {
-		args := append(sdk[:len(sdk):len(sdk)], "pack", "-nologo", "-v", "quiet", "-c", "Release", "-o", packed,
+		args := append(slices.Clip(sdk), "pack", "-nologo", "-v", "quiet", "-c", "Release", "-o", packed,
 			"-p:Built="+filepath.Join(work, "built")+"/", "-p:Natives="+natives, "-p:Notices="+t.notices(), filepath.Join(t.binding("dotnet"), name))
 		if err := run(ctx, t.root, os.Environ(), args[0], args[1:]...); err != nil {
 			return err
@@ -150,7 +150,7 @@ func installCSharp(ctx context.Context, t *tree) error {
 	}
 	return inEmpty(func(a *alone) error {
 		dotnet := func(args ...string) error {
-			args = append(sdk[:len(sdk):len(sdk)], args...)
+			args = append(slices.Clip(sdk), args...)
 			env := []string{"NUGET_PACKAGES=" + filepath.Join(into, "packages"), "NUGET_FALLBACK_PACKAGES=", "DOTNET_CLI_HOME=" + filepath.Join(a.dir, "home")}
 			return a.run(ctx, into, env, args[0], args[1:]...)
 		}
