@@ -19,6 +19,16 @@ func TestScenariosAreWellFormed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	head := "| Scenario |"
+	for _, l := range all {
+		head += " " + l.title + " |"
+	}
+	if !bytes.Contains(page, []byte("\n"+head+"\n")) {
+		t.Errorf("the table of docs/languages.md has not the languages %s: make test-bindings-all", head)
+	}
+	if bytes.Contains(page, []byte("**fails**")) {
+		t.Error("the table of docs/languages.md has scenarios that fail")
+	}
 	short := 0
 	for _, sc := range s.Scenarios {
 		if !bytes.Contains(page, []byte("| "+sc.Title+" |")) {
