@@ -11,9 +11,9 @@
 //
 // It says "begin" when it is warm and "end" when what is measured is done, each time
 // waits for a line, and says "done" with what it has counted; then it waits for the end
-// of its input. What it cost is the CPU
-// time of its process and of all that it has started, the engine, too, between the
-// first two. What it sent is counted in the stream, what it was handed in its handler.
+// of its input. What it cost is the CPU time of its process and of all that it has
+// started, the engine, too, between the first two. What it sent is counted in the
+// stream, what it was handed in its handler.
 //
 // Beside it are the language's own SDK (role sdk), where there is one to be had, and the
 // same handler behind the protocol of the MultiLangDaemon (role lines, see daemon.go).
@@ -33,8 +33,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
 
 	"github.com/libvegas/vegas/bench/figures"
@@ -49,19 +47,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"daemon": daemon,
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	name, args := "", os.Args[1:]
-	if len(args) > 0 && commands[args[0]] != nil {
-		name, args = args[0], args[1:]
-	}
-	err := commands[name](ctx, args)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "bindings:", err)
-		os.Exit(1)
-	}
-}
+func main() { figures.Main("bindings", commands) }
 
 // settings of a contest.
 type settings struct {

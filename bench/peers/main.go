@@ -30,7 +30,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"regexp"
 	"slices"
 
@@ -49,19 +48,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"idle":    partCommand("idle"),
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	name, args := "", os.Args[1:]
-	if len(args) > 0 && commands[args[0]] != nil {
-		name, args = args[0], args[1:]
-	}
-	err := commands[name](ctx, args)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "peers:", err)
-		os.Exit(1)
-	}
-}
+func main() { figures.Main("peers", commands) }
 
 // settings of a contest.
 type settings struct {
